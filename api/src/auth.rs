@@ -1,0 +1,96 @@
+//! Credentials and permissions. A handler names its permission in its signature; nothing else opens a transaction.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::header;
+use axum::http::request::Parts;
+use heddle_model::authz::Permission;
+use heddle_model::code::Code;
+use heddle_store::{Caller, Denied, Grant};
+use serde_json::json;
+
+use crate::problem::Problem;
+use crate::state::App;
+
+/// The proof that the caller may do `P` in the organisation of the path.
+pub struct Allow<P: Permission>(pub Grant<P>);
+
+/// An authenticated caller, for the few operations that need no permission.
+pub struct Known(pub Caller);
+
+/// The bearer token of a request, if it has exactly one.
+pub(crate) fn bearer(parts: &Parts) -> Result<&str, Problem> {
+    let missing = || {
+        Problem::new(
+            Code::Unauthenticated,
+            "send `Authorization: Bearer` with a token that is valid now",
+        )
+    };
+    let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or_else(missing)?;
+    if values.next().is_some() {
+        return Err(missing());
+    }
+    let text = value.to_str().map_err(|_| missing())?;
+    let (scheme, token) = text.split_once(' ').ok_or_else(missing)?;
+    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= 512 {
+        Ok(token)
+    } else {
+        Err(missing())
+    }
+}
+
+pub(crate) async fn caller(parts: &Parts, app: &App) -> Result<Caller, Problem> {
+    let token = bearer(parts)?;
+    let caller = app.store.authenticate(token).await?;
+    caller.ok_or_else(|| {
+        Problem::new(
+            Code::Unauthenticated,
+            "send `Authorization: Bearer` with a token that is valid now",
+        )
+    })
+}
+
+pub(crate) fn grant<P: Permission>(caller: &Caller, org: &str) -> Result<Grant<P>, Problem> {
+    caller.grant::<P>(org).map_err(|denied| match denied {
+        Denied::NotFound => Problem::not_found(),
+        Denied::Forbidden { scope } => Problem::new(
+            Code::Forbidden,
+            format!("this needs the permission {scope}"),
+        )
+        .with("permission", json!(scope)),
+    })
+}
+
+impl FromRequestParts<App> for Known {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        caller(parts, app).await.map(Known)
+    }
+}
+
+impl<P: Permission> FromRequestParts<App> for Allow<P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = caller(parts, app).await?;
+        let params = RawPathParams::from_request_parts(parts, app)
+            .await
+            .map_err(|_| Problem::not_found())?;
+        let org = params
+            .iter()
+            .find_map(|(name, value)| (name == "org").then_some(value));
+        let org = org.ok_or_else(|| {
+            Problem::internal(&"an operation with a permission has no {org} in its path")
+        })?;
+        let grant = grant::<P>(&caller, org)?;
+        let client = parts
+            .headers
+            .get(header::USER_AGENT)
+            .and_then(|v| v.to_str().ok());
+        Ok(Self(match client {
+            Some(client) => grant.with_client(client),
+            None => grant,
+        }))
+    }
+}

@@ -1,0 +1,224 @@
+//! What handlers take from a request; every rejection is a problem.
+
+use std::collections::BTreeMap;
+
+use axum::body::to_bytes;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, RawPathParams, Request};
+use axum::http::{HeaderMap, header, request::Parts};
+use bytes::Bytes;
+use heddle_model::code::Code;
+use heddle_store::resources::Precondition;
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+use crate::state::App;
+
+/// The most bytes that a body may have.
+pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// The bytes of a JSON body.
+pub(crate) struct JsonBytes(pub(crate) Bytes);
+
+impl FromRequest<App> for JsonBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
+        let kind = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            return Err(Problem::new(
+                Code::UnsupportedMediaType,
+                "send `Content-Type: application/json`",
+            ));
+        }
+        if request.headers().contains_key(header::CONTENT_ENCODING) {
+            return Err(Problem::new(
+                Code::UnsupportedMediaType,
+                "compressed bodies are not accepted",
+            ));
+        }
+        match to_bytes(request.into_body(), MAX_BODY_BYTES).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(error) if is_too_long(&error) => {
+                Err(Problem::new(Code::TooLarge, "the body exceeds 1 MiB"))
+            }
+            Err(_) => Err(Problem::new(
+                Code::MalformedJson,
+                "the body ended before it was complete",
+            )),
+        }
+    }
+}
+
+fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<http_body_util::LengthLimitError>() || error.source().is_some_and(is_too_long)
+}
+
+/// The variable segments of the path.
+pub(crate) struct Segments<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Segments<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let path: Result<Path<T>, PathRejection> = Path::from_request_parts(parts, app).await;
+        // A segment that is not even text, or that no stored name could contain, names nothing.
+        let raw = RawPathParams::from_request_parts(parts, app)
+            .await
+            .map_err(|_| Problem::not_found())?;
+        if raw.iter().any(|(_, value)| value.contains('\0')) {
+            return Err(Problem::not_found());
+        }
+        path.map(|Path(value)| Self(value))
+            .map_err(|_| Problem::not_found())
+    }
+}
+
+/// The query parameters: each at most once, and only those that the operation knows.
+#[derive(Debug, Default)]
+pub(crate) struct Query(BTreeMap<String, String>);
+
+impl Query {
+    /// Takes one parameter out.
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
+    /// Takes one parameter out and parses it.
+    pub(crate) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<T>, Problem> {
+        self.take(name)
+            .map(|text| {
+                text.parse()
+                    .map_err(|error: T::Err| Problem::parameter(name, format!("`{name}`: {error}")))
+            })
+            .transpose()
+    }
+
+    /// What is left was not understood.
+    pub(crate) fn finish(self) -> Result<(), Problem> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => {
+                let shown: String = name.chars().take(40).collect();
+                Err(Problem::parameter(
+                    &shown,
+                    format!("there is no parameter `{shown}` here"),
+                ))
+            }
+        }
+    }
+}
+
+impl FromRequestParts<App> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let pairs = serde_urlencoded::from_str::<Vec<(String, String)>>(
+            parts.uri.query().unwrap_or_default(),
+        )
+        .map_err(|_| Problem::new(Code::BadParameter, "the query is not URL-encoded text"))?;
+        let mut query = BTreeMap::new();
+        for (name, value) in pairs {
+            if query.insert(name.clone(), value).is_some() {
+                return Err(Problem::parameter(
+                    &name,
+                    format!("`{name}` is given twice"),
+                ));
+            }
+        }
+        Ok(Self(query))
+    }
+}
+
+/// Which page of a list: `limit` (1 to 500, larger is taken as 500; 50 when absent) and `cursor`.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) limit: u32,
+    pub(crate) after: Option<String>,
+}
+
+const CURSOR_PREFIX: &str = "a_";
+
+impl Page {
+    pub(crate) fn take(query: &mut Query) -> Result<Self, Problem> {
+        let limit = query.parse::<u32>("limit")?.unwrap_or(50);
+        if limit == 0 {
+            return Err(Problem::parameter("limit", "`limit`: at least 1"));
+        }
+        let bad =
+            || Problem::parameter("cursor", "`cursor`: not one that this list has handed out");
+        let after = match query.take("cursor") {
+            None => None,
+            Some(cursor) => {
+                let encoded = cursor.strip_prefix(CURSOR_PREFIX).ok_or_else(bad)?;
+                let bytes = hex::decode(encoded).map_err(|_| bad())?;
+                let text = String::from_utf8(bytes).map_err(|_| bad())?;
+                if text.contains('\0') {
+                    return Err(bad());
+                }
+                Some(text)
+            }
+        };
+        Ok(Self {
+            limit: limit.min(500),
+            after,
+        })
+    }
+
+    /// The cursor of the page after one that ended with `last`.
+    pub(crate) fn cursor(last: &str) -> String {
+        format!("{CURSOR_PREFIX}{}", hex::encode(last))
+    }
+}
+
+/// What `If-Match` and `If-None-Match` say about a write.
+pub(crate) fn precondition(
+    headers: &HeaderMap,
+    body_etag: Option<String>,
+) -> Result<Precondition, Problem> {
+    let text = |name: header::HeaderName| {
+        headers
+            .get(&name)
+            .map(|value| value.to_str().map(|v| v.trim().to_owned()))
+            .transpose()
+            .map_err(|_| {
+                Problem::new(
+                    Code::BadParameter,
+                    format!("the header {name} is not plain text"),
+                )
+            })
+    };
+    let if_match = text(header::IF_MATCH)?;
+    let if_none_match = text(header::IF_NONE_MATCH)?;
+    match (if_match, if_none_match, body_etag) {
+        (None, None, None) => Ok(Precondition::None),
+        (None, Some(star), None) if star == "*" => Ok(Precondition::Absent),
+        (Some(etag), None, body) if body.as_ref().is_none_or(|b| *b == etag) && etag != "*" => {
+            Ok(Precondition::Match(etag))
+        }
+        (None, None, Some(etag)) => Ok(Precondition::Match(etag)),
+        _ => Err(Problem::new(
+            Code::BadParameter,
+            "of `If-Match: <etag>`, `If-None-Match: *` and `meta.etag` at most one, and equal where two are given",
+        )),
+    }
+}
+
+/// The headers of a request, without a rejection.
+pub(crate) struct Headers(pub(crate) HeaderMap);
+
+impl FromRequestParts<App> for Headers {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        Ok(Self(parts.headers.clone()))
+    }
+}

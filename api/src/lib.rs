@@ -1,0 +1,25 @@
+//! The REST surface: HTTP in, problems or JSON out.
+//!
+//! Here live credentials -> permission, the decoding of requests, the shapes of answers and the OpenAPI document.
+//! What does not live here: rules of the domain (model), SQL (store), Envoy (translate).
+//!
+//! Only `heddled` depends on this crate. To add an endpoint: a handler in `v1/<noun>.rs` whose first argument is
+//! [`auth::Allow`] with its permission, and one line in `router.rs`; without that argument the line does not compile.
+#![warn(missing_docs)]
+
+pub mod auth;
+mod declared;
+mod extract;
+pub mod health;
+mod named;
+pub mod openapi;
+pub mod problem;
+mod request;
+pub mod router;
+pub mod state;
+mod table;
+mod v1;
+mod view;
+
+pub use router::{document, router};
+pub use state::{App, XdsFacts};

@@ -1,0 +1,226 @@
+//! Errors as RFC 9457 problems: the only way an error leaves this crate.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use heddle_model::code::Code;
+use heddle_model::violation::{Violation, Violations};
+use heddle_model::wire::Refused;
+use serde_json::{Map, Value, json};
+
+use crate::request;
+
+/// An error as the client sees it. What is wrong inside is logged where it is handled, never sent.
+#[derive(Debug)]
+pub struct Problem(Box<Parts>);
+
+/// Boxed, so that a `Result` that carries a problem stays small.
+#[derive(Debug)]
+struct Parts {
+    code: Code,
+    detail: String,
+    errors: Vec<Violation>,
+    members: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem with one sentence of detail.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            members: Map::new(),
+            headers: Vec::new(),
+        }))
+    }
+
+    /// The one answer for what does not exist and for what is not the caller's to see.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(Code::NotFound, "there is no such object")
+    }
+
+    /// Several broken rules of one body.
+    #[must_use]
+    pub fn invalid(violations: Violations) -> Self {
+        let errors = violations.into_sorted();
+        let detail = match errors.as_slice() {
+            [one] => one.detail.clone(),
+            many => format!("{} rules are broken; see `errors`", many.len()),
+        };
+        let mut problem = Self::new(Code::Invalid, detail);
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// A bad query parameter.
+    #[must_use]
+    pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
+        Self::new(Code::BadParameter, detail).with("parameter", json!(name))
+    }
+
+    /// A failure of ours. The cause goes to the log, under the request's id.
+    pub fn internal(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(error = %cause, "request failed");
+        Self::new(
+            Code::Internal,
+            "Heddle failed; the request id leads us to the cause",
+        )
+    }
+
+    /// Adds an extension member.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.0.members.insert(name.to_owned(), value);
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.0.code
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Parts {
+            code,
+            detail,
+            errors,
+            members,
+            headers: further,
+        } = *self.0;
+        let request_id = request::current_id();
+        let mut body = Map::new();
+        body.insert(
+            String::from("type"),
+            json!(format!("/v1/codes/{}", code.as_str())),
+        );
+        body.insert(String::from("title"), json!(code.title()));
+        body.insert(String::from("status"), json!(code.status()));
+        body.insert(String::from("detail"), json!(detail));
+        body.insert(
+            String::from("instance"),
+            json!(format!("/requests/{request_id}")),
+        );
+        body.insert(String::from("code"), json!(code.as_str()));
+        body.insert(String::from("request_id"), json!(request_id));
+        if !errors.is_empty() {
+            body.insert(String::from("errors"), json!(errors));
+        }
+        body.extend(members);
+        let status =
+            StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(Value::Object(body))).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.extend(further);
+        if code == Code::Unauthenticated {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"heddle\""),
+            );
+        }
+        response
+    }
+}
+
+impl From<Violation> for Problem {
+    fn from(violation: Violation) -> Self {
+        let mut violations = Violations::new();
+        violations.push(violation);
+        Self::invalid(violations)
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Invalid(violations) => Self::invalid(violations),
+            Refused::Malformed(one) if one.code.status() == 400 => {
+                let mut problem = Self::new(one.code, one.detail.clone());
+                problem.0.errors.push(one);
+                problem
+            }
+            Refused::Malformed(one) => one.into(),
+        }
+    }
+}
+
+impl From<heddle_store::Error> for Problem {
+    fn from(error: heddle_store::Error) -> Self {
+        use heddle_store::Error;
+        match error {
+            Error::NotFound => Self::not_found(),
+            Error::AlreadyExists { .. } => Self::new(
+                Code::AlreadyExists,
+                "an object of this name exists; PUT replaces it",
+            ),
+            Error::PriorityTaken { by } => {
+                let mut violations = Violations::new();
+                let detail = format!("route {by} of this service has the same priority");
+                violations.push(Violation {
+                    pointer: String::from("/priority"),
+                    code: Code::PriorityTaken,
+                    detail: detail.clone(),
+                    hint: None,
+                });
+                let mut problem = Self::new(Code::PriorityTaken, detail);
+                problem.0.errors = violations.into_sorted();
+                problem
+            }
+            Error::StaleEtag { current } => Self::new(
+                Code::StaleEtag,
+                "the object is not the one that the precondition names",
+            )
+            .with("current_etag", json!(current)),
+            Error::Unavailable(cause) => {
+                tracing::warn!(error = %cause, "database unavailable");
+                Self::new(
+                    Code::Unavailable,
+                    "the database cannot be reached right now",
+                )
+                .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+            }
+            Error::NulCharacter => Self::new(
+                Code::MalformedJson,
+                "a text contains a NUL character, which cannot be stored",
+            ),
+            error @ (Error::SchemaOlder { .. } | Error::SchemaNewer { .. }) => {
+                tracing::warn!(%error, "database schema");
+                Self::new(Code::Unavailable, "the database is being migrated")
+                    .header(header::RETRY_AFTER, HeaderValue::from_static("5"))
+            }
+            error
+            @ (Error::Inconsistent { .. } | Error::NotGranted { .. } | Error::Database(_)) => {
+                Self::internal(&chain(&error))
+            }
+        }
+    }
+}
+
+/// An error with everything that caused it, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

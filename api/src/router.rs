@@ -1,0 +1,144 @@
+//! The table of contents: every operation, once.
+
+use axum::Json;
+use axum::Router;
+use axum::middleware;
+use axum::routing::get;
+use heddle_model::code::Code;
+use heddle_model::kind::{AccessRule, Mesh, Route, Service, Spec, Split};
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::HttpMethod::{Delete, Get, Post, Put};
+
+use crate::declared::{collection, singleton};
+use crate::openapi::{Op, frame};
+use crate::problem::Problem;
+use crate::state::App;
+use crate::table::Table;
+use crate::v1::{bootstrap, codes, join_tokens, meshes, proxies, whoami};
+use crate::{health, request};
+
+fn table() -> Table {
+    let table = Table::new(frame());
+    let table = mesh_operations(table);
+    let table = collection::<Service>(table);
+    let table = collection::<Route>(table);
+    let table = singleton::<Split>(table);
+    let table = collection::<AccessRule>(table);
+    let table = join_token_operations(table);
+    let table = proxy_operations(table);
+    open_operations(table)
+}
+
+fn mesh_operations(table: Table) -> Table {
+    let view = || Some(String::from("Mesh"));
+    let mut example = Mesh::sample();
+    example["name"] = serde_json::json!("prod");
+    table
+        .op(Get, meshes::COLLECTION, Op::new("list_meshes", "List meshes, by name", "Meshes").paged().answer(200, "One page.", Some(String::from("MeshList"))), meshes::list)
+        .op(Post, meshes::COLLECTION, Op::new("create_mesh", "Create a mesh", "Meshes").about("409 when the name is taken: POST never overwrites.").body("CreateMesh", example).answer(201, "Created.", view()), meshes::create)
+        .op(Get, meshes::ITEM, Op::new("get_mesh", "Read a mesh", "Meshes").answer(200, "The mesh.", view()), meshes::get)
+        .op(Put, meshes::ITEM, Op::new("put_mesh", "Create or replace a mesh", "Meshes").about("Idempotent. Equal content makes no revision.").body("MeshSpec", Mesh::sample()).writes().answer(200, "Replaced, or equal already.", view()).answer(201, "Created.", view()), meshes::put)
+        .op(Delete, meshes::ITEM, Op::new("delete_mesh", "Delete a mesh with everything in it", "Meshes").about("409 while `deletion_protection` is on, which is the default. Its proxies keep their last configuration; its trust domain is never given out again.").writes().answer(204, "Deleted.", None), meshes::delete)
+}
+
+fn join_token_operations(table: Table) -> Table {
+    let view = || Some(String::from("JoinToken"));
+    table
+        .op(Get, join_tokens::COLLECTION, Op::new("list_join_tokens", "List join tokens, by name", "Proxies").paged().answer(200, "One page.", Some(String::from("JoinTokenList"))), join_tokens::list)
+        .op(Post, join_tokens::COLLECTION, Op::new("create_join_token", "Create a join token", "Proxies").about("The answer holds the secret; no later one does.").body("CreateJoinToken", join_tokens::sample()).answer(201, "Created.", view()), join_tokens::create)
+        .op(Get, join_tokens::ITEM, Op::new("get_join_token", "Read a join token", "Proxies").answer(200, "The token, without its secret.", view()), join_tokens::get)
+        .op(Delete, join_tokens::ITEM, Op::new("delete_join_token", "Revoke a join token", "Proxies").about("Proxies that joined with it are disconnected within seconds and may not come back.").answer(204, "Revoked.", None), join_tokens::delete)
+}
+
+fn proxy_operations(table: Table) -> Table {
+    let view = || Some(String::from("Proxy"));
+    table
+        .op(Get, proxies::COLLECTION, Op::new("list_proxies", "List proxies", "Proxies").paged().answer(200, "One page.", Some(String::from("ProxyList"))), proxies::list)
+        .op(Get, proxies::ITEM, Op::new("get_proxy", "Read a proxy", "Proxies").answer(200, "The proxy.", view()), proxies::get)
+        .op(Delete, proxies::ITEM, Op::new("delete_proxy", "Forget a proxy", "Proxies").about("It is disconnected and loses its binding to the join token; with a reusable token it may join again.").answer(204, "Forgotten.", None), proxies::delete)
+        // Its own check: a member's API token with bootstrap:read, or the join token itself.
+        .special(
+            Get,
+            bootstrap::PATH,
+            Op::new("get_bootstrap", "Render the bootstrap of a proxy", "Proxies")
+                .about("With an API token (permission `bootstrap:read`) the join token is read from a file on the proxy's host; with a join token that very token is inlined, unless `token_file` is given. YAML with `Accept: application/yaml`.")
+                .query("proxy", "A name for this Envoy, unique within its service. Required.")
+                .query("service", "The service. Required with an API token.")
+                .query("version", "The version of the service that runs there.")
+                .query("bind_address", "Where the Envoy listens; 0.0.0.0 when absent.")
+                .query("advertise_address", "Where other proxies reach it; required unless `bind_address` is given.")
+                .query("app_address", "Where the application listens; 127.0.0.1 when absent.")
+                .query("inbound_port", "The first inbound port; 15006 when absent.")
+                .query("inbound_ports", "Each inbound port: `http:15006,grpc:15007`.")
+                .query("outbound_port", "Where the application sends its calls; 15001 when absent.")
+                .query("admin_address", "Where Envoy's admin interface listens.")
+                .query("admin_port", "The port of Envoy's admin interface; 15000 when absent.")
+                .query("token_file", "Where the join token lies on the proxy's host; /etc/heddle/token when absent.")
+                .answer(200, "A bootstrap.", Some(String::from("Bootstrap"))),
+            bootstrap::get,
+        )
+}
+
+fn open_operations(table: Table) -> Table {
+    table
+        .special(
+            Get,
+            "/v1/whoami",
+            Op::new(
+                "get_whoami",
+                "Who the caller is and what it may do",
+                "About",
+            )
+            .answer(200, "The caller.", Some(String::from("WhoAmI"))),
+            whoami::get,
+        )
+        .special(
+            Get,
+            "/v1/codes",
+            Op::new("list_codes", "List error codes", "About")
+                .open()
+                .answer(200, "All codes.", None),
+            codes::list,
+        )
+        .special(
+            Get,
+            "/v1/codes/{code}",
+            Op::new("get_code", "Explain an error code", "About")
+                .open()
+                .answer(200, "The code.", Some(String::from("ErrorCode"))),
+            codes::get,
+        )
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn document() -> OpenApi {
+    table().finish().1
+}
+
+async fn no_such_address() -> Problem {
+    Problem::not_found()
+}
+
+async fn no_such_method() -> Problem {
+    Problem::new(
+        Code::MethodNotAllowed,
+        "this address does not answer that method",
+    )
+}
+
+/// The whole surface.
+pub fn router(app: App) -> Router {
+    let (operations, document) = table().finish();
+    let document = Json(document);
+    operations
+        .route("/v1/openapi.json", get(move || async move { document }))
+        .merge(health::routes())
+        .method_not_allowed_fallback(no_such_method)
+        .fallback(no_such_address)
+        .layer(middleware::from_fn_with_state(
+            app.clone(),
+            request::surround,
+        ))
+        .with_state(app)
+}

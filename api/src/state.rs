@@ -1,0 +1,39 @@
+//! What every handler can reach.
+
+use std::sync::Arc;
+
+use heddle_model::clock::{Ids, SharedClock};
+use heddle_model::name::Name;
+use heddle_store::Store;
+use tokio_util::task::TaskTracker;
+
+/// Draws the trust domain of a new mesh from its name; unique for ever.
+pub type DrawTrustDomain = Arc<dyn Fn(&Name) -> String + Send + Sync>;
+
+/// Shared by all requests; cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// The database.
+    pub store: Store,
+    /// What time it is.
+    pub clock: SharedClock,
+    /// Names requests.
+    pub ids: Arc<dyn Ids>,
+    /// What a proxy must know to connect.
+    pub xds: Arc<XdsFacts>,
+    /// Names trust domains.
+    pub draw_trust_domain: DrawTrustDomain,
+    /// Requests under way: they finish even when their client has gone, and a shutdown waits for them.
+    pub requests: TaskTracker,
+}
+
+/// What a proxy must know to connect to the xDS server.
+#[derive(Debug, Clone)]
+pub struct XdsFacts {
+    /// Host that proxies dial: a DNS name or an IP address.
+    pub host: String,
+    /// Port that proxies dial.
+    pub port: u16,
+    /// Certificate authority of the xDS server, PEM.
+    pub ca_pem: String,
+}

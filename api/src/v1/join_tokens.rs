@@ -1,0 +1,201 @@
+//! Join tokens: what an Envoy presents to become a proxy of a service.
+
+use std::time::Duration;
+
+use axum::extract::{OriginalUri, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, TimeDelta, Utc};
+use heddle_model::authz::permission::{JoinTokenRead, JoinTokenWrite};
+use heddle_model::code::Code;
+use heddle_model::duration::HumanDuration;
+use heddle_model::name::Name;
+use heddle_model::violation::{Violation, Violations};
+use heddle_model::wire;
+use heddle_store::join_tokens::{self, JoinTokenRow, NewJoinToken};
+use heddle_store::{meshes, resources};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::auth::Allow;
+use crate::extract::{JsonBytes, Page, Query, Segments};
+use crate::problem::Problem;
+use crate::state::App;
+use crate::view;
+
+/// The path of the collection.
+pub(crate) const COLLECTION: &str = "/v1/orgs/{org}/meshes/{mesh}/join-tokens";
+/// The path of one.
+pub(crate) const ITEM: &str = "/v1/orgs/{org}/meshes/{mesh}/join-tokens/{token}";
+
+const HOUR: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// What a new join token is for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateJoinToken {
+    /// Unique in the mesh, also among revoked ones.
+    pub(crate) name: Name,
+    /// The service that its proxies join.
+    pub(crate) service: Name,
+    /// Whether several proxies may join with it. False when absent.
+    pub(crate) reusable: Option<bool>,
+    /// After this no new proxy joins with it: 1 minute to 90 days. When absent, 1 hour, or 90 days if reusable.
+    pub(crate) expires_in: Option<HumanDuration>,
+}
+
+/// An example of the body.
+pub(crate) fn sample() -> Value {
+    json!({"name": "payments-host-1", "service": "payments", "reusable": false, "expires_in": "1h"})
+}
+
+fn state(row: &JoinTokenRow, now: DateTime<Utc>) -> &'static str {
+    if row.revoked_at.is_some() {
+        "revoked"
+    } else if !row.reusable && row.bound > 0 {
+        "used"
+    } else if row.expires_at.is_some_and(|at| at <= now) {
+        "expired"
+    } else {
+        "active"
+    }
+}
+
+fn render(row: &JoinTokenRow, now: DateTime<Utc>) -> Value {
+    json!({
+        "name": row.name,
+        "service": row.service,
+        "reusable": row.reusable,
+        "expires_at": row.expires_at.map(view::time),
+        "state": state(row, now),
+        "proxies": row.bound,
+        "meta": {
+            "uid": row.id.to_string(),
+            "kind": "join_token",
+            "created_at": view::time(row.created_at),
+            "last_used_at": row.last_used_at.map(view::time),
+            "revoked_at": row.revoked_at.map(view::time),
+        },
+    })
+}
+
+pub(crate) async fn create(
+    Allow(grant): Allow<JoinTokenWrite>,
+    State(app): State<App>,
+    Segments((_, mesh)): Segments<(String, String)>,
+    (query, OriginalUri(uri)): (Query, OriginalUri),
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
+    let wanted: CreateJoinToken = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let reusable = wanted.reusable.unwrap_or(false);
+    let lifetime = match &wanted.expires_in {
+        None if reusable => LONGEST,
+        None => HOUR,
+        Some(text) => text.get(),
+    };
+    if lifetime < Duration::from_secs(60) || lifetime > LONGEST {
+        return Err(violation(
+            "/expires_in",
+            Code::OutOfRange,
+            "between 1m and 2160h (90 days)",
+        ));
+    }
+    let now = app.clock.now();
+    let expires_at = now + TimeDelta::from_std(lifetime).unwrap_or(TimeDelta::zero());
+    let mut tx = app.store.begin(&grant).await?;
+    let mesh = meshes::require(&mut tx, &mesh).await?;
+    let exists =
+        resources::service_exists(&mut tx, mesh.id, std::slice::from_ref(&wanted.service)).await?;
+    if exists != [true] {
+        let detail = format!("there is no service {} in this mesh", wanted.service);
+        return Err(violation("/service", Code::UnknownReference, &detail));
+    }
+    let new = NewJoinToken {
+        name: wanted.name,
+        service: wanted.service,
+        reusable,
+        expires_at: Some(expires_at),
+    };
+    let created = join_tokens::create(&mut tx, mesh.id, &new).await?;
+    tx.commit().await?;
+    let mut answer = render(&created.row, now);
+    answer["secret"] = json!(created.secret.expose_secret());
+    let location = format!("{}/{}", uri.path(), created.row.name);
+    let mut response = (StatusCode::CREATED, axum::Json(answer)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        http::header::CACHE_CONTROL,
+        http::HeaderValue::from_static("no-store"),
+    );
+    if let Ok(location) = location.parse() {
+        headers.insert(http::header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+fn violation(pointer: &str, code: Code, detail: &str) -> Problem {
+    let mut violations = Violations::new();
+    violations.push(Violation {
+        pointer: pointer.to_owned(),
+        code,
+        detail: detail.to_owned(),
+        hint: None,
+    });
+    Problem::invalid(violations)
+}
+
+pub(crate) async fn list(
+    Allow(grant): Allow<JoinTokenRead>,
+    State(app): State<App>,
+    Segments((_, mesh)): Segments<(String, String)>,
+    OriginalUri(uri): OriginalUri,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let page = Page::take(&mut query)?;
+    query.finish()?;
+    let mut tx = app.store.begin(&grant).await?;
+    let mesh = meshes::require(&mut tx, &mesh).await?;
+    let rows = join_tokens::page(&mut tx, mesh.id, page.after.as_deref(), page.limit + 1).await?;
+    let now = app.clock.now();
+    Ok(view::list(
+        rows,
+        &page,
+        &uri.to_string(),
+        |row| row.name.to_string(),
+        |row| render(row, now),
+    ))
+}
+
+pub(crate) async fn get(
+    Allow(grant): Allow<JoinTokenRead>,
+    State(app): State<App>,
+    Segments((_, mesh, token)): Segments<(String, String, String)>,
+    query: Query,
+) -> Result<axum::Json<Value>, Problem> {
+    query.finish()?;
+    let mut tx = app.store.begin(&grant).await?;
+    let mesh = meshes::require(&mut tx, &mesh).await?;
+    let row = join_tokens::find(&mut tx, mesh.id, &token)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    Ok(axum::Json(render(&row, app.clock.now())))
+}
+
+pub(crate) async fn delete(
+    Allow(grant): Allow<JoinTokenWrite>,
+    State(app): State<App>,
+    Segments((_, mesh, token)): Segments<(String, String, String)>,
+    query: Query,
+) -> Result<StatusCode, Problem> {
+    query.finish()?;
+    let mut tx = app.store.begin(&grant).await?;
+    let mesh = meshes::require(&mut tx, &mesh).await?;
+    join_tokens::revoke(&mut tx, mesh.id, &token).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

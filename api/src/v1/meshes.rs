@@ -1,0 +1,170 @@
+//! Meshes.
+
+use axum::extract::{OriginalUri, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use heddle_model::authz::permission::{MeshRead, MeshWrite};
+use heddle_model::code::Code;
+use heddle_model::kind::Mesh;
+use heddle_model::wire;
+use heddle_store::meshes::{self, MeshRow};
+use heddle_store::resources::Precondition;
+use serde_json::{Value, json};
+
+use crate::auth::Allow;
+use crate::extract::{Headers, JsonBytes, Page, Query, Segments, precondition};
+use crate::named::{decode_named, name_in_path, same_name};
+use crate::problem::Problem;
+use crate::state::App;
+use crate::view;
+
+/// The path of the collection.
+pub(crate) const COLLECTION: &str = "/v1/orgs/{org}/meshes";
+/// The path of one.
+pub(crate) const ITEM: &str = "/v1/orgs/{org}/meshes/{mesh}";
+
+fn render(row: &MeshRow) -> Value {
+    view::object(
+        &row.spec,
+        Some(json!({"revision": row.revision, "trust_domain": row.trust_domain})),
+    )
+}
+
+pub(crate) async fn list(
+    Allow(grant): Allow<MeshRead>,
+    State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let page = Page::take(&mut query)?;
+    query.finish()?;
+    let mut tx = app.store.begin(&grant).await?;
+    let rows = meshes::page(&mut tx, page.after.as_deref(), page.limit + 1).await?;
+    Ok(view::list(
+        rows,
+        &page,
+        &uri.to_string(),
+        |row| row.name.to_string(),
+        render,
+    ))
+}
+
+pub(crate) async fn create(
+    Allow(grant): Allow<MeshWrite>,
+    State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
+    query: Query,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let (name, decoded) = decode_named::<Mesh>(&body)?;
+    let mut tx = app.store.begin(&grant).await?;
+    let row = meshes::insert(
+        &mut tx,
+        &name,
+        &(app.draw_trust_domain)(&name),
+        &decoded.sent,
+    )
+    .await?;
+    tx.commit().await?;
+    let location = format!("{}/{name}", uri.path());
+    Ok(view::answer(
+        StatusCode::CREATED,
+        render(&row),
+        &row.spec.etag(),
+        Some(&location),
+    ))
+}
+
+pub(crate) async fn get(
+    Allow(grant): Allow<MeshRead>,
+    State(app): State<App>,
+    Segments((_, mesh)): Segments<(String, String)>,
+    query: Query,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let mut tx = app.store.begin(&grant).await?;
+    let row = meshes::require(&mut tx, &mesh).await?;
+    // Never 304: the ETag stands for what the owner wrote, and the body also shows the mesh's revision.
+    Ok(view::answer(
+        StatusCode::OK,
+        render(&row),
+        &row.spec.etag(),
+        None,
+    ))
+}
+
+pub(crate) async fn put(
+    Allow(grant): Allow<MeshWrite>,
+    State(app): State<App>,
+    Segments((_, mesh)): Segments<(String, String)>,
+    (query, Headers(headers), OriginalUri(uri)): (Query, Headers, OriginalUri),
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let mut sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
+    let body_name = sent.shift_remove("name");
+    let decoded = wire::decode_sent::<Mesh>(sent).map_err(Problem::invalid)?;
+    let precondition = precondition(&headers, decoded.etag.clone())?;
+    let mut tx = app.store.begin(&grant).await?;
+    if let Some(row) = meshes::find(&mut tx, &mesh).await? {
+        same_name(body_name, &row.name)?;
+        let row = meshes::replace(&mut tx, &row, &decoded.sent, &precondition).await?;
+        tx.commit().await?;
+        return Ok(view::answer(
+            StatusCode::OK,
+            render(&row),
+            &row.spec.etag(),
+            None,
+        ));
+    }
+    let name = name_in_path(&mesh)?;
+    same_name(body_name, &name)?;
+    if let Precondition::Match(_) = precondition {
+        return Err(Problem::new(
+            Code::StaleEtag,
+            "there is no such mesh, so it has no state to match",
+        ));
+    }
+    let row = meshes::insert(
+        &mut tx,
+        &name,
+        &(app.draw_trust_domain)(&name),
+        &decoded.sent,
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(view::answer(
+        StatusCode::CREATED,
+        render(&row),
+        &row.spec.etag(),
+        Some(uri.path()),
+    ))
+}
+
+pub(crate) async fn delete(
+    Allow(grant): Allow<MeshWrite>,
+    State(app): State<App>,
+    Segments((_, mesh)): Segments<(String, String)>,
+    query: Query,
+    Headers(headers): Headers,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let precondition = precondition(&headers, None)?;
+    let mut tx = app.store.begin(&grant).await?;
+    let row = meshes::require(&mut tx, &mesh).await?;
+    let protected =
+        wire::decode_object::<Mesh>(&row.spec.sent).map_or(true, |mesh| mesh.is_protected());
+    if protected {
+        return Err(Problem::new(
+            Code::Protected,
+            format!(
+                "mesh {} is protected; PUT it with `\"deletion_protection\": false` first",
+                row.name
+            ),
+        ));
+    }
+    meshes::delete(&mut tx, &row, &precondition).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

@@ -1,0 +1,111 @@
+//! What comes back: what the user sent, plus `meta` and `status`.
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, SecondsFormat, Utc};
+use heddle_model::id::{AccessRuleId, MeshId, RouteId, ServiceId, SplitId};
+use heddle_model::kind::Kind;
+use heddle_store::resources::Stored;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::extract::Page;
+
+/// The prefixed identifier of a stored object.
+pub(crate) fn uid(kind: Kind, id: Uuid) -> String {
+    match kind {
+        Kind::Mesh => MeshId::from_uuid(id).to_string(),
+        Kind::Service => ServiceId::from_uuid(id).to_string(),
+        Kind::Route => RouteId::from_uuid(id).to_string(),
+        Kind::Split => SplitId::from_uuid(id).to_string(),
+        Kind::AccessRule => AccessRuleId::from_uuid(id).to_string(),
+    }
+}
+
+/// A time as RFC 3339 in UTC.
+pub(crate) fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// The answer for one declarative object.
+pub(crate) fn object(stored: &Stored, status: Option<Value>) -> Value {
+    let mut body = Map::new();
+    body.insert(String::from("name"), json!(stored.name));
+    body.extend(stored.sent.clone());
+    body.insert(
+        String::from("meta"),
+        json!({
+            "uid": uid(stored.kind, stored.id),
+            "kind": stored.kind,
+            "etag": stored.etag(),
+            "revision": stored.revision,
+            "created_at": time(stored.created_at),
+            "updated_at": time(stored.updated_at),
+        }),
+    );
+    if let Some(status) = status {
+        body.insert(String::from("status"), status);
+    }
+    Value::Object(body)
+}
+
+/// Answers with one object, its ETag and, when it is new, its address.
+pub(crate) fn answer(
+    status: StatusCode,
+    body: Value,
+    etag: &str,
+    location: Option<&str>,
+) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    );
+    if let Ok(etag) = HeaderValue::from_str(etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    if let Some(location) = location.and_then(|l| HeaderValue::from_str(l).ok()) {
+        headers.insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// Answers a read: 304 when the client has this state already.
+pub(crate) fn answer_read(request: &HeaderMap, body: Value, etag: &str) -> Response {
+    let known = request
+        .get(header::IF_NONE_MATCH)
+        .and_then(|v| v.to_str().ok());
+    if known.is_some_and(|known| known.split(',').any(|one| one.trim() == etag)) {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        if let Ok(etag) = HeaderValue::from_str(etag) {
+            response.headers_mut().insert(header::ETAG, etag);
+        }
+        return response;
+    }
+    answer(StatusCode::OK, body, etag, None)
+}
+
+/// Answers with one page. `rows` has one more than the page when another one follows.
+pub(crate) fn list<R>(
+    mut rows: Vec<R>,
+    page: &Page,
+    address: &str,
+    key: impl Fn(&R) -> String,
+    render: impl Fn(&R) -> Value,
+) -> Response {
+    let limit = page.limit as usize;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let mut body = Map::new();
+    body.insert(
+        String::from("items"),
+        Value::Array(rows.iter().map(render).collect()),
+    );
+    if more && let Some(last) = rows.last() {
+        body.insert(String::from("next_cursor"), json!(Page::cursor(&key(last))));
+    }
+    body.insert(String::from("self"), json!(address));
+    Json(Value::Object(body)).into_response()
+}

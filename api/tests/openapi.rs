@@ -1,0 +1,201 @@
+//! The OpenAPI document: the copy that is checked in is current, and what is in it is good enough to build on.
+//!
+//! `HEDDLE_GENERATE=1` (or `cargo xtask generate`) writes the copy.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// Operations that anyone may call, or that judge their caller in their own way; their line in the router says how.
+const WITHOUT_PERMISSION: [&str; 4] = ["get_bootstrap", "get_code", "get_whoami", "list_codes"];
+
+fn document() -> Value {
+    serde_json::to_value(heddle_api::document()).unwrap()
+}
+
+/// Every operation by its id, with method and path.
+fn operations(document: &Value) -> Vec<(String, String, String, &Value)> {
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if operation.get("responses").is_some() {
+                let id = operation["operationId"].as_str().unwrap_or_default();
+                operations.push((id.to_owned(), method.clone(), path.clone(), operation));
+            }
+        }
+    }
+    assert!(operations.len() > 20, "{}", operations.len());
+    operations
+}
+
+fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::String(target) if key == "$ref" => {
+                        found.insert(target);
+                    }
+                    other => references(other, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+/// References that lead nowhere.
+fn dangling(document: &Value) -> Vec<&str> {
+    let mut found = BTreeSet::new();
+    references(document, &mut found);
+    let leads_somewhere = |target: &str| {
+        target
+            .strip_prefix('#')
+            .is_some_and(|pointer| document.pointer(pointer).is_some())
+    };
+    found
+        .into_iter()
+        .filter(|target| !leads_somewhere(target))
+        .collect()
+}
+
+#[test]
+fn the_checked_in_document_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+    let mut current = serde_json::to_string_pretty(&document()).unwrap();
+    current.push('\n');
+    if std::env::var_os("HEDDLE_GENERATE").is_some_and(|value| value == "1") {
+        std::fs::write(&path, current).unwrap();
+        return;
+    }
+    let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
+    let differing = checked_in
+        .lines()
+        .zip(current.lines())
+        .position(|(a, b)| a != b);
+    assert!(
+        checked_in == current,
+        "api/openapi.json differs from line {:?} on; run `cargo xtask generate`",
+        differing.map(|line| line + 1)
+    );
+}
+
+#[test]
+fn operation_ids_are_unique_and_say_what_they_do() {
+    let document = document();
+    let mut seen = BTreeMap::new();
+    for (id, method, path, _) in operations(&document) {
+        let verbs: &[&str] = match method.as_str() {
+            "get" => &["get", "list"],
+            "post" => &["create"],
+            "put" => &["put"],
+            "delete" => &["delete"],
+            _ => &[],
+        };
+        let verb = id.split('_').next().unwrap();
+        assert!(verbs.contains(&verb), "{method} {path} is called {id}");
+        let other = seen.insert(id.clone(), path.clone());
+        assert_eq!(other, None, "{id} is also at {path}");
+    }
+}
+
+#[test]
+fn every_operation_says_what_it_is_and_what_it_needs() {
+    let document = document();
+    let mut without_permission = Vec::new();
+    for (id, _, path, operation) in operations(&document) {
+        assert!(
+            !operation["summary"].as_str().unwrap_or_default().is_empty(),
+            "{id}"
+        );
+        assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{id}");
+        let description = operation["description"].as_str().unwrap_or_default();
+        let bearer = operation["security"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty());
+        if description.contains("Needs the permission `") {
+            assert!(bearer, "{id} needs a permission, but no credential");
+        } else {
+            without_permission.push(id.clone());
+        }
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(
+            responses.keys().any(|status| status.starts_with('2')),
+            "{id}"
+        );
+        for status in ["401", "403", "404"].iter().filter(|_| bearer) {
+            assert!(
+                responses.contains_key(*status),
+                "{id} does not say {status}"
+            );
+        }
+        for (status, response) in responses {
+            if status.starts_with(['4', '5']) {
+                let problem = &response["content"]["application/problem+json"]["schema"]["$ref"];
+                assert_eq!(problem, "#/components/schemas/Problem", "{id} {status}");
+            }
+        }
+        let parameters = operation["parameters"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let declared: BTreeSet<&str> = parameters
+            .iter()
+            .filter(|parameter| parameter["in"] == "path")
+            .filter_map(|parameter| parameter["name"].as_str())
+            .collect();
+        let in_path: BTreeSet<&str> = path
+            .split('/')
+            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+            .collect();
+        assert_eq!(declared, in_path, "{id}");
+        for parameter in &parameters {
+            let about = parameter["description"].as_str().unwrap_or_default();
+            assert!(!about.is_empty(), "{id} {}", parameter["name"]);
+        }
+    }
+    without_permission.sort();
+    assert_eq!(without_permission, WITHOUT_PERMISSION);
+}
+
+#[test]
+fn every_example_of_a_body_is_valid() {
+    let document = document();
+    let mut bodies = 0;
+    for (id, method, _, operation) in operations(&document) {
+        let Some(body) = operation.get("requestBody") else {
+            assert!(method != "post" && method != "put", "{id} has no body");
+            continue;
+        };
+        let content = &body["content"]["application/json"];
+        // The components come along, so that the references of the schema find them.
+        let mut schema = content["schema"].clone();
+        schema["components"] = document["components"].clone();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let problems: Vec<String> = validator
+            .iter_errors(&content["example"])
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(problems.is_empty(), "{id}: {problems:?}");
+        assert!(
+            !validator.is_valid(&json!({"no_such_field": 1})),
+            "{id} takes anything"
+        );
+        bodies += 1;
+    }
+    assert!(bodies >= 10, "{bodies}");
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let mut document = document();
+    assert_eq!(dangling(&document), Vec::<&str>::new());
+    document["components"]["schemas"]
+        .as_object_mut()
+        .unwrap()
+        .remove("Problem");
+    assert_eq!(dangling(&document), ["#/components/schemas/Problem"]);
+}

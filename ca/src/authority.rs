@@ -1,0 +1,273 @@
+//! The authorities of a mesh: a root and an issuing intermediate, as rows with sealed keys (S50, S53).
+
+use std::fmt;
+
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use rcgen::{CertificateParams, PublicKeyData as _};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::ambient::{Random, new_id};
+use crate::check::{self, SigningCert};
+use crate::error::Error;
+use crate::key::P256Key;
+use crate::profile::{BACKDATE, Validity};
+use crate::seal::{Aad, SealingKey};
+use crate::spiffe::TrustDomain;
+use crate::template::{self, Serial};
+
+/// S50: about ten years, as days.
+const ROOT_LIFETIME: TimeDelta = TimeDelta::days(3652);
+/// S50.
+const ISSUING_LIFETIME: TimeDelta = TimeDelta::days(90);
+
+/// One mesh of one organisation. Both, always: the store needs the organisation to see the mesh at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MeshKey {
+    /// The organisation.
+    pub org: Uuid,
+    /// The mesh.
+    pub mesh: Uuid,
+}
+
+/// A mesh together with its trust domain: what its authorities are made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeshIdentity {
+    /// The organisation.
+    pub org: Uuid,
+    /// The mesh.
+    pub mesh: Uuid,
+    /// The trust domain of the mesh.
+    pub trust_domain: TrustDomain,
+}
+
+impl MeshIdentity {
+    /// The mesh alone.
+    #[must_use]
+    pub fn key(&self) -> MeshKey {
+        MeshKey {
+            org: self.org,
+            mesh: self.mesh,
+        }
+    }
+}
+
+/// What an authority signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthorityKind {
+    /// The trust anchor of a mesh. Signs issuing authorities.
+    Root,
+    /// Signs leaves.
+    Issuing,
+}
+
+impl AuthorityKind {
+    /// What a sealed key is bound to, beside the place it is stored in.
+    fn purpose(self) -> &'static str {
+        match self {
+            Self::Root => "authority/root",
+            Self::Issuing => "authority/issuing",
+        }
+    }
+}
+
+/// An authority as the store holds it. The key is sealed; `Debug` shows its length only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorityRow {
+    /// Its id, also in the certificate's subject.
+    pub id: Uuid,
+    /// The organisation.
+    pub org: Uuid,
+    /// The mesh.
+    pub mesh: Uuid,
+    /// Root or issuing.
+    pub kind: AuthorityKind,
+    /// The certificate.
+    pub certificate_pem: String,
+    /// The private key (PKCS#8), sealed for this organisation, mesh, id and kind.
+    pub sealed_key: Vec<u8>,
+    /// Serial number: 32 lower-case hex digits.
+    pub serial: String,
+    /// Start of validity.
+    pub not_before: DateTime<Utc>,
+    /// End of validity.
+    pub not_after: DateTime<Utc>,
+}
+
+impl fmt::Debug for AuthorityRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorityRow")
+            .field("id", &self.id)
+            .field("org", &self.org)
+            .field("mesh", &self.mesh)
+            .field("kind", &self.kind)
+            .field("serial", &self.serial)
+            .field("not_before", &self.not_before)
+            .field("not_after", &self.not_after)
+            .field("sealed_key_bytes", &self.sealed_key.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl AuthorityRow {
+    /// The mesh the authority belongs to.
+    #[must_use]
+    pub fn mesh_key(&self) -> MeshKey {
+        MeshKey {
+            org: self.org,
+            mesh: self.mesh,
+        }
+    }
+
+    fn aad(&self) -> Aad {
+        Aad {
+            org: self.org,
+            mesh: self.mesh,
+            key: self.id,
+            purpose: self.kind.purpose(),
+        }
+    }
+
+    /// The certificate, read and checked against its parent (`None`: itself), and that the columns
+    /// beside it say the same.
+    pub(crate) fn certificate(&self, parent: Option<&SigningCert>) -> Result<SigningCert, Error> {
+        let read = read_pem(&self.certificate_pem)?;
+        let certificate = check::signing(&read, self.kind, parent)?;
+        if hex::encode(&certificate.serial) != self.serial {
+            return Err(Error::Inconsistent("serial"));
+        }
+        Ok(certificate)
+    }
+
+    /// Opens the key, and makes sure that it is the key of this certificate.
+    pub(crate) fn open_key(
+        &self,
+        certificate: &SigningCert,
+        sealing: &dyn SealingKey,
+    ) -> Result<P256Key, Error> {
+        let pkcs8: Zeroizing<Vec<u8>> = sealing.open(&self.aad(), &self.sealed_key)?;
+        let key = P256Key::from_pkcs8(&pkcs8)?;
+        if key.subject_public_key_info() != certificate.public_key {
+            return Err(Error::Inconsistent(
+                "key does not belong to the certificate",
+            ));
+        }
+        Ok(key)
+    }
+}
+
+/// The certificate of a PEM text that holds exactly one.
+pub(crate) fn read_pem(pem: &str) -> Result<Vec<u8>, Error> {
+    let mut found = CertificateDer::pem_slice_iter(pem.as_bytes());
+    match (found.next(), found.next()) {
+        (Some(Ok(der)), None) => Ok(der.to_vec()),
+        _ => Err(Error::Inconsistent("certificate")),
+    }
+}
+
+/// The authorities of one mesh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hierarchy {
+    /// The trust anchor.
+    pub root: AuthorityRow,
+    /// What signs leaves.
+    pub issuing: AuthorityRow,
+}
+
+/// Makes the authorities of a mesh: a root for ten years and an issuing intermediate for 90 days, each
+/// with a key of its own that leaves this function only sealed.
+///
+/// # Errors
+/// [`Error::Random`], [`Error::Key`], [`Error::Seal`], or [`Error::Check`] when a finished certificate
+/// breaks a rule.
+pub fn create_hierarchy(
+    mesh: &MeshIdentity,
+    sealing: &dyn SealingKey,
+    now: DateTime<Utc>,
+    random: &dyn Random,
+) -> Result<Hierarchy, Error> {
+    let root_draft = Draft::new(AuthorityKind::Root, mesh, now, random)?;
+    let root_key = &root_draft.key;
+    let root_der = root_draft
+        .params
+        .self_signed(root_key)
+        .map_err(Error::Encode)?;
+    let root_cert = check::signing(root_der.der(), AuthorityKind::Root, None)?;
+
+    let issuing_draft = Draft::new(AuthorityKind::Issuing, mesh, now, random)?;
+    let issuer = rcgen::Issuer::from_params(&root_draft.params, root_key);
+    let issuing_der = issuing_draft
+        .params
+        .signed_by(&issuing_draft.key, &issuer)
+        .map_err(Error::Encode)?;
+    check::signing(issuing_der.der(), AuthorityKind::Issuing, Some(&root_cert))?;
+
+    Ok(Hierarchy {
+        root: root_draft.seal(root_der.pem(), sealing)?,
+        issuing: issuing_draft.seal(issuing_der.pem(), sealing)?,
+    })
+}
+
+/// An authority in the making.
+struct Draft {
+    row: AuthorityRow,
+    params: CertificateParams,
+    key: P256Key,
+}
+
+impl Draft {
+    fn new(
+        kind: AuthorityKind,
+        mesh: &MeshIdentity,
+        now: DateTime<Utc>,
+        random: &dyn Random,
+    ) -> Result<Self, Error> {
+        let id = new_id(now, random)?;
+        let serial = Serial::draw(random)?;
+        let lifetime = match kind {
+            AuthorityKind::Root => ROOT_LIFETIME,
+            AuthorityKind::Issuing => ISSUING_LIFETIME,
+        };
+        let validity = Validity {
+            not_before: (now - BACKDATE).trunc_subsecs(0),
+            not_after: (now + lifetime).trunc_subsecs(0),
+        };
+        let params = template::authority(kind, id, &mesh.trust_domain.id(), serial, validity)?;
+        let row = AuthorityRow {
+            id,
+            org: mesh.org,
+            mesh: mesh.mesh,
+            kind,
+            certificate_pem: String::new(), // known once it is signed, see `seal`
+            sealed_key: Vec::new(),
+            serial: serial.to_hex(),
+            not_before: validity.not_before,
+            not_after: validity.not_after,
+        };
+        Ok(Self {
+            row,
+            params,
+            key: P256Key::generate()?,
+        })
+    }
+
+    fn seal(
+        self,
+        certificate_pem: String,
+        sealing: &dyn SealingKey,
+    ) -> Result<AuthorityRow, Error> {
+        let sealed_key = sealing.seal(&self.row.aad(), self.key.to_pkcs8()?.as_ref())?;
+        Ok(AuthorityRow {
+            certificate_pem,
+            sealed_key,
+            ..self.row
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

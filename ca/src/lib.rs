@@ -1,0 +1,48 @@
+//! Identities: who may hold which SPIFFE id, and the certificates that prove it.
+//!
+//! What lives here: SPIFFE ids and trust domains, the sealing of signing keys, the hierarchy of a
+//! mesh (root, issuing intermediate), and the only path to a leaf certificate:
+//! [`Subject`] from a proof -> [`Profile`] -> template -> [`Prepared`] -> journal row -> signature ->
+//! check of the finished certificate -> [`Leaf`].
+//!
+//! What does not: Postgres, Envoy, gRPC and the reading of certificate requests. Rows are plain data ([`AuthorityRow`],
+//! [`Entry`]) that cross the traits [`AuthorityStore`] and [`Journal`], which the server joins to its
+//! store. Time and randomness are parameters too ([`Clock`], [`Random`]); only keys and nonces are
+//! always drawn from the operating system's generator, so that no test double can weaken them.
+//!
+//! Who may depend on it: `heddled` (and `tests`). It depends on none of our crates.
+//!
+//! Nothing secret is printed: private keys exist only inside types whose `Debug` is a fixed word and
+//! whose memory is wiped, and errors carry no key material.
+#![warn(missing_docs)]
+
+mod ambient;
+mod authority;
+mod check;
+mod error;
+mod file_key;
+mod issue;
+mod journal;
+mod key;
+mod profile;
+mod seal;
+mod serve;
+mod spiffe;
+mod template;
+#[cfg(test)]
+mod testing;
+
+pub use ambient::{Clock, Random, SystemRandom};
+pub use authority::{
+    AuthorityKind, AuthorityRow, Hierarchy, MeshIdentity, MeshKey, create_hierarchy,
+};
+pub use check::Fault;
+pub use error::{Error, Failure};
+pub use file_key::{FileKey, FileKeyError};
+pub use issue::{Issuer, Leaf, Prepared, Recorded, renew_at};
+pub use journal::{Entry, Journal, Journalled};
+pub use key::SecretPem;
+pub use profile::{Profile, Subject, Validity};
+pub use seal::{Aad, SealError, SealingKey};
+pub use serve::{AuthorityStore, CertificateAuthority, Parts};
+pub use spiffe::{SpiffeError, SpiffeId, TrustDomain};

@@ -1,0 +1,221 @@
+//! The certificate authority of an installation: what the server asks for leaves and roots.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use crate::ambient::{Clock, Random};
+use crate::authority::{AuthorityKind, Hierarchy, MeshIdentity, MeshKey, create_hierarchy};
+use crate::error::{Error, Failure};
+use crate::issue::{Issuer, Leaf, renew_at};
+use crate::journal::Journal;
+use crate::profile::{Profile, Subject};
+use crate::seal::SealingKey;
+
+/// Where the authorities of meshes are kept. The server joins it to its store.
+#[async_trait]
+pub trait AuthorityStore: Send + Sync {
+    /// The authorities of a mesh, if it has any yet.
+    ///
+    /// # Errors
+    /// Whatever the store fails with.
+    async fn load(&self, mesh: MeshKey) -> Result<Option<Hierarchy>, Failure>;
+
+    /// Stores the authorities of a mesh that has none, and returns what is stored: of concurrent
+    /// creators one wins, and all get the winner's.
+    ///
+    /// # Errors
+    /// Whatever the store fails with.
+    async fn create(&self, hierarchy: Hierarchy) -> Result<Hierarchy, Failure>;
+}
+
+/// What a [`CertificateAuthority`] is put together from.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where issuance is recorded.
+    pub journal: Arc<dyn Journal>,
+    /// Where authorities are kept.
+    pub store: Arc<dyn AuthorityStore>,
+    /// What opens their keys.
+    pub sealing: Arc<dyn SealingKey>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Serials and ids.
+    pub random: Arc<dyn Random>,
+}
+
+/// Issues leaves for the proxies of all meshes. Opened authorities stay in memory: a few kilobytes for
+/// every mesh that this process has served.
+pub struct CertificateAuthority {
+    parts: Parts,
+    profile: Profile,
+    opened: Mutex<BTreeMap<MeshKey, Arc<Opened>>>,
+}
+
+/// The authorities of one mesh, ready to sign.
+struct Opened {
+    issuer: Issuer,
+    roots_pem: String,
+}
+
+impl std::fmt::Debug for CertificateAuthority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CertificateAuthority")
+            .field("profile", &self.profile)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CertificateAuthority {
+    /// A certificate authority whose leaves follow `profile`.
+    #[must_use]
+    pub fn new(parts: Parts, profile: Profile) -> Self {
+        Self {
+            parts,
+            profile,
+            opened: Mutex::default(),
+        }
+    }
+
+    /// A new leaf with a new key for a subject that has proved who it is. The mesh's authorities are made
+    /// when this is the first of its leaves.
+    ///
+    /// # Errors
+    /// Any [`Error`]; nothing was signed, unless it is [`Error::Check`], and then nobody has seen it.
+    pub async fn leaf(&self, subject: &Subject) -> Result<Leaf, Error> {
+        let opened = self.open(&subject.mesh_identity()).await?;
+        let now = self.parts.clock.now();
+        let prepared = opened
+            .issuer
+            .prepare(subject, &self.profile, now, &*self.parts.random)?;
+        let recorded = prepared.record(&*self.parts.journal).await?;
+        let leaf = opened.issuer.issue(recorded)?;
+        tracing::debug!(
+            org.id = %subject.org,
+            mesh.id = %subject.mesh,
+            proxy.id = %subject.proxy,
+            serial = %leaf.serial,
+            not_after = %leaf.not_after,
+            "leaf issued"
+        );
+        Ok(leaf)
+    }
+
+    /// Whether the leaf with this serial, which the proxy says it holds, needs no replacement yet, and when
+    /// it will: it was issued to this very proxy, is not revoked, and is before its half-life.
+    ///
+    /// # Errors
+    /// [`Error::Journal`]. A serial that is unknown or malformed is `None`, not an error: the text comes
+    /// from outside.
+    pub async fn is_current(
+        &self,
+        subject: &Subject,
+        serial: &str,
+    ) -> Result<Option<DateTime<Utc>>, Error> {
+        let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        if serial.len() != 32 || !serial.bytes().all(hex) {
+            return Ok(None);
+        }
+        let found = self.parts.journal.lookup(subject.mesh_key(), serial).await;
+        let Some(row) = found.map_err(Error::Journal)? else {
+            return Ok(None);
+        };
+        if row.proxy != subject.proxy || row.revoked_at.is_some() {
+            return Ok(None);
+        }
+        let now = self.parts.clock.now();
+        let half_life = row.issued_at + (row.not_after - row.issued_at) / 2;
+        let due = renew_at(row.issued_at, row.not_after, serial);
+        Ok((now >= row.not_before && now < half_life.min(due)).then_some(due))
+    }
+
+    /// The roots of a mesh in PEM: what its proxies trust. Made with the rest of its authorities when it
+    /// has none yet.
+    ///
+    /// # Errors
+    /// Any [`Error`] of loading, opening or making the authorities.
+    pub async fn roots(&self, mesh: &MeshIdentity) -> Result<String, Error> {
+        Ok(self.open(mesh).await?.roots_pem.clone())
+    }
+
+    /// Drops what is held in memory for a mesh, when it is deleted or its authorities have changed.
+    pub fn forget(&self, mesh: MeshKey) {
+        self.opened
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&mesh);
+    }
+
+    async fn open(&self, mesh: &MeshIdentity) -> Result<Arc<Opened>, Error> {
+        let now = self.parts.clock.now();
+        if let Some(opened) = self.remembered(mesh.key()) {
+            require(mesh, opened.issuer.mesh())?;
+            // An ended authority is asked for again: it may have been replaced.
+            if now < opened.issuer.validity().not_after {
+                return Ok(opened);
+            }
+        }
+        let hierarchy = match self
+            .parts
+            .store
+            .load(mesh.key())
+            .await
+            .map_err(Error::Store)?
+        {
+            Some(hierarchy) => hierarchy,
+            None => self.create(mesh, now).await?,
+        };
+        let Hierarchy { root, issuing } = &hierarchy;
+        let placed = root.mesh_key() == mesh.key() && issuing.mesh_key() == mesh.key();
+        if !placed || root.kind != AuthorityKind::Root {
+            return Err(Error::Inconsistent("authorities of another mesh or kind"));
+        }
+        root.certificate(None)?;
+        let issuer = Issuer::open(issuing, &root.certificate_pem, &*self.parts.sealing)?;
+        require(mesh, issuer.mesh())?;
+        let opened = Arc::new(Opened {
+            issuer,
+            roots_pem: root.certificate_pem.clone(),
+        });
+        let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(mesh.key(), Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    async fn create(&self, mesh: &MeshIdentity, now: DateTime<Utc>) -> Result<Hierarchy, Error> {
+        let made = create_hierarchy(mesh, &*self.parts.sealing, now, &*self.parts.random)?;
+        let own = made.root.id;
+        let stored = self.parts.store.create(made).await.map_err(Error::Store)?;
+        if stored.root.id == own {
+            tracing::info!(
+                org.id = %mesh.org,
+                mesh.id = %mesh.mesh,
+                trust_domain = %mesh.trust_domain,
+                "authorities created"
+            );
+        }
+        Ok(stored)
+    }
+
+    fn remembered(&self, mesh: MeshKey) -> Option<Arc<Opened>> {
+        self.opened
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&mesh)
+            .cloned()
+    }
+}
+
+/// C07: a mesh is served only under the trust domain its authorities were made for.
+fn require(asked: &MeshIdentity, held: &MeshIdentity) -> Result<(), Error> {
+    if asked.trust_domain == held.trust_domain {
+        return Ok(());
+    }
+    let (asked, held) = (asked.trust_domain.clone(), held.trust_domain.clone());
+    Err(Error::ForeignTrustDomain { asked, held })
+}
+
+#[cfg(test)]
+mod tests;

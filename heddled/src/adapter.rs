@@ -1,0 +1,9 @@
+//! Where the traits of other crates meet the store: local types, so that neither side learns of the other.
+
+mod authorities;
+mod identities;
+mod mesh_source;
+
+pub(crate) use authorities::Authorities;
+pub(crate) use identities::Identities;
+pub(crate) use mesh_source::MeshSource;

@@ -1,0 +1,79 @@
+//! The xDS server's identities, from the CA.
+//!
+//! In this process for now: both sides exchange plain data through an asynchronous trait, so a CA in a process of its
+//! own is another implementation of the same trait.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use heddle_ca::{CertificateAuthority, MeshIdentity, Subject, TrustDomain};
+use heddle_xds_server::{IdentitySource, Leaf, MeshKey, Proxy, SourceError};
+use zeroize::Zeroizing;
+
+/// Issues through the CA.
+pub(crate) struct Identities(Arc<CertificateAuthority>);
+
+impl Identities {
+    pub(crate) fn new(authority: Arc<CertificateAuthority>) -> Self {
+        Self(authority)
+    }
+}
+
+fn subject(proxy: &Proxy, trust_domain: &str) -> Result<Subject, SourceError> {
+    Ok(Subject {
+        org: proxy.mesh.org.uuid(),
+        mesh: proxy.mesh.mesh.uuid(),
+        trust_domain: domain(trust_domain)?,
+        service: proxy.service.to_string(),
+        proxy: proxy.proxy.uuid(),
+    })
+}
+
+fn domain(text: &str) -> Result<TrustDomain, SourceError> {
+    TrustDomain::parse(text).map_err(|error| SourceError::new("read the trust domain", error))
+}
+
+#[async_trait]
+impl IdentitySource for Identities {
+    async fn leaf(&self, proxy: &Proxy, trust_domain: &str) -> Result<Leaf, SourceError> {
+        let subject = subject(proxy, trust_domain)?;
+        let leaf = self
+            .0
+            .leaf(&subject)
+            .await
+            .map_err(|error| SourceError::new("issue a leaf", error))?;
+        Ok(Leaf {
+            serial: leaf.serial.clone(),
+            chain_pem: leaf.chain_pem.clone(),
+            key_pem: Zeroizing::new(leaf.key_pem.expose().to_owned()),
+            renew_at: leaf.renew_at,
+            not_after: leaf.not_after,
+        })
+    }
+
+    async fn is_current(
+        &self,
+        proxy: &Proxy,
+        trust_domain: &str,
+        serial: &str,
+    ) -> Result<Option<DateTime<Utc>>, SourceError> {
+        let subject = subject(proxy, trust_domain)?;
+        self.0
+            .is_current(&subject, serial)
+            .await
+            .map_err(|error| SourceError::new("look a serial up", error))
+    }
+
+    async fn roots(&self, mesh: MeshKey, trust_domain: &str) -> Result<String, SourceError> {
+        let identity = MeshIdentity {
+            org: mesh.org.uuid(),
+            mesh: mesh.mesh.uuid(),
+            trust_domain: domain(trust_domain)?,
+        };
+        self.0
+            .roots(&identity)
+            .await
+            .map_err(|error| SourceError::new("read the roots", error))
+    }
+}

@@ -1,0 +1,281 @@
+//! The xDS server's meshes, from the store; and the feed that says which of them changed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use heddle_model::code::Code;
+use heddle_model::id::{MeshId, OrgId, ProxyId};
+use heddle_model::snapshot::MeshSnapshot;
+use heddle_model::workload::Endpoints;
+use heddle_store::proxies::{self, Checkpoint, JoinRefused};
+use heddle_store::{FeedPosition, MeshRef, Store};
+use heddle_xds_server::{
+    MeshKey, Nack, NodeClaims, Proxy, ProxyStatus, Refusal, SnapshotSource, SourceError,
+};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, broadcast};
+use tokio_util::sync::CancellationToken;
+
+/// How often the outbox is looked at. The hint after a commit is faster; this is what correctness rests on.
+const TAIL: Duration = Duration::from_millis(100);
+
+/// Meshes as the xDS server asks for them.
+pub(crate) struct MeshSource {
+    store: Store,
+    known: RwLock<BTreeMap<(OrgId, MeshId), Known>>,
+    position: Mutex<Option<FeedPosition>>,
+    changed: broadcast::Sender<MeshKey>,
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    mesh: MeshRef,
+    revision: u64,
+    deleted: bool,
+}
+
+impl MeshSource {
+    pub(crate) fn new(store: Store) -> Self {
+        let (changed, _) = broadcast::channel(1024);
+        Self {
+            store,
+            known: RwLock::default(),
+            position: Mutex::default(),
+            changed,
+        }
+    }
+
+    /// The proof that the database led us to this mesh.
+    pub(crate) fn find(&self, org: OrgId, mesh: MeshId) -> Option<MeshRef> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(&(org, mesh))
+            .filter(|k| !k.deleted)
+            .map(|k| k.mesh)
+    }
+
+    fn require(&self, mesh: MeshKey) -> Result<MeshRef, SourceError> {
+        self.find(mesh.org, mesh.mesh)
+            .ok_or_else(|| SourceError::new("find the mesh", "it is not in the feed"))
+    }
+
+    fn learn(&self, mesh: MeshRef, revision: u64, deleted: bool) -> bool {
+        let key = (mesh.org(), mesh.mesh());
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let before = known.insert(
+            key,
+            Known {
+                mesh,
+                revision,
+                deleted,
+            },
+        );
+        before.is_none_or(|before| before.revision != revision || before.deleted != deleted)
+    }
+
+    /// Looks at the outbox once.
+    pub(crate) async fn refresh(&self) -> heddle_store::Result<()> {
+        let mut position = self.position.lock().await;
+        let feed = self.store.feed(position.clone()).await?;
+        for head in feed.meshes {
+            if self.learn(head.mesh, head.revision, head.deleted) {
+                self.tell(head.mesh);
+            }
+        }
+        *position = Some(feed.next);
+        Ok(())
+    }
+
+    fn tell(&self, mesh: MeshRef) {
+        // Nobody listening: no proxy is connected.
+        let _ = self.changed.send(MeshKey {
+            org: mesh.org(),
+            mesh: mesh.mesh(),
+        });
+    }
+
+    /// Follows commits until the end: hints of this process at once, everything else by the tail.
+    pub(crate) async fn follow(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut hints = self.store.committed();
+        let mut tail = tokio::time::interval(TAIL);
+        tail.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut failing = false;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                hint = hints.recv() => {
+                    // A hint that was missed is found by the tail.
+                    if let Ok(mesh) = hint {
+                        self.tell(mesh);
+                    }
+                }
+                _ = tail.tick() => {
+                    let result = self.refresh().await;
+                    match &result {
+                        Err(error) if !failing => tracing::warn!(%error, "cannot read the feed of changes; trying on"),
+                        Ok(()) if failing => tracing::info!("the feed of changes is back"),
+                        Err(_) | Ok(()) => {}
+                    }
+                    failing = result.is_err();
+                }
+            }
+        }
+    }
+}
+
+fn failed(context: &'static str) -> impl Fn(heddle_store::Error) -> SourceError {
+    move |error| SourceError::new(context, error)
+}
+
+fn refusal(refused: JoinRefused) -> Refusal {
+    let code = match refused {
+        JoinRefused::Unknown => Code::JoinTokenUnknown,
+        JoinRefused::Expired => Code::JoinTokenExpired,
+        JoinRefused::Used => Code::JoinTokenUsed,
+        JoinRefused::ServiceGone | JoinRefused::NodeTaken => Code::ProxyMismatch,
+    };
+    Refusal { code }
+}
+
+fn nack(nack: &Nack) -> Value {
+    json!({
+        "code": Code::ProxyRejected.as_str(),
+        "at": nack.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        "type": nack.kind.to_ascii_uppercase(),
+        "resource": nack.resource,
+        "cause": nack.origin.as_ref().map(|origin| json!({
+            "kind": origin.kind,
+            "uid": origin.id,
+            "name": origin.name,
+            "pointer": origin.pointer,
+            "revision": origin.revision,
+        })),
+        "raw": nack.message,
+    })
+}
+
+fn checkpoint(status: ProxyStatus) -> Checkpoint {
+    Checkpoint {
+        proxy: status.proxy,
+        connected: status.connected,
+        registration: status.registration,
+        lease_until: status.lease_until,
+        envoy_version: status.envoy_version,
+        acked_revision: status.acked_revision,
+        target_revision: status.target_revision,
+        pending_types: status
+            .pending_types
+            .iter()
+            .map(|kind| kind.to_ascii_uppercase())
+            .collect(),
+        nacks: Value::Array(status.nacks.iter().map(nack).collect()),
+        seen_at: status.seen_at,
+    }
+}
+
+#[async_trait]
+impl SnapshotSource for MeshSource {
+    async fn authenticate(&self, secret: &str) -> Result<Result<(), Refusal>, SourceError> {
+        let scope = proxies::token_scope(&self.store, secret)
+            .await
+            .map_err(failed("verify a join token"))?;
+        Ok(scope.map(|_| ()).ok_or(Refusal {
+            code: Code::JoinTokenUnknown,
+        }))
+    }
+
+    async fn join(
+        &self,
+        secret: &str,
+        node: &NodeClaims,
+    ) -> Result<Result<Proxy, Refusal>, SourceError> {
+        if let Some(cluster) = &node.cluster {
+            // The service that an Envoy names must be its token's (X03). Before it is bound: a one-off token is not used
+            // up by a bootstrap that belongs to another service.
+            let scope = proxies::token_scope(&self.store, secret)
+                .await
+                .map_err(failed("verify a join token"))?;
+            if scope.is_some_and(|scope| scope.service.as_str() != cluster) {
+                return Ok(Err(Refusal {
+                    code: Code::ProxyMismatch,
+                }));
+            }
+        }
+        let joined = proxies::join(&self.store, secret, &node.id)
+            .await
+            .map_err(failed("join"))?;
+        let joined = match joined {
+            Ok(joined) => joined,
+            Err(refused) => return Ok(Err(refusal(refused))),
+        };
+        if self.find(joined.mesh.org(), joined.mesh.mesh()).is_none() {
+            // A mesh so new that the tail has not passed it yet.
+            self.learn(joined.mesh, 0, false);
+        }
+        let mesh = MeshKey {
+            org: joined.mesh.org(),
+            mesh: joined.mesh.mesh(),
+        };
+        Ok(Ok(Proxy {
+            mesh,
+            proxy: joined.proxy,
+            service: joined.service,
+        }))
+    }
+
+    async fn snapshot(&self, mesh: MeshKey) -> Result<Option<MeshSnapshot>, SourceError> {
+        let Some(mesh) = self.find(mesh.org, mesh.mesh) else {
+            return Ok(None);
+        };
+        let loaded = self
+            .store
+            .snapshot(&mesh)
+            .await
+            .map_err(failed("load snapshot"))?;
+        let Some(loaded) = loaded else {
+            return Ok(None);
+        };
+        // Left out, a rule that denies would let callers in: the mesh keeps what it has until the row is mended.
+        for error in &loaded.skipped {
+            tracing::error!(%error, mesh.id = %mesh.mesh(), "a stored object does not parse");
+        }
+        match loaded.skipped.into_iter().next() {
+            Some(error) => Err(SourceError::new("read every object of the mesh", error)),
+            None => Ok(Some(loaded.snapshot)),
+        }
+    }
+
+    async fn endpoints(&self, mesh: MeshKey) -> Result<Endpoints, SourceError> {
+        let mesh = self.require(mesh)?;
+        proxies::endpoints(&self.store, &mesh)
+            .await
+            .map_err(failed("load endpoints"))
+    }
+
+    fn changed(&self) -> broadcast::Receiver<MeshKey> {
+        self.changed.subscribe()
+    }
+
+    async fn revoked(
+        &self,
+        mesh: MeshKey,
+        proxies: &[ProxyId],
+    ) -> Result<Vec<ProxyId>, SourceError> {
+        let Some(mesh) = self.find(mesh.org, mesh.mesh) else {
+            return Ok(proxies.to_vec());
+        };
+        proxies::revoked(&self.store, &mesh, proxies)
+            .await
+            .map_err(failed("look for revoked proxies"))
+    }
+
+    async fn checkpoint(&self, mesh: MeshKey, batch: Vec<ProxyStatus>) -> Result<(), SourceError> {
+        let mesh = self.require(mesh)?;
+        let batch: Vec<Checkpoint> = batch.into_iter().map(checkpoint).collect();
+        proxies::checkpoint(&self.store, &mesh, &batch)
+            .await
+            .map_err(failed("keep the status of proxies"))
+    }
+}

@@ -1,0 +1,259 @@
+//! The command line of `heddled`: every sub-command and flag, and nothing that acts on them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Settings;
+
+/// Heddle: a control plane for stock Envoys.
+///
+/// `heddled up --demo` starts everything on this machine, with a small shop to try it on.
+#[derive(Parser)]
+#[command(name = "heddled", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The sub-commands.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run everything on this machine: PostgreSQL, the server and, with --demo, services and Envoys
+    Up(Box<UpArgs>),
+    /// Run the server: API, xDS and certificate authority in one process
+    All(Box<Settings>),
+    /// Bring the database schema up to date, then end
+    Migrate(Box<Settings>),
+    /// Make organisations and tokens, by direct access to the database
+    Admin(AdminArgs),
+    /// One small service of the demo
+    #[command(hide = true)]
+    DemoApp(DemoAppArgs),
+    /// Tie this process to its parent's life, drop privileges and become another program
+    #[command(hide = true)]
+    Child(ChildArgs),
+}
+
+/// `heddled up`.
+#[derive(Args)]
+pub(crate) struct UpArgs {
+    /// Also run the demo: frontend -> checkout -> payments, each behind its own Envoy
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Where everything that must survive is kept
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = ".heddle",
+        env = "HEDDLE_DATA_DIR"
+    )]
+    pub(crate) data_dir: PathBuf,
+    /// Write one JSON object with addresses and process ids here once everything serves
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// The Envoy to run [default: the one that scripts/setup installed, then the one in PATH]
+    #[arg(long, value_name = "FILE", env = "HEDDLE_ENVOY")]
+    pub(crate) envoy: Option<PathBuf>,
+    /// How much the demo's Envoys log
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    pub(crate) envoy_log_level: EnvoyLogLevel,
+    /// Where initdb and postgres are [default: the newest in /usr/lib/postgresql, then PATH]
+    #[arg(long, value_name = "DIR", env = "HEDDLE_PG_BIN")]
+    pub(crate) pg_bin: Option<PathBuf>,
+    /// Run PostgreSQL only
+    #[arg(long, hide = true, conflicts_with = "demo")]
+    pub(crate) only_postgres: bool,
+    /// Stop when the process that started this one ends
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_parent: bool,
+    /// What the server is told.
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// Envoy's own names for how much it logs.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EnvoyLogLevel {
+    /// Everything.
+    Trace,
+    /// For finding faults.
+    Debug,
+    /// What happens.
+    Info,
+    /// What should not happen.
+    Warn,
+    /// What failed.
+    Error,
+    /// What ended the process.
+    Critical,
+    /// Nothing.
+    Off,
+}
+
+impl EnvoyLogLevel {
+    /// The word that Envoy's `--log-level` takes.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Critical => "critical",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// `heddled admin`.
+#[derive(Args)]
+pub(crate) struct AdminArgs {
+    /// What to administer.
+    #[command(subcommand)]
+    pub(crate) noun: AdminNoun,
+}
+
+/// The nouns of `heddled admin`.
+#[derive(Subcommand)]
+pub(crate) enum AdminNoun {
+    /// Organisations
+    #[command(subcommand)]
+    Org(OrgCommand),
+    /// Tokens for people and programs that call the API
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+/// `heddled admin org`.
+#[derive(Subcommand)]
+pub(crate) enum OrgCommand {
+    /// Make an organisation and its first admin token, which is printed once
+    Create(Box<OrgCreate>),
+}
+
+/// `heddled admin token`.
+#[derive(Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token, which is printed once
+    Create(Box<TokenCreate>),
+}
+
+/// `heddled admin org create`.
+#[derive(Args)]
+pub(crate) struct OrgCreate {
+    /// The organisation's name, as it stands in paths of the API
+    pub(crate) name: String,
+    /// What people call it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) display_name: Option<String>,
+    /// Print one JSON object with `token` instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the database is.
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// `heddled admin token create`.
+#[derive(Args)]
+pub(crate) struct TokenCreate {
+    /// The organisation that the token is for
+    #[arg(long)]
+    pub(crate) org: String,
+    /// What the token may do
+    #[arg(long)]
+    pub(crate) role: TokenRole,
+    /// Limit the token to one mesh
+    #[arg(long)]
+    pub(crate) mesh: Option<String>,
+    /// What the token is for, as it is listed later
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Print one JSON object with `token` instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the database is.
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// The roles that a token can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenRole {
+    /// Everything in the organisation
+    Admin,
+    /// Runs meshes, does not manage members
+    Operator,
+    /// Changes services and their routes
+    Developer,
+    /// Reads
+    Viewer,
+}
+
+impl TokenRole {
+    /// The word for this role in the API.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Developer => "developer",
+            Self::Viewer => "viewer",
+        }
+    }
+}
+
+/// `heddled demo-app`.
+#[derive(Args)]
+pub(crate) struct DemoAppArgs {
+    /// The service that this process is an instance of
+    #[arg(long)]
+    pub(crate) name: String,
+    /// The version it reports
+    #[arg(long)]
+    pub(crate) version: String,
+    /// Where it listens
+    #[arg(long)]
+    pub(crate) listen: std::net::SocketAddr,
+    /// The service it asks before it answers
+    #[arg(long, requires = "via")]
+    pub(crate) calls: Option<String>,
+    /// The outbound listener of its own Envoy
+    #[arg(long, requires = "calls")]
+    pub(crate) via: Option<std::net::SocketAddr>,
+}
+
+/// `heddled child`.
+#[derive(Args)]
+pub(crate) struct ChildArgs {
+    /// The supervisor; when it is no longer the parent, nothing is started
+    #[arg(long)]
+    pub(crate) parent: i32,
+    /// The signal that this process gets when its parent ends
+    #[arg(long, value_name = "SIGNAL")]
+    pub(crate) die_with: nix::sys::signal::Signal,
+    /// The user to become
+    #[arg(long, requires = "gid")]
+    pub(crate) uid: Option<u32>,
+    /// The group to become
+    #[arg(long, requires = "uid")]
+    pub(crate) gid: Option<u32>,
+    /// Opened before privileges are dropped; `{dir0}`, `{dir1}`, ... in the arguments stand for them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) hold_dir: Vec<PathBuf>,
+    /// The program and its arguments
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        <super::Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

@@ -1,0 +1,369 @@
+//! What the server is told, from flags, the environment and a TOML file, in that order of precedence.
+//!
+//! [`Settings`] is what was said, all of it optional; [`Config`] is what follows from it. `heddled up`
+//! needs the difference: a port that was asked for is binding, a default one may be moved.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::{Args, ValueEnum};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+/// Where the API listens unless told otherwise.
+pub(crate) const DEFAULT_API_LISTEN: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+/// Where the xDS server listens unless told otherwise.
+pub(crate) const DEFAULT_XDS_LISTEN: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 18_000);
+
+/// Everything that can be set, as flags and environment (by clap) and as a file (by serde).
+#[derive(Args, Deserialize, Clone, Default)]
+#[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Settings (flag, then environment, then file)")]
+pub(crate) struct Settings {
+    /// TOML file with any of these settings, named as the flags but with `_`
+    #[arg(long, value_name = "FILE", env = "HEDDLE_CONFIG")]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
+    /// PostgreSQL, as the role that the server runs under
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// PostgreSQL, as the role that owns the schema [default: the same]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "HEDDLE_MIGRATE_DATABASE_URL",
+        hide_env_values = true
+    )]
+    pub(crate) migrate_database_url: Option<String>,
+    /// Where the API listens [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", env = "HEDDLE_API_LISTEN")]
+    pub(crate) api_listen: Option<SocketAddr>,
+    /// Where the xDS server listens [default: 127.0.0.1:18000]
+    #[arg(long, value_name = "ADDRESS", env = "HEDDLE_XDS_LISTEN")]
+    pub(crate) xds_listen: Option<SocketAddr>,
+    /// The host:port that proxies dial [default: where the xDS server listens]
+    #[arg(long, value_name = "HOST:PORT", env = "HEDDLE_XDS_ADDRESS")]
+    pub(crate) xds_address: Option<String>,
+    /// PEM file: the xDS server's certificate chain
+    #[arg(long, value_name = "FILE", env = "HEDDLE_XDS_TLS_CERT")]
+    pub(crate) xds_tls_cert: Option<PathBuf>,
+    /// PEM file: the xDS server's private key
+    #[arg(long, value_name = "FILE", env = "HEDDLE_XDS_TLS_KEY")]
+    pub(crate) xds_tls_key: Option<PathBuf>,
+    /// PEM file: what proxies verify the xDS server with
+    #[arg(long, value_name = "FILE", env = "HEDDLE_XDS_CA")]
+    pub(crate) xds_ca: Option<PathBuf>,
+    /// File with 32 bytes in hexadecimal that seal the private keys in the database
+    #[arg(long, value_name = "FILE", env = "HEDDLE_SEALING_KEY_FILE")]
+    pub(crate) sealing_key_file: Option<PathBuf>,
+    /// What the trust domain of every mesh ends in [default: mesh.heddle.internal]
+    #[arg(long, value_name = "DOMAIN", env = "HEDDLE_TRUST_DOMAIN_SUFFIX")]
+    pub(crate) trust_domain_suffix: Option<String>,
+    /// How long a workload's certificate is valid [default: 24h]
+    #[arg(long, value_name = "DURATION", env = "HEDDLE_LEAF_LIFETIME")]
+    pub(crate) leaf_lifetime: Option<String>,
+    /// How long a proxy that vanished stays an endpoint before it is drained [default: 5s]
+    #[arg(long, value_name = "DURATION", env = "HEDDLE_ENDPOINT_GRACE")]
+    pub(crate) endpoint_grace: Option<String>,
+    /// How long a draining endpoint stays listed before it is removed [default: 5s]
+    #[arg(long, value_name = "DURATION", env = "HEDDLE_ENDPOINT_DRAIN")]
+    pub(crate) endpoint_drain: Option<String>,
+    /// What is logged: a level, or directives such as `info,heddle_store=debug` [default: info]
+    #[arg(long, value_name = "FILTER", env = "HEDDLE_LOG_LEVEL")]
+    pub(crate) log_level: Option<String>,
+    /// How it is logged [default: text]
+    #[arg(long, value_name = "FORMAT", env = "HEDDLE_LOG_FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// The address by which people reach the API, for links in answers
+    #[arg(long, value_name = "URL", env = "HEDDLE_PUBLIC_URL")]
+    pub(crate) public_url: Option<String>,
+}
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The word for it in flags, environment and file.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl Settings {
+    /// Adds what the file named by `--config` says to what flags and environment said.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not TOML, or holds a key that does not exist (the error names it).
+    pub(crate) fn with_file(self) -> anyhow::Result<Self> {
+        let Some(path) = self.config.clone() else {
+            return Ok(self);
+        };
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("read the configuration file {}", path.display()))?;
+        let file = Self::parse(&text)
+            .with_context(|| format!("understand the configuration file {}", path.display()))?;
+        Ok(self.or(file))
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        toml::from_str(text).map_err(|error| anyhow!("{error}"))
+    }
+
+    /// Takes from `lower` what is not set here. An empty text counts as not set.
+    #[must_use]
+    pub(crate) fn or(self, lower: Self) -> Self {
+        fn text(upper: Option<String>, lower: Option<String>) -> Option<String> {
+            upper
+                .filter(|text| !text.is_empty())
+                .or(lower.filter(|text| !text.is_empty()))
+        }
+        Self {
+            config: self.config.or(lower.config),
+            database_url: text(self.database_url, lower.database_url),
+            migrate_database_url: text(self.migrate_database_url, lower.migrate_database_url),
+            api_listen: self.api_listen.or(lower.api_listen),
+            xds_listen: self.xds_listen.or(lower.xds_listen),
+            xds_address: text(self.xds_address, lower.xds_address),
+            xds_tls_cert: self.xds_tls_cert.or(lower.xds_tls_cert),
+            xds_tls_key: self.xds_tls_key.or(lower.xds_tls_key),
+            xds_ca: self.xds_ca.or(lower.xds_ca),
+            sealing_key_file: self.sealing_key_file.or(lower.sealing_key_file),
+            trust_domain_suffix: text(self.trust_domain_suffix, lower.trust_domain_suffix),
+            leaf_lifetime: text(self.leaf_lifetime, lower.leaf_lifetime),
+            endpoint_grace: text(self.endpoint_grace, lower.endpoint_grace),
+            endpoint_drain: text(self.endpoint_drain, lower.endpoint_drain),
+            log_level: text(self.log_level, lower.log_level),
+            log_format: self.log_format.or(lower.log_format),
+            public_url: text(self.public_url, lower.public_url),
+        }
+    }
+}
+
+/// What the server runs with. Its `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// PostgreSQL, as the role that the server runs under.
+    pub(crate) database_url: SecretString,
+    /// PostgreSQL, as the role that owns the schema.
+    pub(crate) migrate_database_url: SecretString,
+    /// Where the API listens.
+    pub(crate) api_listen: SocketAddr,
+    /// Where the xDS server listens.
+    pub(crate) xds_listen: SocketAddr,
+    /// The `host:port` that proxies dial.
+    pub(crate) xds_address: String,
+    /// PEM file: the xDS server's certificate chain.
+    pub(crate) xds_tls_cert: Option<PathBuf>,
+    /// PEM file: the xDS server's private key.
+    pub(crate) xds_tls_key: Option<PathBuf>,
+    /// PEM file: what proxies verify the xDS server with.
+    pub(crate) xds_ca: Option<PathBuf>,
+    /// File with the key that seals private keys at rest.
+    pub(crate) sealing_key_file: Option<PathBuf>,
+    /// What the trust domain of every mesh ends in.
+    pub(crate) trust_domain_suffix: String,
+    /// How long a workload's certificate is valid.
+    pub(crate) leaf_lifetime: Duration,
+    /// How long a proxy that vanished stays an endpoint before it is drained.
+    pub(crate) endpoint_grace: Duration,
+    /// How long a draining endpoint stays listed before it is removed.
+    pub(crate) endpoint_drain: Duration,
+    /// What is logged.
+    pub(crate) log_level: String,
+    /// How it is logged.
+    pub(crate) log_format: LogFormat,
+    /// The address by which people reach the API; without a slash at its end.
+    pub(crate) public_url: Option<String>,
+}
+
+/// The files that the server cannot do without, and `migrate` and `admin` can.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ServerFiles<'a> {
+    /// PEM: certificate chain of the xDS server.
+    pub(crate) xds_tls_cert: &'a Path,
+    /// PEM: private key of the xDS server.
+    pub(crate) xds_tls_key: &'a Path,
+    /// PEM: what proxies verify the xDS server with.
+    pub(crate) xds_ca: &'a Path,
+    /// 32 bytes in hexadecimal.
+    pub(crate) sealing_key: &'a Path,
+}
+
+impl Config {
+    /// Settles every value. Reads the file that the settings name.
+    ///
+    /// # Errors
+    /// The file is unusable, the database is not named, or a value is not what it should be.
+    pub(crate) fn load(settings: Settings) -> anyhow::Result<Self> {
+        Self::settle(settings.with_file()?)
+    }
+
+    /// Settles every value; the file has been read.
+    ///
+    /// # Errors
+    /// The database is not named, or a value is not what it should be.
+    pub(crate) fn settle(settings: Settings) -> anyhow::Result<Self> {
+        let settings = settings.or(Settings::default());
+        let database_url = settings.database_url.context(
+            "no database: set DATABASE_URL, --database-url, or database_url in the file",
+        )?;
+        let xds_listen = settings.xds_listen.unwrap_or(DEFAULT_XDS_LISTEN);
+        let xds_address = settings
+            .xds_address
+            .unwrap_or_else(|| reachable(xds_listen).to_string());
+        split_address(&xds_address)?;
+        let public_url = settings
+            .public_url
+            .map(|url| url.trim_end_matches('/').to_owned());
+        if let Some(url) = &public_url
+            && !url.starts_with("http://")
+            && !url.starts_with("https://")
+        {
+            bail!("public_url: {url:?} does not start with http:// or https://");
+        }
+        Ok(Self {
+            migrate_database_url: settings
+                .migrate_database_url
+                .unwrap_or_else(|| database_url.clone())
+                .into(),
+            database_url: database_url.into(),
+            api_listen: settings.api_listen.unwrap_or(DEFAULT_API_LISTEN),
+            xds_listen,
+            xds_address,
+            xds_tls_cert: settings.xds_tls_cert,
+            xds_tls_key: settings.xds_tls_key,
+            xds_ca: settings.xds_ca,
+            sealing_key_file: settings.sealing_key_file,
+            trust_domain_suffix: settings
+                .trust_domain_suffix
+                .unwrap_or_else(|| "mesh.heddle.internal".to_owned()),
+            leaf_lifetime: duration("leaf_lifetime", settings.leaf_lifetime.as_deref(), "24h")?,
+            endpoint_grace: duration("endpoint_grace", settings.endpoint_grace.as_deref(), "5s")?,
+            endpoint_drain: duration("endpoint_drain", settings.endpoint_drain.as_deref(), "5s")?,
+            log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
+            log_format: settings.log_format.unwrap_or_default(),
+            public_url,
+        })
+    }
+
+    /// The files that the server needs.
+    ///
+    /// # Errors
+    /// Names the first one that is not set.
+    pub(crate) fn server_files(&self) -> anyhow::Result<ServerFiles<'_>> {
+        fn required<'a>(value: Option<&'a PathBuf>, key: &str) -> anyhow::Result<&'a Path> {
+            value.map(PathBuf::as_path).with_context(|| {
+                let flag = key.replace('_', "-");
+                let variable = key.to_uppercase();
+                format!("{key} is not set: use --{flag}, HEDDLE_{variable} or {key} in the file")
+            })
+        }
+        Ok(ServerFiles {
+            xds_tls_cert: required(self.xds_tls_cert.as_ref(), "xds_tls_cert")?,
+            xds_tls_key: required(self.xds_tls_key.as_ref(), "xds_tls_key")?,
+            xds_ca: required(self.xds_ca.as_ref(), "xds_ca")?,
+            sealing_key: required(self.sealing_key_file.as_ref(), "sealing_key_file")?,
+        })
+    }
+
+    /// The whole configuration as environment variables, for a child process that needs nothing else.
+    #[must_use]
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let millis = |value: Duration| format!("{}ms", value.as_millis());
+        let mut all = vec![
+            ("DATABASE_URL", self.database_url.expose_secret().to_owned()),
+            (
+                "HEDDLE_MIGRATE_DATABASE_URL",
+                self.migrate_database_url.expose_secret().to_owned(),
+            ),
+            ("HEDDLE_API_LISTEN", self.api_listen.to_string()),
+            ("HEDDLE_XDS_LISTEN", self.xds_listen.to_string()),
+            ("HEDDLE_XDS_ADDRESS", self.xds_address.clone()),
+            (
+                "HEDDLE_TRUST_DOMAIN_SUFFIX",
+                self.trust_domain_suffix.clone(),
+            ),
+            ("HEDDLE_LEAF_LIFETIME", millis(self.leaf_lifetime)),
+            ("HEDDLE_ENDPOINT_GRACE", millis(self.endpoint_grace)),
+            ("HEDDLE_ENDPOINT_DRAIN", millis(self.endpoint_drain)),
+            ("HEDDLE_LOG_LEVEL", self.log_level.clone()),
+            ("HEDDLE_LOG_FORMAT", self.log_format.as_str().to_owned()),
+        ];
+        let optional = [
+            ("HEDDLE_XDS_TLS_CERT", self.xds_tls_cert.as_ref().map(path)),
+            ("HEDDLE_XDS_TLS_KEY", self.xds_tls_key.as_ref().map(path)),
+            ("HEDDLE_XDS_CA", self.xds_ca.as_ref().map(path)),
+            (
+                "HEDDLE_SEALING_KEY_FILE",
+                self.sealing_key_file.as_ref().map(path),
+            ),
+            ("HEDDLE_PUBLIC_URL", self.public_url.clone()),
+        ];
+        all.extend(
+            optional
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, value?))),
+        );
+        all
+    }
+}
+
+/// The address to dial for one that listens: `0.0.0.0` and `::` are reached by loopback.
+#[must_use]
+pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// Splits `host:port`; an IPv6 host stands in brackets, which are taken off.
+///
+/// # Errors
+/// The text has no host, no port, or a port that is not a number above zero.
+pub(crate) fn split_address(address: &str) -> anyhow::Result<(&str, u16)> {
+    let wrong = || format!("xds_address: {address:?} is not host:port");
+    let (host, port) = address.rsplit_once(':').with_context(wrong)?;
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    let port: u16 = port.parse().with_context(wrong)?;
+    if host.is_empty() || port == 0 {
+        bail!(wrong());
+    }
+    Ok((host, port))
+}
+
+fn duration(key: &str, text: Option<&str>, default: &str) -> anyhow::Result<Duration> {
+    let text = text.unwrap_or(default);
+    let parsed: heddle_model::duration::HumanDuration = text
+        .parse()
+        .map_err(|error| anyhow!("{key}: {text:?}: {error}"))?;
+    if key == "leaf_lifetime" && parsed.get() < Duration::from_secs(1) {
+        bail!("{key}: {text:?} is shorter than one second");
+    }
+    Ok(parsed.get())
+}
+
+#[cfg(test)]
+mod tests;

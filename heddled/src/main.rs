@@ -1,0 +1,81 @@
+//! `heddled`, the control plane's one binary. Lives here: reading the command line and choosing a role.
+//!
+//! Does not live here: anything that a role does. Nobody may depend on this crate.
+
+mod adapter;
+mod cli;
+mod config;
+mod demo;
+mod role;
+mod telemetry;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use cli::{AdminNoun, Cli, Command, OrgCommand, TokenCommand};
+use config::{Config, LogFormat, Settings};
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            up::output::complain(&format!("heddled: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        // A supervisor's children die with the *thread* that started them, so there is only one.
+        Command::Up(args) => {
+            let runtime = single_threaded()?;
+            runtime.block_on(up::run(*args))
+        }
+        Command::DemoApp(args) => {
+            telemetry::init_log("info", LogFormat::Text)?;
+            single_threaded()?.block_on(demo::app::run(args))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Child(args) => up::child::run(&args),
+        Command::All(settings) => serve(*settings, role::all::run),
+        Command::Migrate(settings) => serve(*settings, role::migrate::run),
+        Command::Admin(args) => match args.noun {
+            AdminNoun::Org(OrgCommand::Create(args)) => {
+                serve(args.settings.clone(), async |config| {
+                    role::admin::org_create(config, &args).await
+                })
+            }
+            AdminNoun::Token(TokenCommand::Create(args)) => {
+                serve(args.settings.clone(), async |config| {
+                    role::admin::token_create(config, &args).await
+                })
+            }
+        },
+    }
+}
+
+fn single_threaded() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")
+}
+
+/// Settles the configuration, sets up the log and runs a role to its end.
+fn serve<R>(settings: Settings, role: R) -> anyhow::Result<ExitCode>
+where
+    R: AsyncFnOnce(Config) -> anyhow::Result<()>,
+{
+    let config = Config::load(settings)?;
+    telemetry::init_log(&config.log_level, config.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    runtime.block_on(role(config))?;
+    Ok(ExitCode::SUCCESS)
+}

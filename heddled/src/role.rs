@@ -1,0 +1,5 @@
+//! What `heddled` can be: the server, the migration of its schema, the administration of tenants.
+
+pub(crate) mod admin;
+pub(crate) mod all;
+pub(crate) mod migrate;

@@ -1,0 +1,90 @@
+//! Tenants: organisations and their first tokens, by direct access to the database.
+
+use std::io::Write as _;
+
+use anyhow::{Context as _, anyhow, bail};
+use heddle_model::authz::Role;
+use heddle_model::name::Name;
+use heddle_store::Store;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+
+use crate::cli::{OrgCreate, TokenCreate};
+use crate::config::Config;
+
+/// Makes an organisation; prints its first token once (`--json`: one object with `token`).
+///
+/// # Errors
+/// The name is taken or wrong, or the database refuses.
+pub(crate) async fn org_create(config: Config, args: &OrgCreate) -> anyhow::Result<()> {
+    let name = name(&args.name)?;
+    let store = open(&config).await?;
+    let display_name = args.display_name.as_deref();
+    let created =
+        heddle_store::admin::create_org(&store, &name, display_name, "heddled admin").await;
+    let (id, token) = created.map_err(|error| match error {
+        heddle_store::Error::AlreadyExists { .. } => {
+            anyhow!("the organisation {name} exists already")
+        }
+        other => anyhow::Error::new(other).context("create the organisation"),
+    })?;
+    let facts = json!({"org": name, "uid": id.to_string(), "role": "owner", "token": token.expose_secret()});
+    let text = format!("organisation {name} created; its owner token, shown this once:\n");
+    print(args.json, &facts, &text, &token)
+}
+
+/// Makes a token; prints it once (`--json`: one object with `token`).
+///
+/// # Errors
+/// The organisation does not exist, or the database refuses.
+pub(crate) async fn token_create(config: Config, args: &TokenCreate) -> anyhow::Result<()> {
+    let org = name(&args.org)?;
+    let token_name = name(&args.name)?;
+    let role: Role = args.role.as_str().parse()?;
+    let store = open(&config).await?;
+    let created = heddle_store::admin::create_token(&store, &org, role, &token_name, None).await;
+    let (id, token) = created.map_err(|error| match error {
+        heddle_store::Error::NotFound => anyhow!("there is no organisation {org}"),
+        heddle_store::Error::AlreadyExists { .. } => {
+            anyhow!("the organisation has a token {token_name} already")
+        }
+        other => anyhow::Error::new(other).context("create the token"),
+    })?;
+    let facts = json!({"org": org, "uid": id.to_string(), "name": token_name, "role": role, "token": token.expose_secret()});
+    let text = format!(
+        "token {token_name} ({}) of {org}, shown this once:\n",
+        role.as_str()
+    );
+    print(args.json, &facts, &text, &token)
+}
+
+fn name(text: &str) -> anyhow::Result<Name> {
+    text.parse().with_context(|| format!("{text:?}"))
+}
+
+async fn open(config: &Config) -> anyhow::Result<Store> {
+    let store = super::all::connect(config, 2).await?;
+    match store.ping().await {
+        Ok(()) => Ok(store),
+        Err(
+            error @ (heddle_store::Error::SchemaOlder { .. }
+            | heddle_store::Error::SchemaNewer { .. }),
+        ) => bail!("{error}"),
+        Err(error) => Err(error).context("reach the database"),
+    }
+}
+
+fn print(
+    as_json: bool,
+    facts: &serde_json::Value,
+    text: &str,
+    token: &SecretString,
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if as_json {
+        writeln!(out, "{facts}")?;
+    } else {
+        writeln!(out, "{text}{}", token.expose_secret())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! API, xDS and certificate authority in one process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::http::header;
+use axum::routing::get;
+use heddle_api::{App, XdsFacts};
+use heddle_ca::{CertificateAuthority, FileKey, Parts, Profile, SystemRandom, TrustDomain};
+use heddle_model::clock::{SharedClock, SystemClock, SystemIds};
+use heddle_store::{Options, Store};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::adapter::{Authorities, Identities, MeshSource};
+use crate::config::{Config, ServerFiles, split_address};
+use crate::telemetry;
+
+const CONNECTIONS: u32 = 20;
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// Connects to the database as the role that the server runs under.
+pub(crate) async fn connect(config: &Config, max_connections: u32) -> anyhow::Result<Store> {
+    let options = Options {
+        url: config.database_url.clone(),
+        max_connections,
+        acquire_timeout: Duration::from_secs(2),
+    };
+    Store::connect(options, Arc::new(SystemClock), Arc::new(SystemIds))
+        .await
+        .context("connect to the database")
+}
+
+/// Runs until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// A part cannot start.
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    // Fails only when a provider is installed already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let metrics = telemetry::install_metrics()?;
+    super::migrate::run(config.clone()).await?;
+    let store = connect(&config, CONNECTIONS).await?;
+    store.ping().await.context("check the database")?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let files = config.server_files()?;
+    let shutdown = CancellationToken::new();
+
+    let source = Arc::new(MeshSource::new(store.clone()));
+    source.refresh().await.context("read the feed of changes")?;
+    let authority = authority(
+        &config,
+        &files,
+        Authorities::new(store.clone(), Arc::clone(&source)),
+        &clock,
+    )?;
+    let xds_listener = TcpListener::bind(config.xds_listen)
+        .await
+        .with_context(|| format!("listen on {} for xDS", config.xds_listen))?;
+    let api_listener = TcpListener::bind(config.api_listen)
+        .await
+        .with_context(|| format!("listen on {} for the API", config.api_listen))?;
+
+    let feed = tokio::spawn(Arc::clone(&source).follow(shutdown.clone()));
+    let xds = tokio::spawn(heddle_xds_server::serve(
+        xds_listener,
+        xds_tls(&files)?,
+        Arc::clone(&source) as Arc<dyn heddle_xds_server::SnapshotSource>,
+        Arc::new(Identities::new(authority)),
+        heddle_xds_server::Options {
+            endpoint_grace: config.endpoint_grace,
+            endpoint_drain: config.endpoint_drain,
+            leaf_lifetime: config.leaf_lifetime,
+            ..heddle_xds_server::Options::default()
+        },
+        Arc::clone(&clock),
+        shutdown.clone(),
+    ));
+    let app = app(&config, &files, store.clone(), clock)?;
+    let requests = app.requests.clone();
+    let router = Router::new()
+        .route(
+            "/metrics",
+            get(move || async move {
+                (
+                    [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+                    metrics.render(),
+                )
+            }),
+        )
+        .merge(heddle_api::router(app));
+    let stop = shutdown.clone();
+    let api = tokio::spawn(async move {
+        axum::serve(api_listener, router)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+    });
+    tracing::info!(api = %config.api_listen, xds = %config.xds_listen, version = env!("CARGO_PKG_VERSION"), "serving");
+
+    wait_for_the_end().await?;
+    tracing::info!("draining");
+    shutdown.cancel();
+    requests.close();
+    let drained = tokio::time::timeout(DRAIN, async {
+        requests.wait().await;
+        let xds = xds.await.context("the xDS server panicked")?;
+        xds.context("serve xDS")?;
+        // Idle keep-alive connections of clients end with the process.
+        api.abort();
+        feed.await.context("the feed panicked")
+    });
+    match drained.await {
+        Ok(result) => result?,
+        Err(_) => tracing::warn!(after_s = DRAIN.as_secs(), "drained as far as time allowed"),
+    }
+    store.close().await;
+    Ok(())
+}
+
+async fn wait_for_the_end() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn app(
+    config: &Config,
+    files: &ServerFiles<'_>,
+    store: Store,
+    clock: SharedClock,
+) -> anyhow::Result<App> {
+    let (host, port) = split_address(&config.xds_address)?;
+    let ca_pem = std::fs::read_to_string(files.xds_ca)
+        .with_context(|| format!("read {}", files.xds_ca.display()))?;
+    let suffix = config.trust_domain_suffix.clone();
+    // Whether a suffix can be one shows at the first name that is drawn from it.
+    TrustDomain::generate("mesh", &SystemRandom, &suffix).context("trust_domain_suffix")?;
+    Ok(App {
+        store,
+        clock,
+        ids: Arc::new(SystemIds),
+        xds: Arc::new(XdsFacts {
+            host: host.to_owned(),
+            port,
+            ca_pem,
+        }),
+        draw_trust_domain: Arc::new(move |mesh| {
+            TrustDomain::generate(mesh.as_str(), &SystemRandom, &suffix)
+                .map(|domain| domain.to_string())
+                .expect("the suffix was tried at the start, and every mesh name is a DNS label")
+        }),
+        requests: TaskTracker::new(),
+    })
+}
+
+fn authority(
+    config: &Config,
+    files: &ServerFiles<'_>,
+    authorities: Authorities,
+    clock: &SharedClock,
+) -> anyhow::Result<Arc<CertificateAuthority>> {
+    let sealing = FileKey::load_or_create(files.sealing_key).context("load the sealing key")?;
+    let profile = Profile::new(config.leaf_lifetime).context("leaf_lifetime")?;
+    let authorities = Arc::new(authorities);
+    let clock = Arc::clone(clock);
+    let parts = Parts {
+        journal: Arc::clone(&authorities) as _,
+        store: authorities,
+        sealing: Arc::new(sealing),
+        clock: Arc::new(move || clock.now()),
+        random: Arc::new(SystemRandom),
+    };
+    Ok(Arc::new(CertificateAuthority::new(parts, profile)))
+}
+
+fn xds_tls(files: &ServerFiles<'_>) -> anyhow::Result<Arc<rustls::ServerConfig>> {
+    let chain = CertificateDer::pem_file_iter(files.xds_tls_cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("read {}", files.xds_tls_cert.display()))?;
+    let key = PrivateKeyDer::from_pem_file(files.xds_tls_key)
+        .with_context(|| format!("read {}", files.xds_tls_key.display()))?;
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .context("use the xDS server's certificate and key")?;
+    Ok(Arc::new(config))
+}

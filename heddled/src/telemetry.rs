@@ -1,0 +1,63 @@
+//! Logs and metrics: set up once per process, before anything else runs.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
+
+/// How often old samples of histograms are folded into what `/metrics` shows.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Sends the log to standard error, which a supervisor or a container runtime collects.
+///
+/// # Errors
+/// The filter cannot be understood, or logging has been set up before.
+pub(crate) fn init_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("log_level: {filter:?}"))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    }
+    .map_err(|error| anyhow!("set up the log: {error}"))
+}
+
+/// Installs the recorder behind the `metrics` macros; `render()` of the handle is the body of `/metrics`.
+///
+/// Call it on a tokio runtime: a task there keeps histograms bounded for as long as the process lives.
+///
+/// # Errors
+/// A recorder has been installed before.
+pub(crate) fn install_metrics() -> anyhow::Result<PrometheusHandle> {
+    let handle = PrometheusBuilder::new()
+        .install_recorder()
+        .context("install the metrics recorder")?;
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(UPKEEP);
+        loop {
+            tick.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(handle)
+}
+
+#[cfg(test)]
+mod tests {
+    #[tokio::test]
+    async fn a_counter_reaches_the_text_that_prometheus_reads() {
+        let handle = super::install_metrics().unwrap();
+        metrics::counter!("heddle_telemetry_test_total").increment(3);
+        assert!(
+            handle.render().contains("heddle_telemetry_test_total 3"),
+            "{}",
+            handle.render()
+        );
+    }
+}

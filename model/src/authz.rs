@@ -1,0 +1,225 @@
+//! Who may do what: the whole policy, one match, no I/O.
+//!
+//! `permits` has no wildcard arm on purpose. An action that nobody decided about does not compile.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What a member, a service account or a token is in its organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything, including what ends the organisation.
+    Owner,
+    /// Everything in the organisation's meshes.
+    Admin,
+    /// Runs meshes: configuration, join tokens, proxies; does not create or delete meshes.
+    Operator,
+    /// Edits services, routes and splits.
+    Developer,
+    /// Reads configuration and proxies.
+    Viewer,
+    /// Reads everything, changes nothing.
+    Auditor,
+}
+
+impl Role {
+    /// All roles, strongest first.
+    pub const ALL: [Self; 6] = [
+        Self::Owner,
+        Self::Admin,
+        Self::Operator,
+        Self::Developer,
+        Self::Viewer,
+        Self::Auditor,
+    ];
+
+    /// The text form used in the API and the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Developer => "developer",
+            Self::Viewer => "viewer",
+            Self::Auditor => "auditor",
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRole> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(UnknownRole)
+    }
+}
+
+/// The text names no role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a role is one of owner, admin, operator, developer, viewer, auditor")]
+pub struct UnknownRole;
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident : $access:ident = $scope:literal;)*) => {
+        /// Something that an operation does to an organisation's objects.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Action {
+            /// Every action, in the order in which it was declared.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The permission as the API names it (`config:write`).
+            #[must_use]
+            pub const fn scope(self) -> &'static str {
+                match self {
+                    $(Self::$name => $scope,)*
+                }
+            }
+        }
+
+        /// One type per action: what a handler's signature names, and what a grant is for.
+        pub mod permission {
+            use super::{Action, Permission, access};
+            $(
+                $(#[$doc])*
+                #[derive(Debug, Clone, Copy)]
+                pub struct $name;
+
+                impl super::sealed::Sealed for $name {}
+
+                impl Permission for $name {
+                    const ACTION: Action = Action::$name;
+                    type Access = access::$access;
+                }
+            )*
+        }
+    };
+}
+
+mod sealed {
+    /// Implemented here and nowhere else.
+    pub trait Sealed {}
+}
+
+/// Whether a grant can open a writing transaction.
+pub mod access {
+    /// Reads only.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Read;
+    /// Reads and writes.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Write;
+}
+
+/// A permission as a type. Sealed: which permissions exist, and which of them write, is decided here alone.
+pub trait Permission: sealed::Sealed + Send + Sync + 'static {
+    /// What it allows.
+    const ACTION: Action;
+    /// [`access::Read`] or [`access::Write`].
+    type Access: Send + Sync + 'static;
+}
+
+actions! {
+    /// Read meshes.
+    MeshRead: Read = "meshes:read";
+    /// Create, replace and delete meshes.
+    MeshWrite: Write = "meshes:write";
+    /// Read services, routes, splits and access rules.
+    ConfigRead: Read = "config:read";
+    /// Create, replace and delete services, routes and splits.
+    ConfigWrite: Write = "config:write";
+    /// Create, replace and delete access rules.
+    AccessWrite: Write = "access:write";
+    /// List join tokens (never their secrets).
+    JoinTokenRead: Read = "join_tokens:read";
+    /// Create and revoke join tokens.
+    JoinTokenWrite: Write = "join_tokens:write";
+    /// Read proxies and their state.
+    ProxyRead: Read = "proxies:read";
+    /// Forget a proxy.
+    ProxyWrite: Write = "proxies:write";
+    /// Render the bootstrap of a proxy.
+    BootstrapRead: Read = "bootstrap:read";
+}
+
+/// Whether `role` may do `action`: the whole policy.
+#[must_use]
+pub const fn permits(role: Role, action: Action) -> bool {
+    match action {
+        Action::MeshRead | Action::ConfigRead | Action::ProxyRead => true,
+        Action::MeshWrite => matches!(role, Role::Owner | Role::Admin),
+        Action::ConfigWrite => {
+            matches!(
+                role,
+                Role::Owner | Role::Admin | Role::Operator | Role::Developer
+            )
+        }
+        Action::AccessWrite | Action::JoinTokenWrite | Action::ProxyWrite => {
+            matches!(role, Role::Owner | Role::Admin | Role::Operator)
+        }
+        Action::JoinTokenRead => {
+            matches!(
+                role,
+                Role::Owner | Role::Admin | Role::Operator | Role::Auditor
+            )
+        }
+        Action::BootstrapRead => {
+            matches!(
+                role,
+                Role::Owner | Role::Admin | Role::Operator | Role::Developer
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_as_a_table() {
+        let table: Vec<String> = Action::ALL
+            .iter()
+            .map(|action| {
+                let may: Vec<&str> = Role::ALL
+                    .into_iter()
+                    .filter(|role| permits(*role, *action))
+                    .map(Role::as_str)
+                    .collect();
+                format!("{}: {}", action.scope(), may.join(" "))
+            })
+            .collect();
+        assert_eq!(
+            table,
+            [
+                "meshes:read: owner admin operator developer viewer auditor",
+                "meshes:write: owner admin",
+                "config:read: owner admin operator developer viewer auditor",
+                "config:write: owner admin operator developer",
+                "access:write: owner admin operator",
+                "join_tokens:read: owner admin operator auditor",
+                "join_tokens:write: owner admin operator",
+                "proxies:read: owner admin operator developer viewer auditor",
+                "proxies:write: owner admin operator",
+                "bootstrap:read: owner admin operator developer",
+            ]
+        );
+    }
+
+    #[test]
+    fn readers_write_nothing() {
+        for action in Action::ALL.iter().filter(|a| a.scope().ends_with(":write")) {
+            assert!(!permits(Role::Viewer, *action), "{action:?}");
+            assert!(!permits(Role::Auditor, *action), "{action:?}");
+        }
+    }
+}

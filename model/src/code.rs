@@ -1,0 +1,131 @@
+//! The stable codes of everything that can be wrong, with what a person needs to mend it.
+//!
+//! Append-only: a code that was printed once keeps its meaning. `GET /v1/codes/{code}` serves this table.
+
+use serde::Serialize;
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $status:literal, $title:literal, $cause:literal, $fix:literal;)*) => {
+        /// What went wrong, as a stable code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $name,)*
+        }
+
+        impl Code {
+            /// Every code, in ascending order.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The text form (`HED-1002`).
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// The HTTP status that carries it.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)* }
+            }
+
+            /// The short title, the same for every occurrence.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+
+            /// Why it happens.
+            #[must_use]
+            pub const fn cause(self) -> &'static str {
+                match self { $(Self::$name => $cause,)* }
+            }
+
+            /// What to do about it.
+            #[must_use]
+            pub const fn fix(self) -> &'static str {
+                match self { $(Self::$name => $fix,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    MalformedJson = "HED-1001", 400, "Malformed body", "The body is not the JSON that it claims to be.", "Send one JSON object in UTF-8.";
+    UnknownField = "HED-1002", 422, "Unknown field", "The object has no such field.", "Remove the field or correct its spelling.";
+    WrongType = "HED-1003", 422, "Wrong type", "The value has another type than the field.", "Send a value of the type that the schema names.";
+    MissingField = "HED-1004", 422, "Missing field", "A required field is absent.", "Add the field.";
+    OutOfRange = "HED-1005", 422, "Out of range", "A number, length or duration lies outside its bounds.", "Choose a value within the bounds.";
+    BadFormat = "HED-1006", 422, "Bad format", "The text does not have the form that the field needs.", "Follow the pattern in the schema.";
+    NotOneOf = "HED-1007", 422, "Not one of the allowed values", "The value is not in the list of allowed values.", "Use one of the listed values.";
+    ExactlyOne = "HED-1008", 422, "Exactly one needed", "Of several sibling fields exactly one must be present.", "Keep one of them.";
+    Duplicate = "HED-1009", 422, "Duplicate", "Two entries that must differ are equal.", "Remove one of them.";
+    UnknownReference = "HED-1010", 422, "Not found in this mesh", "The object refers to another one that this mesh does not have.", "Create the other object first or correct the name.";
+    DuplicateKey = "HED-1011", 400, "Duplicate key", "A JSON object names the same key twice.", "Name each key once.";
+    Mismatch = "HED-1012", 422, "Does not match", "A value contradicts the address of the request.", "Make the two agree or leave the value out.";
+    BadParameter = "HED-1013", 400, "Bad parameter", "A query parameter is unknown or has a bad value.", "Correct the parameter.";
+    Unauthenticated = "HED-2001", 401, "Not authenticated", "The request carries no credential that is valid now.", "Send `Authorization: Bearer` with a token that has neither expired nor been revoked.";
+    Forbidden = "HED-2002", 403, "Not allowed", "The credential is valid but its role does not permit this.", "Ask an owner for a role that has the named permission.";
+    NotFound = "HED-2003", 404, "Not found", "There is no such object, or it is not yours to see.", "Check the address.";
+    MethodNotAllowed = "HED-2004", 405, "Method not allowed", "The address exists but does not answer this method.", "Use one of the methods in the Allow header.";
+    AlreadyExists = "HED-2005", 409, "Already exists", "An object of this name exists.", "Choose another name, or PUT to replace it.";
+    PriorityTaken = "HED-2006", 409, "Priority taken", "Another route of the service has this priority.", "Choose a priority that is free.";
+    Protected = "HED-2007", 409, "Protected from deletion", "The object has `deletion_protection` on, which is the default.", "PUT it with `\"deletion_protection\": false` first.";
+    HostTaken = "HED-2008", 409, "Host taken", "Another service of the mesh answers for this host.", "Remove the host from one of the two services.";
+    StaleEtag = "HED-2012", 412, "Changed meanwhile", "The object is no longer the one that If-Match names.", "Read it again, apply your change to what it is now, and repeat.";
+    TooLarge = "HED-2013", 413, "Body too large", "The body exceeds 1 MiB.", "Split the request.";
+    UnsupportedMediaType = "HED-2015", 415, "Unsupported media type", "The body is not declared as JSON.", "Send `Content-Type: application/json`.";
+    Invalid = "HED-2022", 422, "Invalid", "The body breaks one or more rules.", "Mend every entry of `errors`.";
+    LimitReached = "HED-2029", 429, "Limit reached", "The organisation has as many of these as it may have.", "Delete some or ask for a higher limit.";
+    Internal = "HED-2050", 500, "Internal error", "Heddle failed.", "Repeat the request; if it fails again, report the request id.";
+    Unavailable = "HED-2053", 503, "Unavailable", "Heddle cannot reach its database right now.", "Repeat the request after the time in Retry-After.";
+    JoinTokenUnknown = "HED-3001", 401, "Join token not valid", "The token is unknown, revoked or mistyped.", "Create a new join token.";
+    JoinTokenExpired = "HED-3002", 401, "Join token expired", "The token expired before this proxy joined.", "Create a new join token.";
+    JoinTokenUsed = "HED-3003", 403, "Join token already used", "The one-off token is bound to another proxy.", "Create a token for each proxy, or a reusable one.";
+    ProxyMismatch = "HED-3004", 403, "Proxy does not match its token", "What the Envoy says of itself contradicts its join token.", "Leave `node.cluster` out or set it to the token's service; give each proxy its own node id.";
+    NodeInvalid = "HED-3005", 400, "Node description not usable", "The Envoy's node id or metadata is missing or malformed.", "Start the Envoy with a bootstrap from Heddle.";
+    ProxyRejected = "HED-3007", 409, "Rejected by the proxy", "The Envoy refused a resource that was generated from this object.", "Correct the field that is named; the proxy keeps its last good configuration.";
+}
+
+impl std::str::FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|code| code.as_str() == text)
+            .ok_or(UnknownCode)
+    }
+}
+
+/// The text is none of our codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no such code")]
+pub struct UnknownCode;
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_sorted_and_complete() {
+        for pair in Code::ALL.windows(2) {
+            assert!(pair[0].as_str() < pair[1].as_str(), "{:?}", pair);
+        }
+        for code in Code::ALL {
+            assert!((400..600).contains(&code.status()));
+            assert!(
+                !code.title().ends_with('.')
+                    && code.cause().ends_with('.')
+                    && code.fix().ends_with('.')
+            );
+            assert_eq!(code.as_str().parse::<Code>().unwrap(), *code);
+        }
+    }
+}

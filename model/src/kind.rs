@@ -1,0 +1,90 @@
+//! The declarative kinds: one line each.
+
+pub mod access_rule;
+pub mod labels;
+pub mod mesh;
+pub mod route;
+pub mod service;
+pub mod split;
+
+pub use access_rule::AccessRule;
+pub use mesh::Mesh;
+pub use route::Route;
+pub use service::Service;
+pub use split::Split;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::violation::{Pointer, Violations};
+
+/// Which declarative kind an object is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// [`Mesh`].
+    Mesh,
+    /// [`Service`].
+    Service,
+    /// [`Route`]: its parent is a service.
+    Route,
+    /// [`Split`]: its parent is a route.
+    Split,
+    /// [`AccessRule`]: its parent is a service.
+    AccessRule,
+}
+
+impl Kind {
+    /// All kinds, parents first.
+    pub const ALL: [Self; 5] = [
+        Self::Mesh,
+        Self::Service,
+        Self::Route,
+        Self::Split,
+        Self::AccessRule,
+    ];
+
+    /// The text form used in the API and the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mesh => "mesh",
+            Self::Service => "service",
+            Self::Route => "route",
+            Self::Split => "split",
+            Self::AccessRule => "access_rule",
+        }
+    }
+}
+
+impl std::str::FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or(UnknownKind)
+    }
+}
+
+/// The text names no kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no such kind")]
+pub struct UnknownKind;
+
+/// What every declarative kind has: validation that needs nothing but the value, and what it refers to.
+pub trait Spec: DeserializeOwned + utoipa::ToSchema + Send + Sync + 'static {
+    /// Which kind this is.
+    const KIND: Kind;
+
+    /// Adds every rule that the schema cannot express and that this value breaks.
+    fn validate(&self, at: &Pointer<'_>, violations: &mut Violations);
+
+    /// The services of the same mesh that this value names, each with its pointer.
+    fn service_references(&self) -> Vec<(String, crate::name::Name)> {
+        Vec::new()
+    }
+
+    /// A complete, valid value: the example of the API document and the seed of tests.
+    fn sample() -> serde_json::Value;
+}

@@ -1,0 +1,94 @@
+//! A mesh: one trust domain, one namespace of services, one sequence of revisions.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::labels::{self, Labels};
+use super::{Kind, Spec};
+use crate::settings::Settings;
+use crate::violation::{Pointer, Violations};
+
+/// A mesh as its owner describes it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MeshSpec)]
+pub struct Mesh {
+    /// A name for people; changes freely.
+    #[schema(max_length = 120, example = "Production")]
+    pub display_name: Option<String>,
+    /// Pairs for filters and selectors, at most 64.
+    pub labels: Option<Labels>,
+    /// Settings of every service of this mesh that does not say otherwise.
+    pub defaults: Option<Settings>,
+    /// What happens to a call that no access rule matches. `deny` when absent.
+    pub access_default: Option<AccessDefault>,
+    /// What a proxy answers for a host that the mesh does not know. `not_found` when absent.
+    pub unknown_hosts: Option<UnknownHosts>,
+    /// While true, DELETE is refused. True when absent.
+    pub deletion_protection: Option<bool>,
+}
+
+/// What happens to a call that no access rule matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessDefault {
+    /// It is answered with 403.
+    Deny,
+    /// It passes, unless a deny rule matches.
+    Allow,
+}
+
+/// What a proxy answers for a host that the mesh does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownHosts {
+    /// Status 404.
+    NotFound,
+    /// Status 502.
+    BadGateway,
+}
+
+impl Mesh {
+    /// The access default in force.
+    #[must_use]
+    pub fn access_default(&self) -> AccessDefault {
+        self.access_default.unwrap_or(AccessDefault::Deny)
+    }
+
+    /// The answer in force for unknown hosts, as an HTTP status.
+    #[must_use]
+    pub fn unknown_host_status(&self) -> u16 {
+        match self.unknown_hosts {
+            None | Some(UnknownHosts::NotFound) => 404,
+            Some(UnknownHosts::BadGateway) => 502,
+        }
+    }
+
+    /// Whether DELETE is refused.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.deletion_protection.unwrap_or(true)
+    }
+}
+
+impl Spec for Mesh {
+    const KIND: Kind = Kind::Mesh;
+
+    fn validate(&self, at: &Pointer<'_>, violations: &mut Violations) {
+        labels::validate(self.labels.as_ref(), &at.field("labels"), violations);
+        if let Some(defaults) = &self.defaults {
+            defaults.validate(&at.field("defaults"), violations);
+        }
+    }
+
+    fn sample() -> serde_json::Value {
+        serde_json::json!({
+            "display_name": "Production",
+            "labels": {"tier": "1"},
+            "defaults": Settings::sample(),
+            "access_default": "deny",
+            "unknown_hosts": "not_found",
+            "deletion_protection": false,
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! A service: an identity, the hosts it answers for, the ports its workloads listen on.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::labels::{self, Labels};
+use super::{Kind, Spec};
+use crate::code::Code;
+use crate::name::Name;
+use crate::net::Host;
+use crate::settings::Settings;
+use crate::violation::{Pointer, Violations};
+
+/// A service as its owner describes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ServiceSpec)]
+pub struct Service {
+    /// A name for people; changes freely.
+    #[schema(max_length = 120, example = "Payments")]
+    pub display_name: Option<String>,
+    /// Pairs for filters and selectors, at most 64.
+    pub labels: Option<Labels>,
+    /// Further hosts that callers use, beside `<service>` and `<service>.<mesh>.mesh`.
+    #[schema(max_items = 32)]
+    pub hostnames: Option<Vec<Host>>,
+    /// Where the application listens. The first port also answers for hosts without a port.
+    #[schema(min_items = 1, max_items = 16)]
+    pub ports: Vec<Port>,
+    /// Settings of every caller of this service.
+    pub defaults: Option<Settings>,
+}
+
+/// One port of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ServicePort)]
+pub struct Port {
+    /// Unique within the service; part of Envoy's names, so it does not change lightly.
+    pub name: Name,
+    /// Where the application listens, on each host that runs it.
+    #[schema(minimum = 1, maximum = 65535, example = 8080)]
+    pub port: u16,
+    /// What the application speaks.
+    pub protocol: Protocol,
+}
+
+/// What an application speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PortProtocol)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http,
+    /// HTTP/2 without TLS ("prior knowledge").
+    Http2,
+    /// gRPC: HTTP/2 with trailers.
+    Grpc,
+}
+
+impl Protocol {
+    /// Whether the application is spoken to in HTTP/2.
+    #[must_use]
+    pub const fn is_http2(self) -> bool {
+        matches!(self, Self::Http2 | Self::Grpc)
+    }
+}
+
+impl Spec for Service {
+    const KIND: Kind = Kind::Service;
+
+    fn validate(&self, at: &Pointer<'_>, violations: &mut Violations) {
+        labels::validate(self.labels.as_ref(), &at.field("labels"), violations);
+        let mut names = BTreeSet::new();
+        let mut numbers = BTreeSet::new();
+        let ports = at.field("ports");
+        for (i, port) in self.ports.iter().enumerate() {
+            let at = ports.index(i);
+            if !names.insert(&port.name) {
+                violations.add(
+                    &at.field("name"),
+                    Code::Duplicate,
+                    format!("port {} is listed twice", port.name),
+                );
+            }
+            if !numbers.insert(port.port) {
+                violations.add(
+                    &at.field("port"),
+                    Code::Duplicate,
+                    format!("port number {} is listed twice", port.port),
+                );
+            }
+        }
+        let mut hosts = BTreeSet::new();
+        let hostnames = at.field("hostnames");
+        for (i, host) in self.hostnames.iter().flatten().enumerate() {
+            if host.as_str() == "mesh" || host.as_str().ends_with(".mesh") {
+                violations.add(
+                    &hostnames.index(i),
+                    Code::BadFormat,
+                    "hosts under `mesh` are given out by Heddle: every service has `<service>.<mesh>.mesh`",
+                );
+            }
+            if !hosts.insert(host) {
+                violations.add(
+                    &hostnames.index(i),
+                    Code::Duplicate,
+                    format!("host {host} is listed twice"),
+                );
+            }
+        }
+        if let Some(defaults) = &self.defaults {
+            defaults.validate(&at.field("defaults"), violations);
+        }
+    }
+
+    fn sample() -> serde_json::Value {
+        serde_json::json!({
+            "display_name": "Payments",
+            "labels": {"team": "pay"},
+            "hostnames": ["payments.internal"],
+            "ports": [
+                {"name": "http", "port": 8080, "protocol": "http"},
+                {"name": "grpc", "port": 9090, "protocol": "grpc"},
+            ],
+            "defaults": Settings::sample(),
+        })
+    }
+}

@@ -1,0 +1,23 @@
+//! What a mesh is: the nouns, their fields, their rules. Pure: no I/O, nothing async.
+//!
+//! Here live typed identifiers, validated newtypes, the declarative kinds with their validation, the settings
+//! and how their levels resolve, the whole authorisation policy and the snapshot that translation reads.
+//! What does not live here: anything that knows of Postgres, HTTP, Envoy or keys.
+//!
+//! Every crate of ours may depend on this one; it depends on none of them. A new kind is one file in `kind/`
+//! and one line in `kind.rs`; a new setting is one file in `settings/` and one field in `settings.rs`.
+#![warn(missing_docs)]
+
+pub mod authz;
+pub mod clock;
+pub mod code;
+pub mod duration;
+pub mod id;
+pub mod kind;
+pub mod name;
+pub mod net;
+pub mod settings;
+pub mod snapshot;
+pub mod violation;
+pub mod wire;
+pub mod workload;

@@ -1,0 +1,73 @@
+//! All inputs of one mesh at one revision: sorted, immutable, what translation reads.
+
+use std::collections::BTreeMap;
+
+use crate::id::{AccessRuleId, MeshId, OrgId, RouteId, ServiceId, SplitId};
+use crate::kind::{AccessRule, Mesh, Route, Service, Split};
+use crate::name::Name;
+
+/// A stored object with what provenance needs to know about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Object<I, T> {
+    /// Its identifier.
+    pub id: I,
+    /// Its name within its parent.
+    pub name: Name,
+    /// The mesh revision that wrote it last.
+    pub revision: u64,
+    /// What the user wrote.
+    pub spec: T,
+}
+
+/// A mesh at one revision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeshSnapshot {
+    /// Whose it is.
+    pub org: OrgId,
+    /// The revision of the whole mesh.
+    pub revision: u64,
+    /// The mesh itself.
+    pub mesh: Object<MeshId, Mesh>,
+    /// The SPIFFE trust domain, without the scheme.
+    pub trust_domain: String,
+    /// Its services by name.
+    pub services: BTreeMap<Name, ServiceNode>,
+}
+
+/// A service with everything below it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceNode {
+    /// The service itself.
+    pub service: Object<ServiceId, Service>,
+    /// Its routes by (priority, name).
+    pub routes: Vec<RouteNode>,
+    /// Its access rules by name.
+    pub access_rules: Vec<Object<AccessRuleId, AccessRule>>,
+}
+
+/// A route with its split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteNode {
+    /// The route itself.
+    pub route: Object<RouteId, Route>,
+    /// Its split, if it has one.
+    pub split: Option<Object<SplitId, Split>>,
+}
+
+impl MeshSnapshot {
+    /// The hosts that a service answers for, most specific meaning first: `<service>`, `<service>.<mesh>.mesh`,
+    /// then its own `hostnames`.
+    #[must_use]
+    pub fn hosts(&self, service: &ServiceNode) -> Vec<String> {
+        let name = &service.service.name;
+        let own = [name.to_string(), format!("{name}.{}.mesh", self.mesh.name)];
+        let further = service
+            .service
+            .spec
+            .hostnames
+            .iter()
+            .flatten()
+            .map(ToString::to_string);
+        own.into_iter().chain(further).collect()
+    }
+}

@@ -1,0 +1,115 @@
+//! From bytes to a checked value, or to everything that is wrong with them.
+//!
+//! Four steps: strict JSON (no duplicate keys), output-only fields set aside, the published schema, then the
+//! rules that a schema cannot express. The schema is the one in the OpenAPI document, so what is promised
+//! there and what is enforced here cannot drift apart.
+
+mod schema;
+mod strict;
+
+use serde_json::{Map, Value};
+
+use crate::code::Code;
+use crate::kind::Spec;
+use crate::violation::{Pointer, Violation, Violations};
+
+pub use schema::violations_of;
+
+/// Fields that the server adds to an answer. They are accepted and ignored in a request, so that what was read
+/// can be edited and sent back.
+pub const OUTPUT_ONLY: [&str; 3] = ["meta", "status", "effective"];
+
+/// What a body says.
+#[derive(Debug, Clone)]
+pub struct Decoded<T> {
+    /// What the user sent, without output-only fields: stored and echoed as it is.
+    pub sent: Map<String, Value>,
+    /// The same, typed.
+    pub value: T,
+    /// `meta.etag`, if the body has one: the state that the sender believes to replace.
+    pub etag: Option<String>,
+}
+
+/// Why a body was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// Not JSON, or not an object.
+    Malformed(Violation),
+    /// JSON that breaks rules: all of them.
+    Invalid(Violations),
+}
+
+/// Parses one JSON object, refusing duplicate keys.
+///
+/// # Errors
+/// A single violation that says where the text stops being JSON.
+pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, Violation> {
+    match strict::parse(bytes)? {
+        Value::Object(map) => Ok(map),
+        other => Err(Violation {
+            pointer: String::new(),
+            code: Code::WrongType,
+            detail: format!("the body is {}, not an object", schema::noun(&other)),
+            hint: None,
+        }),
+    }
+}
+
+/// Decodes the body of a declarative kind.
+///
+/// # Errors
+/// [`Refused`], with every violation.
+pub fn decode<T: Spec>(bytes: &[u8]) -> Result<Decoded<T>, Refused> {
+    let sent = parse_object(bytes).map_err(Refused::Malformed)?;
+    decode_sent(sent).map_err(Refused::Invalid)
+}
+
+/// Decodes a declarative kind from an object that has been parsed already.
+///
+/// # Errors
+/// Every violation.
+pub fn decode_sent<T: Spec>(mut sent: Map<String, Value>) -> Result<Decoded<T>, Violations> {
+    let mut etag = None;
+    for field in OUTPUT_ONLY {
+        if let Some(value) = sent.shift_remove(field)
+            && field == "meta"
+        {
+            etag = value
+                .get("etag")
+                .and_then(Value::as_str)
+                .map(ToOwned::to_owned);
+        }
+    }
+    let value = decode_object::<T>(&sent)?;
+    let mut violations = Violations::new();
+    value.validate(&Pointer::Root, &mut violations);
+    violations.into_result()?;
+    Ok(Decoded { sent, value, etag })
+}
+
+/// Checks an object against the schema of `T` and converts it.
+///
+/// # Errors
+/// Every violation of the schema.
+pub fn decode_object<T>(sent: &Map<String, Value>) -> Result<T, Violations>
+where
+    T: serde::de::DeserializeOwned + utoipa::ToSchema + 'static,
+{
+    let mut value = Value::Object(sent.clone());
+    schema::drop_nulls(&mut value);
+    schema::violations_of::<T>(&value).into_result()?;
+    serde_path_to_error::deserialize::<_, T>(value).map_err(|error| {
+        // Reached only where a type is stricter than its schema; still a clear answer, one at a time.
+        let mut violations = Violations::new();
+        violations.push(Violation {
+            pointer: schema::pointer_of(error.path()),
+            code: Code::BadFormat,
+            detail: error.inner().to_string(),
+            hint: None,
+        });
+        violations
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! The signing authorities of a mesh. Their keys arrive sealed; nothing here could open one.
+
+use chrono::{DateTime, Utc};
+use heddle_model::id::AuthorityId;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::authz::MeshRef;
+use crate::error::{Result, inconsistent, retry};
+use crate::store::Store;
+use crate::tx::{Change, Mode, Work};
+
+/// What an authority signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AuthorityKind {
+    /// Issuing authorities.
+    Root,
+    /// Leaves.
+    Issuing,
+}
+
+impl AuthorityKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Issuing => "issuing",
+        }
+    }
+}
+
+/// An authority.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthorityRow {
+    /// Its identifier.
+    pub id: AuthorityId,
+    /// What it signs.
+    pub kind: AuthorityKind,
+    /// The certificate.
+    pub certificate_pem: String,
+    /// The private key, sealed.
+    pub sealed_key: Vec<u8>,
+    /// The serial number, in hex.
+    pub serial: String,
+    /// Start of validity.
+    pub not_before: DateTime<Utc>,
+    /// End of validity.
+    pub not_after: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for AuthorityRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthorityRow")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("serial", &self.serial)
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    kind: String,
+    certificate_pem: String,
+    sealed_key: Vec<u8>,
+    serial: String,
+    not_before: DateTime<Utc>,
+    not_after: DateTime<Utc>,
+}
+
+/// The authorities of a mesh, oldest first; none before the first [`create`].
+///
+/// # Errors
+/// [`crate::Error::Unavailable`], [`crate::Error::Inconsistent`].
+pub async fn load(store: &Store, mesh: &MeshRef) -> Result<Vec<AuthorityRow>> {
+    let mut work = store.work(mesh.org(), "ca", Mode::Read).await?;
+    select(&mut work, mesh).await
+}
+
+/// Stores the authorities of a mesh that has none, and returns what is stored: of concurrent creators one wins, and all get
+/// the winner's.
+///
+/// # Errors
+/// [`crate::Error::NotFound`] when the mesh was deleted, [`crate::Error::Unavailable`],
+/// [`crate::Error::Inconsistent`].
+pub async fn create(
+    store: &Store,
+    mesh: &MeshRef,
+    rows: &[AuthorityRow],
+) -> Result<Vec<AuthorityRow>> {
+    retry!(create_once(store, mesh, rows))
+}
+
+async fn create_once(
+    store: &Store,
+    mesh: &MeshRef,
+    rows: &[AuthorityRow],
+) -> Result<Vec<AuthorityRow>> {
+    let mut work = store.work(mesh.org(), "ca", Mode::Write).await?;
+    work.lock(mesh.mesh()).await?;
+    let there = select(&mut work, mesh).await?;
+    if !there.is_empty() {
+        return Ok(there);
+    }
+    for row in rows {
+        let query = sqlx::query(
+            "insert into heddle.authorities (org_id, mesh_id, id, kind, certificate_pem, sealed_key, serial, \
+                                             not_before, not_after, created_at) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(mesh.org().uuid())
+        .bind(mesh.mesh().uuid())
+        .bind(row.id.uuid())
+        .bind(row.kind.as_str())
+        .bind(&row.certificate_pem)
+        .bind(&row.sealed_key)
+        .bind(&row.serial)
+        .bind(row.not_before)
+        .bind(row.not_after)
+        .bind(work.now());
+        query.execute(work.conn()).await?;
+        let after = json!({
+            "kind": row.kind.as_str(),
+            "serial": row.serial,
+            "not_after": row.not_after,
+        });
+        work.record(Change {
+            mesh: Some(mesh.mesh()),
+            revision: None,
+            action: "create",
+            kind: "authority",
+            id: row.id.uuid(),
+            name: row.kind.as_str(),
+            before: None,
+            after: after.as_object(),
+        })
+        .await?;
+    }
+    let stored = select(&mut work, mesh).await?;
+    work.commit().await?;
+    Ok(stored)
+}
+
+async fn select(work: &mut Work, mesh: &MeshRef) -> Result<Vec<AuthorityRow>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select id, kind, certificate_pem, sealed_key, serial, not_before, not_after \
+         from heddle.authorities where mesh_id = $1 order by created_at, kind desc, id",
+    )
+    .bind(mesh.mesh().uuid())
+    .fetch_all(work.conn())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let id = AuthorityId::from_uuid(row.id);
+            let kind = match row.kind.as_str() {
+                "root" => AuthorityKind::Root,
+                "issuing" => AuthorityKind::Issuing,
+                other => return Err(inconsistent("authorities", "kind", id, other)),
+            };
+            Ok(AuthorityRow {
+                id,
+                kind,
+                certificate_pem: row.certificate_pem,
+                sealed_key: row.sealed_key,
+                serial: row.serial,
+                not_before: row.not_before,
+                not_after: row.not_after,
+            })
+        })
+        .collect()
+}

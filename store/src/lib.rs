@@ -1,0 +1,68 @@
+//! Postgres: the truth about organisations, their meshes and everything in them.
+//!
+//! What lives here: every query, one file for each noun; the only ways to a connection ([`Store::begin`] with a
+//! [`Grant`], the functions that name a [`MeshRef`], and the two doors); what turns a credential into a [`Caller`];
+//! the migrations.
+//!
+//! What does not: rules about content (`model`), HTTP, Envoy. No query stands anywhere else, and nobody else sees
+//! a pool or a row.
+//!
+//! Who may depend on it: `api`, `jobs`, `heddled`, `tests`. It depends on `model` alone.
+//!
+//! How tenancy is kept: a transaction runs as the role `heddle_tenant` for exactly one organisation, and every table is
+//! under forced row-level security, so no query here needs to say (or could forget) whose rows it means. The
+//! pieces that prove whose they are have no public constructor: a [`Caller`] comes from [`Store::authenticate`],
+//! a [`Grant`] from [`Caller::grant`], a [`MeshRef`] from the feed, a join token or a transaction.
+//!
+//! A transaction that was granted for reading has no writing functions. This compiles:
+//!
+//! ```no_run
+//! # use heddle_model::authz::permission::{ConfigRead, ConfigWrite};
+//! # use heddle_store::{Caller, Store, resources};
+//! # async fn example(store: Store, caller: Caller, at: resources::Address<'_>) -> anyhow::Result<()> {
+//! let mut tx = store.begin(&caller.grant::<ConfigWrite>("-")?).await?;
+//! resources::delete(&mut tx, &at, &resources::Precondition::None).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! and this does not:
+//!
+//! ```compile_fail,E0271
+//! # use heddle_model::authz::permission::{ConfigRead, ConfigWrite};
+//! # use heddle_store::{Caller, Store, resources};
+//! # async fn example(store: Store, caller: Caller, at: resources::Address<'_>) -> anyhow::Result<()> {
+//! let mut tx = store.begin(&caller.grant::<ConfigRead>("-")?).await?;
+//! resources::delete(&mut tx, &at, &resources::Precondition::None).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! To add a noun: one migration, one file of functions here, one line below.
+#![warn(missing_docs)]
+
+mod authz;
+mod changes;
+mod error;
+mod migrate;
+mod secret;
+mod snapshot;
+mod store;
+mod tx;
+
+pub mod admin;
+pub mod authorities;
+pub mod certificates;
+pub mod join_tokens;
+pub mod meshes;
+pub mod proxies;
+pub mod resources;
+pub mod tokens;
+
+pub use authz::{Caller, Denied, Grant, MeshRef};
+pub use changes::{Feed, FeedPosition, MeshHead};
+pub use error::{Cause, Error, Result};
+pub use migrate::migrate;
+pub use snapshot::Loaded;
+pub use store::{Options, Store, guarded};
+pub use tx::{Committed, Tx};

@@ -1,0 +1,234 @@
+//! Proxies: bound to a service by their join token, and what they were last seen doing.
+
+mod join;
+mod status;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use heddle_model::authz::Permission;
+use heddle_model::authz::permission::ProxyWrite;
+use heddle_model::id::{JoinTokenId, MeshId, ProxyId};
+use heddle_model::name::Name;
+use heddle_model::workload::{Endpoint, Health};
+use serde_json::{Value, json};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::error::{Error, Result, inconsistent};
+use crate::tx::{Change, Tx, Work};
+
+pub use join::{JoinRefused, JoinScope, Joined, join, token_scope};
+pub use status::{Checkpoint, checkpoint, endpoints, revoked};
+
+/// A proxy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProxyRow {
+    /// Its identifier.
+    pub id: ProxyId,
+    /// What its Envoy calls itself; unique within the service.
+    pub node_id: String,
+    /// The service that it stands in front of.
+    pub service: Name,
+    /// The join token that it is bound to.
+    pub join_token: JoinTokenId,
+    /// When it came first.
+    pub joined_at: DateTime<Utc>,
+    /// Whether it had a stream when it was last seen.
+    pub connected: bool,
+    /// Where it takes calls; `None` when it is no endpoint.
+    pub registration: Option<Endpoint>,
+    /// How long the registration holds without further news.
+    pub lease_until: Option<DateTime<Utc>>,
+    /// Its Envoy's version, as it says.
+    pub envoy_version: Option<String>,
+    /// The newest mesh revision that every type has acknowledged.
+    pub acked_revision: Option<u64>,
+    /// The mesh revision that it should have.
+    pub target_revision: Option<u64>,
+    /// Types with something that is not acknowledged.
+    pub pending_types: Vec<String>,
+    /// What it refuses, as the xDS server described it.
+    pub nacks: Value,
+    /// When it was last seen.
+    pub seen_at: Option<DateTime<Utc>>,
+}
+
+impl ProxyRow {
+    /// What [`page`] continues after.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.service, self.node_id)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    node_id: String,
+    service: String,
+    join_token_id: Uuid,
+    joined_at: DateTime<Utc>,
+    connected: bool,
+    address: Option<String>,
+    ports: Option<Json<BTreeMap<Name, u16>>>,
+    version: Option<String>,
+    draining: bool,
+    lease_until: Option<DateTime<Utc>>,
+    envoy_version: Option<String>,
+    acked_revision: Option<i64>,
+    target_revision: Option<i64>,
+    pending_types: Json<Vec<String>>,
+    nacks: Value,
+    seen_at: Option<DateTime<Utc>>,
+}
+
+const COLUMNS: &str = "p.id, p.node_id, p.service, p.join_token_id, p.joined_at, p.connected, \
+     host(p.address) as address, p.ports, p.version, p.draining, p.lease_until, p.envoy_version, \
+     p.acked_revision, p.target_revision, p.pending_types, p.nacks, p.seen_at";
+
+impl TryFrom<Row> for ProxyRow {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let id = ProxyId::from_uuid(row.id);
+        let name = |column, text: &str| {
+            text.parse::<Name>()
+                .map_err(|e| inconsistent("proxies", column, id, e))
+        };
+        let version = row
+            .version
+            .as_deref()
+            .map(|v| name("version", v))
+            .transpose()?;
+        let registration = match (row.address, row.ports) {
+            (Some(address), Some(Json(ports))) => Some(Endpoint {
+                proxy: id,
+                version,
+                address: address
+                    .parse::<IpAddr>()
+                    .map_err(|e| inconsistent("proxies", "address", id, e))?,
+                ports,
+                health: if row.draining {
+                    Health::Draining
+                } else {
+                    Health::Healthy
+                },
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            id,
+            service: name("service", &row.service)?,
+            node_id: row.node_id,
+            join_token: JoinTokenId::from_uuid(row.join_token_id),
+            joined_at: row.joined_at,
+            connected: row.connected,
+            registration,
+            lease_until: row.lease_until,
+            envoy_version: row.envoy_version,
+            acked_revision: row.acked_revision.map(i64::unsigned_abs),
+            target_revision: row.target_revision.map(i64::unsigned_abs),
+            pending_types: row.pending_types.0,
+            nacks: row.nacks,
+            seen_at: row.seen_at,
+        })
+    }
+}
+
+/// Finds a proxy by identifier or node id. A node id that several services use names none of them.
+///
+/// # Errors
+/// [`Error::Unavailable`], [`Error::Inconsistent`].
+pub async fn find<P: Permission>(
+    tx: &mut Tx<P>,
+    mesh: MeshId,
+    name_or_id: &str,
+) -> Result<Option<ProxyRow>> {
+    let id = name_or_id.parse::<ProxyId>().ok().map(ProxyId::uuid);
+    let node = id.is_none().then_some(name_or_id);
+    let mut rows = select(&mut tx.work, mesh, id, node, None, Some(2)).await?;
+    Ok(if rows.len() == 1 { rows.pop() } else { None })
+}
+
+/// The proxies in the order of service and node id, after the [`ProxyRow::key`] `after`, at most `limit`.
+///
+/// # Errors
+/// [`Error::Unavailable`], [`Error::Inconsistent`].
+pub async fn page<P: Permission>(
+    tx: &mut Tx<P>,
+    mesh: MeshId,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<ProxyRow>> {
+    select(&mut tx.work, mesh, None, None, after, Some(limit)).await
+}
+
+async fn select(
+    work: &mut Work,
+    mesh: MeshId,
+    id: Option<Uuid>,
+    node: Option<&str>,
+    after: Option<&str>,
+    limit: Option<u32>,
+) -> Result<Vec<ProxyRow>> {
+    // A service has no slash, so up to the first one the cursor is a service.
+    let (service, after_node) = after.and_then(|a| a.split_once('/')).unwrap_or_default();
+    let sql = format!(
+        "select {COLUMNS} from heddle.proxies p \
+         where p.mesh_id = $1 and ($2::uuid is null or p.id = $2) and ($3::text is null or p.node_id = $3) \
+           and (p.service, p.node_id) > ($4, $5) \
+         order by p.service, p.node_id limit $6"
+    );
+    let rows: Vec<Row> = sqlx::query_as(&sql)
+        .bind(mesh.uuid())
+        .bind(id)
+        .bind(node)
+        .bind(service)
+        .bind(after_node)
+        .bind(limit.map(i64::from))
+        .fetch_all(work.conn())
+        .await?;
+    rows.into_iter().map(ProxyRow::try_from).collect()
+}
+
+/// Forgets a proxy: its stream ends, its certificates are not taken for current any more. With a reusable join token
+/// it may join anew; a one-off token stays used.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Unavailable`].
+pub async fn forget(tx: &mut Tx<ProxyWrite>, mesh: MeshId, proxy: &ProxyRow) -> Result<()> {
+    let work = &mut tx.work;
+    work.lock(mesh).await?;
+    let now = work.now();
+    let done = sqlx::query("delete from heddle.proxies where mesh_id = $1 and id = $2")
+        .bind(mesh.uuid())
+        .bind(proxy.id.uuid())
+        .execute(work.conn())
+        .await?;
+    if done.rows_affected() == 0 {
+        return Err(Error::NotFound);
+    }
+    sqlx::query(
+        "update heddle.certificates set revoked_at = $3 \
+         where mesh_id = $1 and proxy_id = $2 and revoked_at is null",
+    )
+    .bind(mesh.uuid())
+    .bind(proxy.id.uuid())
+    .bind(now)
+    .execute(work.conn())
+    .await?;
+    let before = json!({"service": proxy.service, "join_token": proxy.join_token});
+    work.record(Change {
+        mesh: Some(mesh),
+        revision: None,
+        action: "forget",
+        kind: "proxy",
+        id: proxy.id.uuid(),
+        name: &proxy.node_id,
+        before: before.as_object(),
+        after: None,
+    })
+    .await
+}

@@ -1,0 +1,173 @@
+//! Checkpoints of soft state: what proxies do right now, so that a restarted server starts from the same endpoints.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use heddle_model::id::ProxyId;
+use heddle_model::workload::{Endpoint, Endpoints, Health};
+use serde_json::{Value, json};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{COLUMNS, ProxyRow, Row};
+use crate::authz::MeshRef;
+use crate::error::{Result, retry};
+use crate::store::Store;
+use crate::tx::Mode;
+
+/// What is known of a proxy right now; it replaces what was known before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Which proxy.
+    pub proxy: ProxyId,
+    /// Whether it has a stream.
+    pub connected: bool,
+    /// Where it takes calls; `None`: it is no endpoint (any more).
+    pub registration: Option<Endpoint>,
+    /// How long the registration holds without further news.
+    pub lease_until: Option<DateTime<Utc>>,
+    /// Its Envoy's version, as it says; `None`: as before.
+    pub envoy_version: Option<String>,
+    /// The newest mesh revision that every type has acknowledged.
+    pub acked_revision: Option<u64>,
+    /// The mesh revision that it should have.
+    pub target_revision: Option<u64>,
+    /// Types with something that is not acknowledged.
+    pub pending_types: Vec<String>,
+    /// What it refuses.
+    pub nacks: Value,
+    /// When this was true: an older one than what is stored is ignored.
+    pub seen_at: DateTime<Utc>,
+}
+
+/// Stores what is known of proxies of one mesh: one statement, no revision, not waiting for the disk. Proxies that
+/// were forgotten are passed over.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`]: nothing was stored.
+pub async fn checkpoint(store: &Store, mesh: &MeshRef, batch: &[Checkpoint]) -> Result<()> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Value> = newest(batch).into_values().map(row).collect();
+    let rows = Json(rows);
+    retry!(async {
+        let mut work = store.work(mesh.org(), "xds", Mode::Soft).await?;
+        sqlx::query(
+            "with b as ( \
+                 select * from jsonb_to_recordset($2) as b ( \
+                     id uuid, connected boolean, address inet, ports jsonb, version text, draining boolean, \
+                     lease_until timestamptz, envoy_version text, acked_revision bigint, \
+                     target_revision bigint, pending_types jsonb, nacks jsonb, seen_at timestamptz)) \
+             update heddle.proxies p set \
+                 connected = b.connected, address = b.address, ports = b.ports, version = b.version, \
+                 draining = b.draining, lease_until = b.lease_until, \
+                 envoy_version = coalesce(b.envoy_version, p.envoy_version), \
+                 acked_revision = b.acked_revision, target_revision = b.target_revision, \
+                 pending_types = b.pending_types, nacks = b.nacks, seen_at = b.seen_at \
+             from b \
+             where p.mesh_id = $1 and p.id = b.id and (p.seen_at is null or p.seen_at <= b.seen_at)",
+        )
+        .bind(mesh.mesh().uuid())
+        .bind(&rows)
+        .execute(work.conn())
+        .await?;
+        work.commit().await?;
+        Ok::<(), crate::Error>(())
+    })
+}
+
+/// One statement updates a row once: of several entries of a proxy the last one counts.
+fn newest(batch: &[Checkpoint]) -> BTreeMap<ProxyId, &Checkpoint> {
+    batch.iter().map(|entry| (entry.proxy, entry)).collect()
+}
+
+fn row(entry: &Checkpoint) -> Value {
+    let at = entry.registration.as_ref();
+    let mut row = json!({
+        "id": entry.proxy.uuid(),
+        "connected": entry.connected,
+        "address": at.map(|e| e.address),
+        "ports": at.map(|e| &e.ports),
+        "version": at.and_then(|e| e.version.as_ref()),
+        "draining": at.is_some_and(|e| e.health == Health::Draining),
+        "lease_until": entry.lease_until,
+        "envoy_version": entry.envoy_version,
+        "acked_revision": entry.acked_revision,
+        "target_revision": entry.target_revision,
+        "pending_types": entry.pending_types,
+        "nacks": entry.nacks,
+        "seen_at": entry.seen_at,
+    });
+    without_nul(&mut row);
+    row
+}
+
+/// Texts of proxies are text from outside. One NUL, which Postgres refuses, must not cost a whole batch.
+fn without_nul(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),
+        Value::Array(items) => items.iter_mut().for_each(without_nul),
+        Value::Object(map) => {
+            if map.keys().any(|key| key.contains('\0')) {
+                *map = std::mem::take(map)
+                    .into_iter()
+                    .map(|(key, value)| (key.replace('\0', "\u{fffd}"), value))
+                    .collect();
+            }
+            map.values_mut().for_each(without_nul);
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Every endpoint of a mesh with a live lease.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`], [`crate::Error::Inconsistent`].
+pub async fn endpoints(store: &Store, mesh: &MeshRef) -> Result<Endpoints> {
+    let mut work = store.work(mesh.org(), "xds", Mode::Read).await?;
+    let now = work.now();
+    let sql = format!(
+        "select {COLUMNS} from heddle.proxies p \
+         where p.mesh_id = $1 and p.address is not null and p.lease_until > $2 order by p.id"
+    );
+    let rows: Vec<Row> = sqlx::query_as(&sql)
+        .bind(mesh.mesh().uuid())
+        .bind(now)
+        .fetch_all(work.conn())
+        .await?;
+    let mut endpoints = Endpoints::new();
+    for row in rows {
+        let proxy = ProxyRow::try_from(row)?;
+        if let Some(endpoint) = proxy.registration {
+            endpoints
+                .entry(proxy.service)
+                .or_default()
+                .insert(proxy.id, endpoint);
+        }
+    }
+    Ok(endpoints)
+}
+
+/// Which of these proxies may no longer have a stream: forgotten, join token revoked, mesh deleted.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`].
+pub async fn revoked(store: &Store, mesh: &MeshRef, proxies: &[ProxyId]) -> Result<Vec<ProxyId>> {
+    let mut work = store.work(mesh.org(), "xds", Mode::Read).await?;
+    let ids: Vec<Uuid> = proxies.iter().copied().map(ProxyId::uuid).collect();
+    let gone: Vec<Uuid> = sqlx::query_scalar(
+        "select given.id from unnest($2::uuid[]) as given (id) \
+         where not exists ( \
+             select from heddle.proxies p \
+             join heddle.join_tokens j on j.org_id = p.org_id and j.id = p.join_token_id \
+             join heddle.meshes m on m.org_id = p.org_id and m.mesh_id = p.mesh_id \
+             where p.mesh_id = $1 and p.id = given.id and j.revoked_at is null and m.deleted_at is null)",
+    )
+    .bind(mesh.mesh().uuid())
+    .bind(&ids)
+    .fetch_all(work.conn())
+    .await?;
+    Ok(gone.into_iter().map(ProxyId::from_uuid).collect())
+}

@@ -1,0 +1,330 @@
+//! Writing declarative objects: under the mesh's lock, as one revision, with an entry in the audit log each.
+
+use heddle_model::authz::{Action, Permission, access};
+use heddle_model::kind::Kind;
+use heddle_model::name::Name;
+use serde_json::{Map, Value};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{Address, COLUMNS, Named, Precondition, Row, SPEC_VERSION, Stored, find_row};
+use crate::error::{Error, Result, inconsistent};
+use crate::tx::{Change, Tx, Work};
+
+/// What a [`put`] did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Put {
+    /// The object as it is now.
+    pub stored: Stored,
+    /// Whether it is new.
+    pub created: bool,
+    /// Whether anything changed: sending what is there already makes no revision.
+    pub changed: bool,
+}
+
+/// Creates an object.
+///
+/// # Errors
+/// [`Error::AlreadyExists`], [`Error::PriorityTaken`], [`Error::NotFound`] without such a mesh or parent,
+/// [`Error::NotGranted`], [`Error::NulCharacter`], [`Error::Unavailable`].
+pub async fn insert<P: Permission<Access = access::Write>>(
+    tx: &mut Tx<P>,
+    address: &Address<'_>,
+    sent: &Map<String, Value>,
+) -> Result<Stored> {
+    granted(P::ACTION, address.kind)?;
+    let work = &mut tx.work;
+    work.lock(address.mesh).await?;
+    if current(work, address).await?.is_some() {
+        return Err(Error::AlreadyExists {
+            constraint: String::from("resources_name_key"),
+        });
+    }
+    let id = work.next_id();
+    insert_row(work, address, id, sent).await
+}
+
+/// Creates or replaces an object. Equal content changes nothing and makes no revision.
+///
+/// # Errors
+/// [`Error::StaleEtag`] when the precondition does not hold, and those of [`insert`] but for `AlreadyExists`.
+pub async fn put<P: Permission<Access = access::Write>>(
+    tx: &mut Tx<P>,
+    address: &Address<'_>,
+    sent: &Map<String, Value>,
+    precondition: &Precondition,
+) -> Result<Put> {
+    granted(P::ACTION, address.kind)?;
+    put_row(&mut tx.work, address, sent, precondition).await
+}
+
+/// Deletes an object and everything below it, as one revision. What refers to it stays as it is.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::StaleEtag`], [`Error::NotGranted`], [`Error::Unavailable`].
+pub async fn delete<P: Permission<Access = access::Write>>(
+    tx: &mut Tx<P>,
+    address: &Address<'_>,
+    precondition: &Precondition,
+) -> Result<Stored> {
+    granted(P::ACTION, address.kind)?;
+    let work = &mut tx.work;
+    work.lock(address.mesh).await?;
+    let stored = current(work, address).await?.ok_or(Error::NotFound)?;
+    require_match(precondition, Some(&stored))?;
+    let sql = format!(
+        "with recursive below (id) as ( \
+             select $2::uuid \
+             union \
+             select c.id from heddle.resources c join below on c.parent_id = below.id \
+             where c.mesh_id = $1 and c.to_revision is null) \
+         select {COLUMNS} from heddle.resources r join below using (id) \
+         where r.mesh_id = $1 and r.to_revision is null order by r.id"
+    );
+    let rows: Vec<Row> = sqlx::query_as(&sql)
+        .bind(address.mesh.uuid())
+        .bind(stored.id)
+        .fetch_all(work.conn())
+        .await?;
+    let revision = work.bump(address.mesh).await?;
+    for row in rows {
+        end_row(work, address, row.id, revision).await?;
+        let gone = Stored::try_from(row)?;
+        record(work, address, "delete", revision, Some(&gone), None).await?;
+    }
+    Ok(stored)
+}
+
+/// Which kinds a permission covers. The type of the transaction says that it may write; this says what.
+fn granted(action: Action, kind: Kind) -> Result<()> {
+    let covered = match kind {
+        Kind::Mesh => action == Action::MeshWrite,
+        Kind::Service | Kind::Route | Kind::Split => action == Action::ConfigWrite,
+        Kind::AccessRule => action == Action::AccessWrite,
+    };
+    if covered {
+        Ok(())
+    } else {
+        Err(Error::NotGranted {
+            scope: action.scope(),
+            kind: kind.as_str(),
+        })
+    }
+}
+
+pub(crate) async fn put_row(
+    work: &mut Work,
+    address: &Address<'_>,
+    sent: &Map<String, Value>,
+    precondition: &Precondition,
+) -> Result<Put> {
+    work.lock(address.mesh).await?;
+    let before = current(work, address).await?;
+    require_match(precondition, before.as_ref())?;
+    let Some(before) = before else {
+        let id = work.next_id();
+        return Ok(Put {
+            stored: insert_row(work, address, id, sent).await?,
+            created: true,
+            changed: true,
+        });
+    };
+    // Compared as Postgres stores it: it alone decides which numbers are the same.
+    let equal: bool = sqlx::query_scalar(
+        "select r.spec = $3 from heddle.resources r \
+         where r.mesh_id = $1 and r.id = $2 and r.to_revision is null",
+    )
+    .bind(address.mesh.uuid())
+    .bind(before.id)
+    .bind(Json(sent))
+    .fetch_one(work.conn())
+    .await?;
+    if equal {
+        return Ok(Put {
+            stored: before,
+            created: false,
+            changed: false,
+        });
+    }
+    check_priority(work, address, sent).await?;
+    let revision = work.bump(address.mesh).await?;
+    end_row(work, address, before.id, revision).await?;
+    let stored = start_row(work, address, before.id, sent, revision, Some(&before)).await?;
+    record(
+        work,
+        address,
+        "replace",
+        revision,
+        Some(&before),
+        Some(&stored),
+    )
+    .await?;
+    Ok(Put {
+        stored,
+        created: false,
+        changed: true,
+    })
+}
+
+/// Adds an object that is known not to exist. The mesh must be locked.
+pub(crate) async fn insert_row(
+    work: &mut Work,
+    address: &Address<'_>,
+    id: Uuid,
+    sent: &Map<String, Value>,
+) -> Result<Stored> {
+    check_parent(work, address).await?;
+    check_priority(work, address, sent).await?;
+    let revision = work.bump(address.mesh).await?;
+    let stored = start_row(work, address, id, sent, revision, None).await?;
+    record(work, address, "create", revision, None, Some(&stored)).await?;
+    Ok(stored)
+}
+
+pub(crate) fn require_match(precondition: &Precondition, current: Option<&Stored>) -> Result<()> {
+    let holds = match (precondition, current) {
+        (Precondition::None, _) | (Precondition::Absent, None) => true,
+        (Precondition::Absent, Some(_)) | (Precondition::Match(_), None) => false,
+        (Precondition::Match(etag), Some(stored)) => etag == "*" || *etag == stored.etag(),
+    };
+    if holds {
+        Ok(())
+    } else {
+        Err(Error::StaleEtag {
+            current: current.map(Stored::etag),
+        })
+    }
+}
+
+async fn current(work: &mut Work, address: &Address<'_>) -> Result<Option<Stored>> {
+    let named = Named::Name(address.name.as_str());
+    find_row(work, address.mesh, address.kind, address.parent, &named).await
+}
+
+/// Nothing is put below an object that is gone, or of the wrong kind.
+async fn check_parent(work: &mut Work, address: &Address<'_>) -> Result<()> {
+    let wanted = match address.kind {
+        Kind::Mesh | Kind::Service => None,
+        Kind::Route | Kind::AccessRule => Some(Kind::Service),
+        Kind::Split => Some(Kind::Route),
+    };
+    let there = match (wanted, address.parent) {
+        (None, None) => true,
+        (Some(kind), Some(parent)) => {
+            sqlx::query_scalar(
+                "select exists (select from heddle.resources r \
+                 where r.mesh_id = $1 and r.id = $2 and r.kind = $3 and r.to_revision is null)",
+            )
+            .bind(address.mesh.uuid())
+            .bind(parent)
+            .bind(kind.as_str())
+            .fetch_one(work.conn())
+            .await?
+        }
+        (None, Some(_)) | (Some(_), None) => false,
+    };
+    if there { Ok(()) } else { Err(Error::NotFound) }
+}
+
+/// The routes of a service are tried in the order of their priorities, so no two may have the same.
+async fn check_priority(
+    work: &mut Work,
+    address: &Address<'_>,
+    sent: &Map<String, Value>,
+) -> Result<()> {
+    let Some(priority) = sent.get("priority").filter(|_| address.kind == Kind::Route) else {
+        return Ok(());
+    };
+    let by: Option<(Uuid, String)> = sqlx::query_as(
+        "select r.id, r.name from heddle.resources r \
+         where r.mesh_id = $1 and r.kind = 'route' and r.parent_id = $2 and r.to_revision is null \
+           and r.spec -> 'priority' = $3 and r.name <> $4",
+    )
+    .bind(address.mesh.uuid())
+    .bind(address.parent)
+    .bind(Json(priority))
+    .bind(address.name.as_str())
+    .fetch_optional(work.conn())
+    .await?;
+    match by {
+        None => Ok(()),
+        Some((id, name)) => Err(Error::PriorityTaken {
+            by: name
+                .parse()
+                .map_err(|e| inconsistent("resources", "name", id, e))?,
+        }),
+    }
+}
+
+async fn start_row(
+    work: &mut Work,
+    address: &Address<'_>,
+    id: Uuid,
+    sent: &Map<String, Value>,
+    revision: u64,
+    before: Option<&Stored>,
+) -> Result<Stored> {
+    let now = work.now();
+    let sql = format!(
+        "insert into heddle.resources as r (org_id, mesh_id, id, kind, parent_id, name, spec, spec_version, \
+                                            from_revision, created_at, updated_at) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning {COLUMNS}"
+    );
+    let query = sqlx::query_as(&sql)
+        .bind(work.org().uuid())
+        .bind(address.mesh.uuid())
+        .bind(id)
+        .bind(address.kind.as_str())
+        .bind(address.parent)
+        .bind(address.name.as_str())
+        .bind(Json(sent))
+        .bind(SPEC_VERSION)
+        .bind(revision.cast_signed())
+        .bind(before.map_or(now, |b| b.created_at))
+        .bind(now);
+    let row: Row = query.fetch_one(work.conn()).await?;
+    row.try_into()
+}
+
+/// Ends the current row of an object. One that this very revision had made leaves no trace.
+async fn end_row(work: &mut Work, address: &Address<'_>, id: Uuid, revision: u64) -> Result<()> {
+    for sql in [
+        "delete from heddle.resources \
+         where mesh_id = $1 and id = $2 and to_revision is null and from_revision = $3",
+        "update heddle.resources set to_revision = $3 \
+         where mesh_id = $1 and id = $2 and to_revision is null",
+    ] {
+        sqlx::query(sql)
+            .bind(address.mesh.uuid())
+            .bind(id)
+            .bind(revision.cast_signed())
+            .execute(work.conn())
+            .await?;
+    }
+    Ok(())
+}
+
+async fn record(
+    work: &mut Work,
+    address: &Address<'_>,
+    action: &'static str,
+    revision: u64,
+    before: Option<&Stored>,
+    after: Option<&Stored>,
+) -> Result<()> {
+    let Some(object) = after.or(before) else {
+        return Ok(());
+    };
+    let name: &Name = &object.name;
+    work.record(Change {
+        mesh: Some(address.mesh),
+        revision: Some(revision),
+        action,
+        kind: object.kind.as_str(),
+        id: object.id,
+        name: name.as_str(),
+        before: before.map(|b| &b.sent),
+        after: after.map(|a| &a.sent),
+    })
+    .await
+}

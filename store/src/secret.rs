@@ -1,0 +1,128 @@
+//! The text form of tokens: `heddle_<kind>_` + 43 random characters + 6 of checksum.
+//!
+//! The prefix names the kind for people and secret scanners; the checksum lets a scanner (and us, before any
+//! query) tell a token from something that only looks like one. The database holds the SHA-256 of the whole text.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// 62^43 > 2^256.
+const RANDOM: usize = 43;
+/// 62^6 > 2^32.
+const CHECKSUM: usize = 6;
+
+/// What a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A person's.
+    Personal,
+    /// A machine's.
+    Service,
+    /// A proxy's.
+    Join,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Personal, Self::Service, Self::Join];
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Personal => "heddle_pat_",
+            Self::Service => "heddle_svc_",
+            Self::Join => "heddle_join_",
+        }
+    }
+}
+
+/// The operating system gave no random bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("draw random bytes")]
+pub(crate) struct NoRandomness;
+
+/// Draws a token of 256 random bits. Always from the operating system's generator: no test double can weaken it.
+pub(crate) fn draw(kind: Kind) -> Result<SecretString, NoRandomness> {
+    let mut text = String::with_capacity(kind.prefix().len() + RANDOM + CHECKSUM);
+    text.push_str(kind.prefix());
+    let whole = text.len() + RANDOM;
+    let mut bytes = [0_u8; 64];
+    while text.len() < whole {
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
+        // 248 = 4 * 62: what lies above would make some characters likelier than others.
+        let fair = bytes.iter().filter(|byte| **byte < 248);
+        text.extend(
+            fair.map(|byte| char::from(ALPHABET[usize::from(*byte) % 62]))
+                .take(whole - text.len()),
+        );
+    }
+    let sum = checksum(&text);
+    text.push_str(&sum);
+    Ok(SecretString::from(text))
+}
+
+fn checksum(text: &str) -> String {
+    let mut value = crc32fast::hash(text.as_bytes()) as usize;
+    let mut digits = ['0'; CHECKSUM];
+    for digit in digits.iter_mut().rev() {
+        *digit = char::from(ALPHABET[value % 62]);
+        value /= 62;
+    }
+    digits.iter().collect()
+}
+
+/// The kind of a well-formed token.
+pub(crate) fn kind_of(text: &str) -> Option<Kind> {
+    let kind = Kind::ALL
+        .into_iter()
+        .find(|kind| text.starts_with(kind.prefix()))?;
+    let body = &text.as_bytes()[kind.prefix().len()..];
+    if body.len() != RANDOM + CHECKSUM || !body.iter().all(|byte| ALPHABET.contains(byte)) {
+        return None;
+    }
+    let (signed, sum) = text.split_at(text.len() - CHECKSUM);
+    (checksum(signed) == sum).then_some(kind)
+}
+
+/// What the database knows a token by. No comparison of ours touches the secret: the database looks the digest up.
+pub(crate) fn digest(text: &str) -> Vec<u8> {
+    Sha256::digest(text.as_bytes()).to_vec()
+}
+
+/// [`digest`] of a token that was just drawn.
+pub(crate) fn digest_of(secret: &SecretString) -> Vec<u8> {
+    digest(secret.expose_secret())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drawn_token_is_well_formed_and_never_the_same() {
+        for kind in Kind::ALL {
+            let token = draw(kind).unwrap();
+            let other = draw(kind).unwrap();
+            assert_eq!(kind_of(token.expose_secret()), Some(kind));
+            assert_eq!(token.expose_secret().len(), kind.prefix().len() + 49);
+            assert_ne!(token.expose_secret(), other.expose_secret());
+        }
+    }
+
+    #[test]
+    fn sec_a11_a_token_with_any_character_changed_is_not_one() {
+        let token = draw(Kind::Personal).unwrap();
+        let token = token.expose_secret();
+        for at in 0..token.len() {
+            let mut bytes = token.as_bytes().to_vec();
+            bytes[at] = if bytes[at] == b'x' { b'y' } else { b'x' };
+            let text = String::from_utf8(bytes).unwrap();
+            assert_eq!(kind_of(&text), None, "position {at}");
+        }
+        assert_eq!(kind_of(&token[..token.len() - 1]), None);
+        assert_eq!(kind_of(&format!("{token}0")), None);
+        assert_eq!(kind_of(&token.to_ascii_lowercase()), None);
+        for junk in ["", "heddle_pat_", "heddle_join_é", "Bearer x"] {
+            assert_eq!(kind_of(junk), None, "{junk}");
+        }
+    }
+}

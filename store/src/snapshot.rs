@@ -1,0 +1,192 @@
+//! Everything that translation needs of one mesh, now or at a past revision, as of one instant.
+
+use std::collections::BTreeMap;
+
+use heddle_model::id::{AccessRuleId, RouteId, ServiceId, SplitId};
+use heddle_model::kind::{AccessRule, Kind, Mesh, Spec};
+use heddle_model::name::Name;
+use heddle_model::snapshot::{MeshSnapshot, Object, RouteNode, ServiceNode};
+use heddle_model::wire;
+use uuid::Uuid;
+
+use crate::authz::MeshRef;
+use crate::error::{Error, Result, inconsistent};
+use crate::resources::{COLUMNS, Row, Stored};
+use crate::store::Store;
+use crate::tx::Mode;
+
+/// A mesh, and what could not be read of it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The mesh without the objects below.
+    pub snapshot: MeshSnapshot,
+    /// One [`Error::Inconsistent`] for each row that this version cannot make sense of. Left out with everything
+    /// below it, so that one bad row never costs a mesh. A mesh whose own row is bad has its defaults.
+    pub skipped: Vec<Error>,
+}
+
+type Siblings = BTreeMap<Option<Uuid>, Vec<Stored>>;
+
+impl Store {
+    /// Reads a mesh as it is now; `None` when it was deleted.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn snapshot(&self, mesh: &MeshRef) -> Result<Option<Loaded>> {
+        self.read(mesh, None).await
+    }
+
+    /// Reads a mesh as it was at a revision; `None` when it was deleted or the revision is not one of its own.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn snapshot_at(&self, mesh: &MeshRef, revision: u64) -> Result<Option<Loaded>> {
+        self.read(mesh, Some(revision)).await
+    }
+
+    async fn read(&self, mesh: &MeshRef, at: Option<u64>) -> Result<Option<Loaded>> {
+        let mut work = self.work(mesh.org(), "snapshot", Mode::Snapshot).await?;
+        let head: Option<(String, String, i64)> = sqlx::query_as(
+            "select name, trust_domain, revision from heddle.meshes \
+             where mesh_id = $1 and deleted_at is null",
+        )
+        .bind(mesh.mesh().uuid())
+        .fetch_optional(work.conn())
+        .await?;
+        let Some((name, trust_domain, newest)) = head else {
+            return Ok(None);
+        };
+        let revision = at.unwrap_or(newest.unsigned_abs());
+        if revision == 0 || revision > newest.unsigned_abs() {
+            return Ok(None);
+        }
+        let sql = format!(
+            "select {COLUMNS} from heddle.resources r \
+             where r.mesh_id = $1 and r.from_revision <= $2 and (r.to_revision is null or r.to_revision > $2) \
+             order by r.kind, r.name, r.id"
+        );
+        let rows: Vec<Row> = sqlx::query_as(&sql)
+            .bind(mesh.mesh().uuid())
+            .bind(revision.cast_signed())
+            .fetch_all(work.conn())
+            .await?;
+        drop(work);
+        let name = name
+            .parse()
+            .map_err(|e| inconsistent("meshes", "name", mesh.mesh(), e))?;
+        Ok(Some(assemble(mesh, name, trust_domain, revision, rows)))
+    }
+}
+
+fn assemble(
+    mesh: &MeshRef,
+    name: Name,
+    trust_domain: String,
+    revision: u64,
+    rows: Vec<Row>,
+) -> Loaded {
+    let mut skipped = Vec::new();
+    let mut kinds: BTreeMap<Kind, Siblings> = BTreeMap::new();
+    for row in rows {
+        match Stored::try_from(row) {
+            Ok(stored) => {
+                let siblings = kinds.entry(stored.kind).or_default();
+                siblings.entry(stored.parent).or_default().push(stored);
+            }
+            Err(error) => skipped.push(error),
+        }
+    }
+    let mut take = |kind: Kind, parent: Option<Uuid>| {
+        kinds
+            .get_mut(&kind)
+            .and_then(|siblings| siblings.remove(&parent))
+            .unwrap_or_default()
+    };
+
+    let written = take(Kind::Mesh, None).into_iter().next();
+    let (mesh_revision, mesh_spec) = match written.map(|stored| (stored.revision, spec(&stored))) {
+        Some((revision, Ok(spec))) => (revision, spec),
+        Some((revision, Err(error))) => {
+            skipped.push(error);
+            (revision, Mesh::default())
+        }
+        None => {
+            skipped.push(inconsistent("resources", "id", mesh.mesh(), "missing"));
+            (revision, Mesh::default())
+        }
+    };
+
+    let mut services = BTreeMap::new();
+    for stored in take(Kind::Service, None) {
+        let Some(service) = object(&stored, ServiceId::from_uuid, &mut skipped) else {
+            continue;
+        };
+        let mut routes = Vec::new();
+        for stored in take(Kind::Route, Some(stored.id)) {
+            let split = take(Kind::Split, Some(stored.id)).into_iter().next();
+            if let Some(route) = object(&stored, RouteId::from_uuid, &mut skipped) {
+                let split = split.and_then(|s| object(&s, SplitId::from_uuid, &mut skipped));
+                routes.push(RouteNode { route, split });
+            }
+        }
+        routes.sort_by(|a, b| {
+            let key = |node: &RouteNode| (node.route.spec.priority, node.route.name.clone());
+            key(a).cmp(&key(b))
+        });
+        let access_rules: Vec<Object<AccessRuleId, AccessRule>> =
+            take(Kind::AccessRule, Some(stored.id))
+                .iter()
+                .filter_map(|s| object(s, AccessRuleId::from_uuid, &mut skipped))
+                .collect();
+        let node = ServiceNode {
+            service,
+            routes,
+            access_rules,
+        };
+        services.insert(stored.name, node);
+    }
+
+    let snapshot = MeshSnapshot {
+        org: mesh.org(),
+        revision,
+        mesh: Object {
+            id: mesh.mesh(),
+            name,
+            revision: mesh_revision,
+            spec: mesh_spec,
+        },
+        trust_domain,
+        services,
+    };
+    Loaded { snapshot, skipped }
+}
+
+fn spec<T: Spec>(stored: &Stored) -> Result<T> {
+    wire::decode_object(&stored.sent).map_err(|violations| {
+        let first = violations.first();
+        let reason = first.map_or_else(
+            || String::from("invalid"),
+            |v| format!("{} at {:?}: {}", v.code.as_str(), v.pointer, v.detail),
+        );
+        inconsistent("resources", "spec", stored.id, reason)
+    })
+}
+
+fn object<I, T: Spec>(
+    stored: &Stored,
+    id: impl Fn(Uuid) -> I,
+    skipped: &mut Vec<Error>,
+) -> Option<Object<I, T>> {
+    match spec(stored) {
+        Ok(spec) => Some(Object {
+            id: id(stored.id),
+            name: stored.name.clone(),
+            revision: stored.revision,
+            spec,
+        }),
+        Err(error) => {
+            skipped.push(error);
+            None
+        }
+    }
+}

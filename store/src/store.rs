@@ -1,0 +1,197 @@
+//! The store itself: the pool, its guards, and whether the database is fit for use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use heddle_model::clock::{Ids, SharedClock};
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Executor as _, PgConnection, Row as _};
+use tokio::sync::broadcast;
+
+use crate::authz::MeshRef;
+use crate::error::Result;
+use crate::migrate;
+
+/// How many commits a slow listener may lag behind before it is told that it missed some.
+const HINTS: usize = 1024;
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `postgres://` URL of the login role `heddle_server`.
+    pub url: SecretString,
+    /// Connections at most.
+    pub max_connections: u32,
+    /// How long a call waits for a free connection before it is [`crate::Error::Unavailable`].
+    pub acquire_timeout: Duration,
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: PgPool,
+    clock: SharedClock,
+    ids: Arc<dyn Ids>,
+    committed: broadcast::Sender<MeshRef>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Connects. Time and identifiers come from the two parameters, never from the machine or the database.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when the database does not answer.
+    pub async fn connect(options: Options, clock: SharedClock, ids: Arc<dyn Ids>) -> Result<Self> {
+        let connect = connect_options(options.url.expose_secret())?;
+        let pool = guarded(
+            PgPoolOptions::new()
+                .max_connections(options.max_connections)
+                .acquire_timeout(options.acquire_timeout),
+        )
+        .connect_with(connect)
+        .await?;
+        let (committed, _) = broadcast::channel(HINTS);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                pool,
+                clock,
+                ids,
+                committed,
+            }),
+        })
+    }
+
+    /// Whether the database answers and its schema is the one that this version was built for.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`], [`crate::Error::SchemaOlder`] or [`crate::Error::SchemaNewer`].
+    pub async fn ping(&self) -> Result<()> {
+        let applied: std::result::Result<Vec<i64>, _> =
+            sqlx::query_scalar("select version from heddle._sqlx_migrations where success")
+                .fetch_all(self.pool())
+                .await;
+        let applied = match applied {
+            Ok(applied) => applied,
+            Err(error) if is_missing(&error) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        migrate::compare(&applied)
+    }
+
+    /// Listens for commits of this process: a hint that saves waiting for the next look at the feed, nothing more.
+    #[must_use]
+    pub fn committed(&self) -> broadcast::Receiver<MeshRef> {
+        self.inner.committed.subscribe()
+    }
+
+    /// Closes every connection, waiting for those in use.
+    pub async fn close(&self) {
+        self.inner.pool.close().await;
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.inner.pool
+    }
+
+    pub(crate) fn clock(&self) -> &SharedClock {
+        &self.inner.clock
+    }
+
+    pub(crate) fn ids(&self) -> &dyn Ids {
+        self.inner.ids.as_ref()
+    }
+
+    pub(crate) fn hint(&self, mesh: MeshRef) {
+        // Nobody listening is not an error: the feed is what correctness rests on.
+        let _ = self.inner.committed.send(mesh);
+    }
+}
+
+/// Neither the table nor the schema is there: no migration ever ran. (Or this role may not see them.)
+fn is_missing(error: &sqlx::Error) -> bool {
+    // undefined_table, invalid_schema_name
+    error
+        .as_database_error()
+        .and_then(|e| {
+            e.code()
+                .map(|code| matches!(code.as_ref(), "42P01" | "3F000"))
+        })
+        .unwrap_or(false)
+}
+
+fn connect_options(url: &str) -> Result<PgConnectOptions> {
+    let options: PgConnectOptions = url.parse()?;
+    Ok(options.application_name("heddle").options([
+        // A statement that hangs frees its connection; a transaction that was forgotten ends.
+        ("statement_timeout", "15s"),
+        ("idle_in_transaction_session_timeout", "20s"),
+        ("timezone", "utc"),
+    ]))
+}
+
+/// Adds the guard that every pool of ours needs: a connection that comes back inside a transaction, or still
+/// carrying someone's tenant, is closed and not handed to the next caller.
+///
+/// A request that is cancelled while it begins a transaction can leave one open behind the driver's back; the next
+/// borrower's writes would then vanish with it. Public only so that a test can show that it bites.
+#[doc(hidden)]
+#[must_use]
+pub fn guarded(options: PgPoolOptions) -> PgPoolOptions {
+    options.after_release(|connection, _| Box::pin(async move { is_clean(connection).await }))
+}
+
+async fn is_clean(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    // As one simple query: outside a transaction block the statement and its transaction start at the same
+    // instant, inside one the transaction is older.
+    let row = connection
+        .fetch_one(
+            "select now() = statement_timestamp() \
+               and current_user = session_user \
+               and coalesce(current_setting('heddle.org_id', true), '') = ''",
+        )
+        .await;
+    match row {
+        Ok(row) => {
+            let clean: bool = row.try_get(0)?;
+            if !clean {
+                tracing::info!("closing a connection that came back inside a transaction");
+            }
+            Ok(clean)
+        }
+        // In a failed transaction block every statement fails: the connection is not clean either.
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("25P02") => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_k01_options_do_not_print_the_password() {
+        let options = Options {
+            url: SecretString::from("postgres://heddle_server:hunter2@localhost/heddle"),
+            max_connections: 1,
+            acquire_timeout: Duration::from_secs(2),
+        };
+        assert!(!format!("{options:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_url_that_is_none_does_not_print_either() {
+        let error = connect_options("postgres://user:hunter2@local host/").unwrap_err();
+        assert!(matches!(error, crate::Error::Database(_)));
+        assert!(!format!("{error:?} {error}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,288 @@
+//! Transactions of one organisation: how they begin, what makes a revision, and the only commit.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use heddle_model::authz::{Permission, access};
+use heddle_model::id::{MeshId, OrgId};
+use serde_json::{Map, Value};
+use sqlx::{Executor as _, PgConnection, Postgres, Transaction};
+use uuid::Uuid;
+
+use crate::authz::{Grant, MeshRef};
+use crate::error::{Error, Result};
+use crate::meshes::MeshRow;
+use crate::store::Store;
+
+/// An open transaction for `P`. Dropping it rolls back.
+pub struct Tx<P: Permission> {
+    pub(crate) work: Work,
+    permission: PhantomData<fn() -> P>,
+}
+
+impl<P: Permission> std::fmt::Debug for Tx<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tx")
+            .field("action", &P::ACTION)
+            .field("org", &self.work.org)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The revision that the transaction made of its mesh; `None` when nothing changed.
+    pub revision: Option<u64>,
+}
+
+impl Store {
+    /// Begins a transaction as the organisation of the grant. With a permission that only reads, Postgres refuses
+    /// writes as well.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn begin<P: Permission>(&self, grant: &Grant<P>) -> Result<Tx<P>> {
+        // The trait does not say it as a value, the type does.
+        let reads = std::any::TypeId::of::<P::Access>() == std::any::TypeId::of::<access::Read>();
+        let mode = if reads { Mode::Read } else { Mode::Write };
+        let mut work = self.work(grant.org(), grant.actor(), mode).await?;
+        work.client = grant.client().map(ToOwned::to_owned);
+        Ok(Tx {
+            work,
+            permission: PhantomData,
+        })
+    }
+
+    /// Begins a transaction of one organisation. The way in for functions of this crate that were led to the
+    /// organisation by a door.
+    pub(crate) async fn work(&self, org: OrgId, actor: &str, mode: Mode) -> Result<Work> {
+        let mut tx = self.pool().begin().await?;
+        if mode == Mode::Snapshot {
+            // Must come before any query, so it cannot be part of the statement below.
+            tx.execute("set transaction isolation level repeatable read")
+                .await?;
+        }
+        sqlx::query(
+            "select set_config('role', 'heddle_tenant', true), \
+                    set_config('heddle.org_id', $1, true), \
+                    set_config('transaction_read_only', $2, true), \
+                    set_config('synchronous_commit', \
+                               case when $3 then 'off' else current_setting('synchronous_commit') end, true)",
+        )
+        .bind(org.uuid().to_string())
+        .bind(if mode.writes() { "off" } else { "on" })
+        .bind(mode == Mode::Soft)
+        .execute(&mut *tx)
+        .await?;
+        Ok(Work {
+            tx,
+            org,
+            actor: actor.to_owned(),
+            client: None,
+            store: self.clone(),
+            writes: mode.writes(),
+            locked: BTreeMap::new(),
+            last: None,
+        })
+    }
+}
+
+impl<P: Permission> Tx<P> {
+    /// Whose transaction it is.
+    #[must_use]
+    pub fn org(&self) -> OrgId {
+        self.work.org
+    }
+
+    /// What Postgres says about the transaction: role, organisation, and whether it refuses writes. For tests.
+    #[doc(hidden)]
+    pub async fn seen_by_postgres(&mut self) -> Result<(String, String, bool)> {
+        let seen = sqlx::query_as(
+            "select current_user::text, current_setting('heddle.org_id'), \
+                    current_setting('transaction_read_only') = 'on'",
+        )
+        .fetch_one(self.work.conn())
+        .await?;
+        Ok(seen)
+    }
+
+    /// The mesh of a row, for the functions that take a [`MeshRef`].
+    #[must_use]
+    pub fn mesh_ref(&self, mesh: &MeshRow) -> MeshRef {
+        MeshRef::new(self.work.org, mesh.id)
+    }
+}
+
+impl<P: Permission<Access = access::Write>> Tx<P> {
+    /// Makes everything that the transaction did durable and visible at once.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: whether it was committed is then unknown.
+    pub async fn commit(self) -> Result<Committed> {
+        self.work.commit().await
+    }
+}
+
+/// What a transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Reads.
+    Read,
+    /// Reads, everything as of one instant.
+    Snapshot,
+    /// Reads and writes.
+    Write,
+    /// Writes what may be lost in a crash of the database, and does not wait for the disk.
+    Soft,
+}
+
+impl Mode {
+    const fn writes(self) -> bool {
+        matches!(self, Self::Write | Self::Soft)
+    }
+}
+
+/// A transaction of one organisation, without its type.
+pub(crate) struct Work {
+    tx: Transaction<'static, Postgres>,
+    org: OrgId,
+    actor: String,
+    client: Option<String>,
+    store: Store,
+    writes: bool,
+    locked: BTreeMap<MeshId, Locked>,
+    last: Option<u64>,
+}
+
+/// A mesh whose row this transaction holds.
+#[derive(Debug, Clone, Copy)]
+struct Locked {
+    revision: u64,
+    changed: bool,
+}
+
+/// One row of the audit log.
+pub(crate) struct Change<'a> {
+    pub(crate) mesh: Option<MeshId>,
+    /// The revision that it is part of; `None` for what is not configuration.
+    pub(crate) revision: Option<u64>,
+    pub(crate) action: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) id: Uuid,
+    pub(crate) name: &'a str,
+    pub(crate) before: Option<&'a Map<String, Value>>,
+    pub(crate) after: Option<&'a Map<String, Value>>,
+}
+
+impl Work {
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    pub(crate) fn org(&self) -> OrgId {
+        self.org
+    }
+
+    pub(crate) fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// Now, as exactly as Postgres keeps it.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.store.clock().now().trunc_subsecs(6)
+    }
+
+    pub(crate) fn next_id(&self) -> Uuid {
+        self.store.ids().next()
+    }
+
+    /// Takes the lock that serialises the writers of a mesh. Not `for update`: proxies that join refer to the row, and they
+    /// need not wait for a writer.
+    pub(crate) async fn lock(&mut self, mesh: MeshId) -> Result<()> {
+        if self.locked.contains_key(&mesh) {
+            return Ok(());
+        }
+        let revision: Option<i64> = sqlx::query_scalar(
+            "select revision from heddle.meshes \
+             where mesh_id = $1 and deleted_at is null for no key update",
+        )
+        .bind(mesh.uuid())
+        .fetch_optional(self.conn())
+        .await?;
+        let revision = revision.ok_or(Error::NotFound)?.unsigned_abs();
+        let changed = false;
+        self.locked.insert(mesh, Locked { revision, changed });
+        Ok(())
+    }
+
+    /// Checks that a later write rests on must not be overtaken by another writer.
+    pub(crate) async fn lock_if_writing(&mut self, mesh: MeshId) -> Result<()> {
+        if self.writes {
+            self.lock(mesh).await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The revision that this transaction makes of a mesh: one more than the last, however much it changes.
+    pub(crate) async fn bump(&mut self, mesh: MeshId) -> Result<u64> {
+        self.lock(mesh).await?;
+        let locked = self.locked.get(&mesh).copied().ok_or(Error::NotFound)?;
+        if locked.changed {
+            return Ok(locked.revision);
+        }
+        let revision: i64 = sqlx::query_scalar(
+            "update heddle.meshes set revision = revision + 1 where mesh_id = $1 returning revision",
+        )
+        .bind(mesh.uuid())
+        .fetch_one(self.conn())
+        .await?;
+        Ok(self.made(mesh, revision.unsigned_abs()))
+    }
+
+    /// Notes that this transaction made a revision of a mesh.
+    pub(crate) fn made(&mut self, mesh: MeshId, revision: u64) -> u64 {
+        let changed = true;
+        self.locked.insert(mesh, Locked { revision, changed });
+        self.last = Some(revision);
+        revision
+    }
+
+    /// Adds a row to the audit log.
+    pub(crate) async fn record(&mut self, change: Change<'_>) -> Result<()> {
+        let query = sqlx::query(
+            "insert into heddle.changes (org_id, id, mesh_id, revision, actor, client, action, kind, \
+                                         resource_id, name, before, after, at) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        )
+        .bind(self.org.uuid())
+        .bind(self.next_id())
+        .bind(change.mesh.map(MeshId::uuid))
+        .bind(change.revision.map(u64::cast_signed))
+        .bind(self.actor.clone())
+        .bind(self.client.clone())
+        .bind(change.action)
+        .bind(change.kind)
+        .bind(change.id)
+        .bind(change.name)
+        .bind(change.before.map(sqlx::types::Json))
+        .bind(change.after.map(sqlx::types::Json))
+        .bind(self.now());
+        query.execute(self.conn()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn commit(self) -> Result<Committed> {
+        self.tx.commit().await?;
+        for (mesh, locked) in &self.locked {
+            if locked.changed {
+                self.store.hint(MeshRef::new(self.org, *mesh));
+            }
+        }
+        Ok(Committed {
+            revision: self.last,
+        })
+    }
+}

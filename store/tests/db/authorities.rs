@@ -1,0 +1,143 @@
+//! Authorities and the journal of issuance.
+
+use chrono::TimeDelta;
+use heddle_model::authz::permission::{JoinTokenWrite, ProxyWrite};
+use heddle_model::id::{AuthorityId, ProxyId};
+use heddle_store::authorities::{self, AuthorityKind, AuthorityRow};
+use heddle_store::certificates::{self, CertificateEntry};
+use heddle_store::{Error, join_tokens, proxies};
+use secrecy::ExposeSecret as _;
+use uuid::Uuid;
+
+use crate::build::{join_token, mesh, mesh_ref, name, service};
+use crate::support::{TestDb, grant, start};
+
+fn hierarchy(seed: u128) -> Vec<AuthorityRow> {
+    [AuthorityKind::Root, AuthorityKind::Issuing]
+        .into_iter()
+        .zip(0..)
+        .map(|(kind, i)| AuthorityRow {
+            id: AuthorityId::from_uuid(Uuid::from_u128(seed * 2 + i)),
+            kind,
+            certificate_pem: format!("pem {seed}"),
+            sealed_key: vec![7; 300],
+            serial: format!("{:032x}", seed * 2 + i),
+            not_before: start(),
+            not_after: start() + TimeDelta::days(90),
+        })
+        .collect()
+}
+
+fn entry(serial: &str, proxy: ProxyId, authority: AuthorityId) -> CertificateEntry {
+    CertificateEntry {
+        serial: String::from(serial),
+        proxy,
+        service: name("payments"),
+        spiffe_id: String::from("spiffe://x/service/payments"),
+        authority,
+        not_before: start(),
+        not_after: start() + TimeDelta::days(1),
+        issued_at: start() + TimeDelta::minutes(5),
+        tbs_sha256: "a".repeat(64),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_concurrent_creators_all_get_the_first_ones() {
+    let db = TestDb::new().await;
+    let owner = db.owner("acme").await;
+    // Several times: at first the connections are still being made, one after the other.
+    for round in 0..6 {
+        let row = mesh(&db.store, &owner, &format!("m{round}")).await;
+        let mesh = mesh_ref(&db.store, &owner, &row).await;
+        assert_eq!(authorities::load(&db.store, &mesh).await.unwrap(), []);
+        let mut tasks = tokio::task::JoinSet::new();
+        for seed in 1..=10 {
+            let store = db.store.clone();
+            tasks.spawn(async move {
+                authorities::create(&store, &mesh, &hierarchy(seed))
+                    .await
+                    .unwrap()
+            });
+        }
+        let got = tasks.join_all().await;
+        let stored = authorities::load(&db.store, &mesh).await.unwrap();
+        assert!(got.iter().all(|rows| *rows == stored));
+        assert!((1..=10).any(|seed| hierarchy(seed) == stored), "{stored:?}");
+        // sec K01
+        assert!(!format!("{stored:?}").contains("7, 7"));
+    }
+}
+
+#[tokio::test]
+async fn the_journal_knows_what_was_issued_and_revoked() {
+    let db = TestDb::new().await;
+    let owner = db.owner("acme").await;
+    let row = mesh(&db.store, &owner, "prod").await;
+    let mesh = mesh_ref(&db.store, &owner, &row).await;
+    service(&db.store, &owner, row.id, "payments").await;
+    let issuing = authorities::create(&db.store, &mesh, &hierarchy(1))
+        .await
+        .unwrap()[1]
+        .id;
+    let secret = join_token(&db.store, &owner, row.id, "many", "payments", true).await;
+    let mut ids = Vec::new();
+    for node in ["a", "b", "c"] {
+        let joined = proxies::join(&db.store, secret.expose_secret(), node)
+            .await
+            .unwrap()
+            .unwrap();
+        certificates::record(&db.store, &mesh, &entry(node, joined.proxy, issuing))
+            .await
+            .unwrap();
+        ids.push(joined.proxy);
+    }
+    let found = certificates::lookup(&db.store, &mesh, "a")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((found.proxy, found.revoked_at), (ids[0], None));
+    assert_eq!(found.not_after, start() + TimeDelta::days(1));
+    assert_eq!(found.issued_at, start() + TimeDelta::minutes(5));
+    for unknown in ["d", "", "' or true --", "\u{fffd}"] {
+        assert_eq!(
+            certificates::lookup(&db.store, &mesh, unknown)
+                .await
+                .unwrap(),
+            None
+        );
+    }
+    let twice = certificates::record(&db.store, &mesh, &entry("a", ids[1], issuing)).await;
+    assert!(
+        matches!(&twice, Err(Error::AlreadyExists { constraint }) if constraint == "certificates_pkey"),
+        "{twice:?}"
+    );
+    let nobody = AuthorityId::from_uuid(Uuid::from_u128(77));
+    let unsigned = certificates::record(&db.store, &mesh, &entry("e", ids[0], nobody)).await;
+    assert!(matches!(unsigned, Err(Error::Database(_))), "{unsigned:?}");
+
+    let revoked = async || -> Vec<bool> {
+        let mut revoked = Vec::new();
+        for serial in ["a", "b", "c"] {
+            let found = certificates::lookup(&db.store, &mesh, serial)
+                .await
+                .unwrap()
+                .unwrap();
+            revoked.push(found.revoked_at.is_some());
+        }
+        revoked
+    };
+    let mut tx = db.store.begin(&grant::<ProxyWrite>(&owner)).await.unwrap();
+    let proxy = proxies::find(&mut tx, row.id, "a").await.unwrap().unwrap();
+    proxies::forget(&mut tx, row.id, &proxy).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(revoked().await, [true, false, false]);
+    let mut tx = db
+        .store
+        .begin(&grant::<JoinTokenWrite>(&owner))
+        .await
+        .unwrap();
+    join_tokens::revoke(&mut tx, row.id, "many").await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(revoked().await, [true, true, true]);
+}

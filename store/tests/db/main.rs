@@ -1,0 +1,22 @@
+//! The store against a real Postgres, as the role that the server logs in with.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod authorities;
+mod build;
+mod catalogue;
+mod feed;
+mod join;
+mod meshes;
+mod migrations;
+mod pool;
+mod proxies;
+mod rebind;
+mod references;
+mod resources;
+mod revisions;
+mod snapshot;
+mod tenancy;
+mod tokens;

@@ -1,0 +1,173 @@
+//! A client of the REST API.
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+
+/// One caller: an address, an organisation and a token.
+#[derive(Clone, Debug)]
+pub struct Api {
+    client: Client,
+    base: String,
+    /// The organisation's name.
+    pub org: String,
+    /// The bearer token.
+    pub token: String,
+}
+
+/// An answer, read whole.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// Its status.
+    pub status: u16,
+    /// Its ETag.
+    pub etag: Option<String>,
+    /// Its content type.
+    pub content_type: String,
+    /// Its body, null when it is not JSON.
+    pub json: Value,
+    /// Its body.
+    pub text: String,
+}
+
+impl Reply {
+    /// The codes of its violations with their pointers.
+    #[must_use]
+    pub fn violations(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let errors = self.json["errors"].as_array().cloned().unwrap_or_default();
+        errors
+            .iter()
+            .map(|e| (text(&e["pointer"]), text(&e["code"])))
+            .collect()
+    }
+
+    /// Itself, if the status is the expected one.
+    ///
+    /// # Panics
+    /// Another status.
+    #[must_use]
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+}
+
+impl Api {
+    /// A caller.
+    #[must_use]
+    pub fn new(base: &str, org: &str, token: &str) -> Self {
+        Self {
+            client: Client::new(),
+            base: base.to_owned(),
+            org: org.to_owned(),
+            token: token.to_owned(),
+        }
+    }
+
+    /// The same address and organisation with another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: token.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The same caller at another organisation's address.
+    #[must_use]
+    pub fn at_org(&self, org: &str) -> Self {
+        Self {
+            org: org.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Sends a request below `/v1/orgs/<org>`.
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+        let headers: &[(&str, &str)] = if body.is_some() {
+            &[("content-type", "application/json")]
+        } else {
+            &[]
+        };
+        let bytes = body
+            .map(|body| body.to_string().into_bytes())
+            .unwrap_or_default();
+        self.raw(
+            method,
+            &format!("/v1/orgs/{}{path}", self.org),
+            headers,
+            bytes,
+        )
+        .await
+    }
+
+    /// Sends anything, with the token.
+    pub async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Reply {
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.base))
+            .body(body);
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.expect("the API answers");
+        let header = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|v| v.to_str().ok())
+                .map(ToOwned::to_owned)
+        };
+        let (etag, content_type) = (header("etag"), header("content-type").unwrap_or_default());
+        let status: StatusCode = response.status();
+        let text = response.text().await.expect("the answer is text");
+        Reply {
+            status: status.as_u16(),
+            etag,
+            content_type,
+            json: serde_json::from_str(&text).unwrap_or_default(),
+            text,
+        }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// PUT.
+    pub async fn put(&self, path: &str, body: Value) -> Reply {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
+    /// POST.
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// The status of `/readyz`; none while nobody listens.
+    pub async fn ready_status(&self) -> Option<u16> {
+        let response = self
+            .client
+            .get(format!("{}/readyz", self.base))
+            .send()
+            .await
+            .ok()?;
+        Some(response.status().as_u16())
+    }
+}

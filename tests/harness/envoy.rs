@@ -1,0 +1,150 @@
+//! Real Envoys.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::process::{Child, repository};
+use crate::until::until;
+
+/// Which Envoy: the ends of the supported range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnvoyVersion {
+    /// The newest.
+    Newest,
+    /// The oldest.
+    Oldest,
+}
+
+impl EnvoyVersion {
+    /// Both ends.
+    pub const BOTH: [Self; 2] = [Self::Newest, Self::Oldest];
+
+    /// Its binary, installed by `scripts/setup`.
+    #[must_use]
+    pub fn binary(self) -> PathBuf {
+        let venv = match self {
+            Self::Newest => "venv",
+            Self::Oldest => "venv-oldest",
+        };
+        let lib = repository().join(".tools").join(venv).join("lib");
+        let found = std::fs::read_dir(&lib)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path().join("site-packages/envoy/_bin/envoy"))
+            .find(|path| path.exists());
+        found.unwrap_or_else(|| panic!("no Envoy under {}: run `make setup` first", lib.display()))
+    }
+}
+
+/// A running Envoy. Dropping it kills it.
+pub struct Envoy {
+    child: Child,
+    admin_port: u16,
+    client: reqwest::Client,
+}
+
+impl Envoy {
+    /// Starts one with a bootstrap and waits until its admin interface answers.
+    pub async fn start(
+        version: EnvoyVersion,
+        directory: &Path,
+        name: &str,
+        bootstrap: &str,
+        admin_port: u16,
+    ) -> Self {
+        let file = directory.join(format!("{name}.yaml"));
+        std::fs::write(&file, bootstrap).expect("a file can be written");
+        let mut command = Command::new(version.binary());
+        command.arg("-c").arg(&file).args([
+            "--concurrency",
+            "1",
+            "--use-dynamic-base-id",
+            "--log-level",
+            "info",
+            "--drain-time-s",
+            "1",
+            "--file-flush-interval-msec",
+            "200",
+        ]);
+        let log = directory.join(format!("{name}.log"));
+        let mut child = Child::start(&mut command, &log);
+        let client = reqwest::Client::new();
+        let url = format!("http://127.0.0.1:{admin_port}/server_info");
+        until(
+            "Envoy's admin interface answers",
+            Duration::from_secs(30),
+            async || {
+                assert!(!child.has_ended(), "Envoy ended:\n{}", child.output());
+                client
+                    .get(&url)
+                    .send()
+                    .await
+                    .is_ok_and(|r| r.status().is_success())
+            },
+        )
+        .await;
+        Self {
+            child,
+            admin_port,
+            client,
+        }
+    }
+
+    /// A page of its admin interface.
+    pub async fn admin(&self, path: &str) -> String {
+        let url = format!("http://127.0.0.1:{}{path}", self.admin_port);
+        let response = self
+            .client
+            .get(url)
+            .send()
+            .await
+            .expect("the admin interface answers");
+        response.text().await.expect("the answer is text")
+    }
+
+    /// One of its counters or gauges; 0 if it does not exist yet.
+    pub async fn stat(&self, name: &str) -> u64 {
+        let text = self
+            .admin(&format!("/stats?filter=^{}$", name.replace('.', "\\.")))
+            .await;
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// Its certificates as `/certs` shows them.
+    pub async fn certificates(&self) -> Value {
+        serde_json::from_str(&self.admin("/certs").await).expect("/certs is JSON")
+    }
+
+    /// Its output so far, access log included.
+    #[must_use]
+    pub fn output(&self) -> String {
+        self.child.output()
+    }
+
+    /// The lines of its access log, parsed.
+    #[must_use]
+    pub fn access_log(&self) -> Vec<Value> {
+        self.output()
+            .lines()
+            .filter(|l| l.starts_with('{'))
+            .filter_map(|l| serde_json::from_str(l).ok())
+            .collect()
+    }
+
+    /// Kills it with SIGKILL.
+    pub async fn kill(&mut self) {
+        self.child.kill().await;
+    }
+
+    /// Freezes it.
+    pub fn freeze(&self) {
+        self.child.signal(Signal::SIGSTOP);
+    }
+}

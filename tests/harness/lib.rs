@@ -1,0 +1,28 @@
+//! What the end-to-end tests stand on: a real PostgreSQL, the real binary, real Envoys, small applications, and
+//! clients. Everything listens on loopback, on ports that were free, and ends with the test.
+
+mod api;
+mod application;
+mod envoy;
+mod evidence;
+mod ports;
+mod postgres;
+mod process;
+mod server;
+mod traffic;
+mod until;
+mod workload;
+mod xds;
+
+pub use api::{Api, Reply};
+pub use application::Application;
+pub use envoy::{Envoy, EnvoyVersion};
+pub use evidence::evidence;
+pub use ports::{free_port, free_ports};
+pub use postgres::Postgres;
+pub use process::{Child, heddled, repository};
+pub use server::{Server, ServerOptions};
+pub use traffic::{Outcome, Traffic};
+pub use until::{until, until_some};
+pub use workload::{Stack, Workload, WorkloadSpec};
+pub use xds::{XdsClient, node};

@@ -1,0 +1,91 @@
+//! A private PostgreSQL, run by `heddled up --only-postgres`: the same code that users get.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+use tokio::process::Command;
+
+use crate::process::{Child, heddled};
+use crate::until::until_some;
+
+/// A running cluster in a directory of its own.
+pub struct Postgres {
+    _supervisor: Child,
+    socket_directory: PathBuf,
+    /// The process id of the postmaster.
+    pub pid: i32,
+}
+
+impl Postgres {
+    /// Starts one under `directory`.
+    pub async fn start(directory: &Path) -> Self {
+        let data = directory.join("cluster");
+        let ready = directory.join("postgres-ready.json");
+        let mut command = Command::new(heddled());
+        command.args(["up", "--only-postgres", "--stop-with-parent"]);
+        command
+            .arg("--data-dir")
+            .arg(&data)
+            .arg("--ready-file")
+            .arg(&ready);
+        command.env_remove("DATABASE_URL");
+        let supervisor = Child::start(&mut command, &directory.join("postgres.log"));
+        let facts: Value = until_some("PostgreSQL is up", Duration::from_secs(60), async || {
+            serde_json::from_slice(&std::fs::read(&ready).ok()?).ok()
+        })
+        .await;
+        let pid = facts["pids"]["postgres"]
+            .as_i64()
+            .expect("the ready file names the postmaster");
+        // Short enough for a socket, or else `heddled up` would have put it elsewhere.
+        let socket_directory = data.join("run");
+        assert!(
+            socket_directory.is_dir(),
+            "no socket in {}",
+            socket_directory.display()
+        );
+        Self {
+            _supervisor: supervisor,
+            socket_directory,
+            pid: i32::try_from(pid).expect("a pid"),
+        }
+    }
+
+    fn url(&self, user: &str) -> String {
+        let host = self.socket_directory.to_string_lossy().replace('/', "%2F");
+        format!("postgres:///heddle?host={host}&user={user}")
+    }
+
+    /// As the role that the server runs under.
+    #[must_use]
+    pub fn server_url(&self) -> String {
+        self.url("heddle_server")
+    }
+
+    /// As the superuser.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        self.url("heddle_admin")
+    }
+
+    /// Stops the postmaster where it is; nobody can connect any more.
+    pub fn freeze(&self) {
+        kill(Pid::from_raw(self.pid), Signal::SIGSTOP).expect("the postmaster can be signalled");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        kill(Pid::from_raw(self.pid), Signal::SIGCONT).expect("the postmaster can be signalled");
+    }
+
+    /// A connection past all row security, to look at what is stored.
+    pub async fn inspect(&self) -> PgConnection {
+        PgConnection::connect(&self.admin_url())
+            .await
+            .expect("the superuser can connect")
+    }
+}

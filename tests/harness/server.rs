@@ -1,0 +1,271 @@
+//! `heddled all`, run by the test itself so that it can be killed and kept dead.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+use tokio::process::Command;
+
+use crate::api::Api;
+use crate::ports::free_ports;
+use crate::postgres::Postgres;
+use crate::process::{Child, heddled};
+use crate::until::until;
+
+/// What a test may want otherwise.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// `--leaf-lifetime`.
+    pub leaf_lifetime: String,
+    /// `--endpoint-grace`.
+    pub endpoint_grace: String,
+    /// `--endpoint-drain`.
+    pub endpoint_drain: String,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        let text = |s: &str| s.to_owned();
+        Self {
+            leaf_lifetime: text("24h"),
+            endpoint_grace: text("2s"),
+            endpoint_drain: text("1s"),
+        }
+    }
+}
+
+/// The server and everything needed to start it again.
+pub struct Server {
+    directory: PathBuf,
+    options: ServerOptions,
+    server_url: String,
+    admin_url: String,
+    api_port: u16,
+    xds_port: u16,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Starts it with a fresh xDS certificate authority and sealing key in `directory`.
+    pub async fn start(directory: &Path, postgres: &Postgres, options: ServerOptions) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        write_tls(directory);
+        let key: String = (0..64)
+            .map(|i| char::from(b"0123456789abcdef"[(i * 7 + 3) % 16]))
+            .collect();
+        write_private(&directory.join("sealing.key"), &key);
+        let [api_port, xds_port] = free_ports();
+        let mut server = Self {
+            directory: directory.to_owned(),
+            options,
+            server_url: postgres.server_url(),
+            admin_url: postgres.admin_url(),
+            api_port,
+            xds_port,
+            child: None,
+        };
+        server.start_again().await;
+        server
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(heddled());
+        command
+            .env("DATABASE_URL", &self.server_url)
+            .env("HEDDLE_MIGRATE_DATABASE_URL", &self.admin_url);
+        command
+    }
+
+    /// Starts it (again) and waits until it is ready.
+    pub async fn start_again(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        let file = |name: &str| self.directory.join(name);
+        let mut command = self.command();
+        command
+            .arg("all")
+            .args(["--api-listen", &format!("127.0.0.1:{}", self.api_port)])
+            .args(["--xds-listen", &format!("127.0.0.1:{}", self.xds_port)])
+            .args(["--leaf-lifetime", &self.options.leaf_lifetime])
+            .args(["--endpoint-grace", &self.options.endpoint_grace])
+            .args(["--endpoint-drain", &self.options.endpoint_drain])
+            .arg("--xds-tls-cert")
+            .arg(file("xds.pem"))
+            .arg("--xds-tls-key")
+            .arg(file("xds.key"))
+            .arg("--xds-ca")
+            .arg(file("xds-ca.pem"))
+            .arg("--sealing-key-file")
+            .arg(file("sealing.key"));
+        let mut child = Child::start(&mut command, &file("server.log"));
+        let api = self.caller("-", "");
+        until("the server is ready", Duration::from_secs(60), async || {
+            assert!(!child.has_ended(), "the server ended:\n{}", child.output());
+            api.try_ready().await
+        })
+        .await;
+        self.child = Some(child);
+    }
+
+    /// Kills it with SIGKILL; it stays dead.
+    pub async fn kill(&mut self) {
+        self.child.take().expect("it runs").kill().await;
+    }
+
+    /// Ends it with SIGTERM and waits for a clean end.
+    pub async fn stop(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.signal(nix::sys::signal::Signal::SIGTERM);
+        let status = child.wait(Duration::from_secs(20)).await;
+        assert!(status.success(), "{status}:\n{}", child.output());
+    }
+
+    /// Its log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.join("server.log")).unwrap_or_default()
+    }
+
+    /// The base of its API.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.api_port)
+    }
+
+    /// The port of its xDS server.
+    #[must_use]
+    pub fn xds_port(&self) -> u16 {
+        self.xds_port
+    }
+
+    /// The certificate authority of its xDS server, PEM.
+    #[must_use]
+    pub fn xds_ca_pem(&self) -> String {
+        std::fs::read_to_string(self.directory.join("xds-ca.pem")).expect("written at the start")
+    }
+
+    /// A caller with this token.
+    #[must_use]
+    pub fn caller(&self, org: &str, token: &str) -> Api {
+        Api::new(&self.url(), org, token)
+    }
+
+    /// Makes an organisation with `heddled admin org create`.
+    pub async fn org(&self, name: &str) -> Api {
+        let answer = self.admin(&["org", "create", name, "--json"]).await;
+        self.caller(
+            name,
+            answer["token"].as_str().expect("the token is printed"),
+        )
+    }
+
+    /// Makes a token with `heddled admin token create`.
+    pub async fn token(&self, org: &str, role: &str) -> Api {
+        let name = format!("test-{role}");
+        let answer = self
+            .admin(&[
+                "token", "create", "--org", org, "--role", role, "--name", &name, "--json",
+            ])
+            .await;
+        self.caller(org, answer["token"].as_str().expect("the token is printed"))
+    }
+
+    /// Runs `heddled admin`.
+    pub async fn admin(&self, args: &[&str]) -> serde_json::Value {
+        let output = self
+            .command()
+            .arg("admin")
+            .args(args)
+            .output()
+            .await
+            .expect("heddled runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "heddled admin {args:?}: {errors}");
+        serde_json::from_slice(&output.stdout).expect("JSON on standard output")
+    }
+
+    /// Its Prometheus metrics: `name{labels}` to value.
+    pub async fn metrics(&self) -> BTreeMap<String, f64> {
+        let reply = self
+            .caller("-", "")
+            .raw(reqwest::Method::GET, "/metrics", &[], Vec::new())
+            .await
+            .expect(200);
+        let line = |line: &str| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        reply
+            .text
+            .lines()
+            .filter(|l| !l.starts_with('#'))
+            .filter_map(line)
+            .collect()
+    }
+
+    /// How many resources it has sent since it started, by type.
+    pub async fn sent(&self) -> BTreeMap<String, u64> {
+        let metrics = self.metrics().await;
+        let kinds = ["cds", "eds", "lds", "rds", "sds"];
+        let value = |kind: &str| {
+            let key = format!("heddle_xds_resources_sent_total{{type=\"{kind}\"}}");
+            let value = *metrics
+                .get(&key)
+                .unwrap_or_else(|| panic!("{key} is not exported"));
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a small count"
+            )]
+            let count = value as u64;
+            (kind.to_owned(), count)
+        };
+        kinds.into_iter().map(value).collect()
+    }
+}
+
+impl Api {
+    async fn try_ready(&self) -> bool {
+        self.ready_status().await == Some(200)
+    }
+}
+
+fn write_private(path: &Path, text: &str) {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::File::options()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .expect("a file can be written");
+    file.write_all(text.as_bytes())
+        .expect("a file can be written");
+}
+
+fn write_tls(directory: &Path) {
+    let now = time::OffsetDateTime::now_utc();
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::default();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "xDS test CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.not_before = now - time::Duration::hours(1);
+    params.not_after = now + time::Duration::days(1);
+    let ca = params.self_signed(&key).expect("a CA certificate");
+    let issuer = Issuer::new(params, key);
+    let leaf_key = KeyPair::generate().expect("a key");
+    let mut leaf = CertificateParams::default();
+    leaf.subject_alt_names = vec![SanType::IpAddress(std::net::Ipv4Addr::LOCALHOST.into())];
+    leaf.not_before = now - time::Duration::hours(1);
+    leaf.not_after = now + time::Duration::days(1);
+    let leaf = leaf.signed_by(&leaf_key, &issuer).expect("a certificate");
+    std::fs::write(directory.join("xds-ca.pem"), ca.pem()).expect("a file can be written");
+    std::fs::write(directory.join("xds.pem"), leaf.pem()).expect("a file can be written");
+    write_private(&directory.join("xds.key"), &leaf_key.serialize_pem());
+}

@@ -1,0 +1,263 @@
+//! Two organisations with the same names everywhere: neither sees, changes or gets anything of the other.
+
+use std::time::Duration;
+
+use heddle_tests::{Api, ServerOptions, Stack, XdsClient, node};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tonic::Code;
+
+const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
+const ENDPOINTS: &str = "envoy.config.endpoint.v3.ClusterLoadAssignment";
+const LISTENER: &str = "envoy.config.listener.v3.Listener";
+const ROUTES: &str = "envoy.config.route.v3.RouteConfiguration";
+const SECRET: &str = "envoy.extensions.transport_sockets.tls.v3.Secret";
+
+/// Fills an organisation; every free text carries the marker.
+async fn fill(stack: &Stack, org: &str, marker: &str) -> (Api, String) {
+    let api = stack
+        .mesh(
+            org,
+            "shop",
+            json!({"display_name": marker, "access_default": "deny"}),
+            &["frontend"],
+        )
+        .await;
+    let service = json!({
+        "ports": [{"name": "http", "port": 8080, "protocol": "http"}],
+        "hostnames": [format!("{marker}.internal")],
+        "labels": {"marker": marker},
+    });
+    let base = "/meshes/shop/services/payments";
+    let _ = api.put(base, service).await.expect(201);
+    let route = json!({
+        "display_name": marker, "priority": 1, "backends": [{"version": "v1"}],
+        "match": [{"path": {"exact": format!("/{marker}")}}],
+    });
+    let _ = api
+        .put(&format!("{base}/routes/all"), route)
+        .await
+        .expect(201);
+    let split = json!({"weights": [{"version": "v1", "weight": 1}]});
+    let _ = api
+        .put(&format!("{base}/routes/all/split"), split)
+        .await
+        .expect(201);
+    let rule = json!({"action": "allow", "from": [{"service": "frontend"}], "reason": marker});
+    let _ = api
+        .put(&format!("{base}/access-rules/one"), rule)
+        .await
+        .expect(201);
+    let token = api
+        .post(
+            "/meshes/shop/join-tokens",
+            json!({"name": "t", "service": "payments"}),
+        )
+        .await
+        .expect(201);
+    (api, token.json["secret"].as_str().unwrap().to_owned())
+}
+
+/// Every address below an organisation, with each method it answers.
+fn operations() -> Vec<(Method, String, Option<Value>)> {
+    let service = json!({"ports": [{"name": "http", "port": 1, "protocol": "http"}]});
+    let route = json!({"priority": 5, "backends": [{"version": "v9"}]});
+    let split = json!({"weights": [{"version": "v9", "weight": 1}]});
+    let rule = json!({"action": "deny", "from": [{"service": "frontend"}]});
+    let named = |body: &Value| {
+        let mut body = body.clone();
+        body["name"] = json!("intruder");
+        body
+    };
+    let mesh = "/meshes/shop";
+    let payments = "/meshes/shop/services/payments";
+    let mut all = Vec::new();
+    let mut both = |collection: String, item: String, body: &Value| {
+        all.push((Method::GET, collection.clone(), None));
+        all.push((Method::POST, collection, Some(named(body))));
+        all.push((Method::GET, item.clone(), None));
+        all.push((Method::PUT, item.clone(), Some(body.clone())));
+        all.push((Method::DELETE, item, None));
+    };
+    both(
+        String::from("/meshes"),
+        mesh.to_owned(),
+        &json!({"deletion_protection": false}),
+    );
+    both(format!("{mesh}/services"), payments.to_owned(), &service);
+    both(
+        format!("{payments}/routes"),
+        format!("{payments}/routes/all"),
+        &route,
+    );
+    both(
+        format!("{payments}/access-rules"),
+        format!("{payments}/access-rules/one"),
+        &rule,
+    );
+    let item = format!("{payments}/routes/all/split");
+    all.push((Method::GET, item.clone(), None));
+    all.push((Method::PUT, item.clone(), Some(split)));
+    all.push((Method::DELETE, item, None));
+    all.push((Method::GET, format!("{mesh}/join-tokens"), None));
+    all.push((
+        Method::POST,
+        format!("{mesh}/join-tokens"),
+        Some(json!({"name": "x", "service": "payments"})),
+    ));
+    all.push((Method::GET, format!("{mesh}/join-tokens/t"), None));
+    all.push((Method::DELETE, format!("{mesh}/join-tokens/t"), None));
+    all.push((Method::GET, format!("{mesh}/proxies"), None));
+    all.push((Method::GET, format!("{mesh}/proxies/p"), None));
+    all.push((Method::DELETE, format!("{mesh}/proxies/p"), None));
+    all.push((
+        Method::GET,
+        format!("{mesh}/bootstrap?proxy=p&service=payments&advertise_address=10.0.0.1"),
+        None,
+    ));
+    all
+}
+
+/// An answer without what differs from request to request.
+fn constant(mut body: Value) -> Value {
+    if let Some(map) = body.as_object_mut() {
+        for field in ["instance", "request_id"] {
+            map.remove(field);
+        }
+    }
+    body
+}
+
+async fn everything(api: &Api) -> Vec<Value> {
+    let mut all = Vec::new();
+    for (method, path, _) in operations() {
+        if method == Method::GET && !path.contains("bootstrap") && !path.ends_with("/proxies/p") {
+            all.push(api.get(&path).await.expect(200).json);
+        }
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_t01_t07_two_organisations_with_equal_names_share_nothing() {
+    let stack = Stack::start(ServerOptions::default()).await;
+    let (acme, acme_join) = fill(&stack, "acme", "marker-of-acme").await;
+    let (rival, rival_join) = fill(&stack, "rival", "marker-of-rival").await;
+    let before = everything(&acme).await;
+
+    // The API: 404 for everything, with the body that an organisation that does not exist gets.
+    let intruder = rival.at_org("acme");
+    let nobody = rival.at_org("no-such-org");
+    for (method, path, body) in operations() {
+        let foreign = intruder.call(method.clone(), &path, body.clone()).await;
+        let absent = nobody.call(method.clone(), &path, body.clone()).await;
+        assert_eq!(foreign.status, 404, "{method} {path}: {}", foreign.text);
+        assert_eq!(
+            constant(foreign.json),
+            constant(absent.json),
+            "{method} {path}"
+        );
+        assert!(!foreign.text.contains("marker-of-acme"));
+        // The same by identifiers: a mesh of acme's inside rival's own organisation.
+        let uid = before[1]["meta"]["uid"].as_str().unwrap();
+        let own = rival
+            .call(
+                method.clone(),
+                &path.replace("/meshes/shop", &format!("/meshes/{uid}")),
+                body,
+            )
+            .await;
+        if path.starts_with("/meshes/") {
+            assert_eq!(own.status, 404, "{method} {path} by id: {}", own.text);
+        }
+    }
+    // No token, a mistyped one, a join token.
+    let anonymous = acme.with_token("");
+    let mistyped = acme.with_token(&format!("{}x", acme.token));
+    let joining = acme.with_token(&acme_join);
+    for (method, path, body) in operations() {
+        for caller in [&anonymous, &mistyped, &joining] {
+            if caller.token == acme_join && path.contains("bootstrap") {
+                continue;
+            }
+            let reply = caller.call(method.clone(), &path, body.clone()).await;
+            assert_eq!(reply.status, 401, "{method} {path}: {}", reply.text);
+        }
+    }
+    let with_join = acme.with_token(&rival_join);
+    let path = "/meshes/shop/bootstrap?proxy=p&advertise_address=10.0.0.1";
+    let _ = with_join.get(path).await.expect(404);
+    let mut after = everything(&acme).await;
+    let mut before = before;
+    for list in [&mut before, &mut after] {
+        list.iter_mut()
+            .for_each(|body| *body = constant(body.take()));
+    }
+    assert_eq!(before, after, "something of acme's changed");
+
+    // xDS: every name that acme has, asked for with rival's token.
+    let names = [
+        "heddle/payments/http",
+        "heddle/payments/http/v1",
+        "heddle/frontend/http",
+        "heddle/outbound",
+        "heddle/inbound/http",
+        "heddle/inbound/payments/http",
+        "heddle/inbound/frontend/http",
+        "heddle/identity",
+        "heddle/trust",
+    ];
+    let mut client = XdsClient::connect(&stack.server, &rival_join, node("spy", "payments"))
+        .await
+        .unwrap();
+    for kind in [CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET] {
+        client.subscribe(kind, &names).await;
+        client.subscribe(kind, &["*"]).await;
+    }
+    let (resources, _) = client.drain(Duration::from_secs(2)).await.unwrap();
+    let acme_domain = before[1]["status"]["trust_domain"].as_str().unwrap();
+    let all: Vec<u8> = resources.values().flatten().copied().collect();
+    let all = String::from_utf8_lossy(&all);
+    assert!(
+        all.contains("marker-of-rival"),
+        "rival's own configuration arrived"
+    );
+    assert!(
+        !all.contains("marker-of-acme") && !all.contains(acme_domain),
+        "something of acme's arrived"
+    );
+    // Not even another service's inbound configuration of the same mesh.
+    assert!(!resources.contains_key("heddle/inbound/frontend/http"));
+
+    // A token opens its own service only, whatever the node says.
+    let refused =
+        async |token: &str, node| match XdsClient::connect(&stack.server, token, node).await {
+            Err(status) => status.code(),
+            Ok(mut client) => client
+                .drain(Duration::from_secs(2))
+                .await
+                .expect_err("the stream was accepted")
+                .code(),
+        };
+    assert_eq!(
+        refused(&rival_join, node("spy", "frontend")).await,
+        Code::PermissionDenied
+    );
+    assert_eq!(
+        refused("", node("spy", "payments")).await,
+        Code::Unauthenticated
+    );
+    assert_eq!(
+        refused(&rival.token, node("spy", "payments")).await,
+        Code::Unauthenticated
+    );
+    assert_eq!(
+        refused(&format!("{rival_join}x"), node("spy", "payments")).await,
+        Code::Unauthenticated
+    );
+    // The one-off token is bound to its first proxy.
+    assert_eq!(
+        refused(&rival_join, node("other", "payments")).await,
+        Code::PermissionDenied
+    );
+}

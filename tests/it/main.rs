@@ -1,0 +1,12 @@
+//! The end-to-end tests: real PostgreSQL, the real binary, real Envoys.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+mod access;
+mod bad_input;
+mod canary;
+mod demo;
+mod identity;
+mod isolation;
+mod outage;
+mod proxies;
+mod routing;

@@ -1,0 +1,182 @@
+//! CDS: where calls go. One cluster per service and port, one more per version that a route or split names, and
+//! one for the application behind a proxy.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::time::Duration as Time;
+
+use envoy_types::pb::envoy::config::cluster::v3::{
+    CircuitBreakers, Cluster,
+    circuit_breakers::Thresholds,
+    cluster::{ClusterDiscoveryType, CommonLbConfig, DiscoveryType, EdsClusterConfig, LbPolicy},
+};
+use envoy_types::pb::envoy::config::endpoint::v3::{
+    ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints, lb_endpoint,
+};
+use envoy_types::pb::envoy::r#type::v3::Percent;
+use heddle_model::kind::service::Port;
+use heddle_model::name::Name;
+use heddle_model::snapshot::{MeshSnapshot, ServiceNode};
+
+use crate::envoy::{address, ads, duration, http, number, tls};
+use crate::naming;
+use crate::origin::Source;
+use crate::resource::{Origin, Resource, ResourceType};
+
+/// How long a connection may take.
+const CONNECT: Time = Time::from_secs(2);
+/// Envoy's own limits (1024 requests, 3 retries at once) are met by ordinary load and answered with 503. Until
+/// limits are a setting, they are set where only a runaway meets them.
+const MAX_IN_FLIGHT: u32 = 65_536;
+const MAX_RETRIES: u32 = 1_024;
+/// Below this share of workloads that take new calls, Envoy uses all of them: draining ones get calls only
+/// when there are no others.
+const PANIC_PERCENT: f64 = 1.0;
+
+fn base(name: &str, discovery: DiscoveryType, protocol_options: crate::envoy::Any) -> Cluster {
+    Cluster {
+        name: name.to_owned(),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.into())),
+        connect_timeout: Some(duration(CONNECT)),
+        circuit_breakers: Some(CircuitBreakers {
+            thresholds: vec![Thresholds {
+                max_connections: number(MAX_IN_FLIGHT),
+                max_pending_requests: number(MAX_IN_FLIGHT),
+                max_requests: number(MAX_IN_FLIGHT),
+                max_retries: number(MAX_RETRIES),
+                ..Thresholds::default()
+            }],
+            ..CircuitBreakers::default()
+        }),
+        // One entry: a hash map of one has one order.
+        typed_extension_protocol_options: HashMap::from([(
+            http::UPSTREAM_OPTIONS.to_owned(),
+            protocol_options,
+        )]),
+        ..Cluster::default()
+    }
+}
+
+/// The versions of a service that its routes and splits name, each with who names it. A share of zero counts:
+/// the cluster is then warm before the share grows.
+pub(crate) fn versions(node: &ServiceNode) -> BTreeMap<&Name, Vec<Origin>> {
+    let mut versions: BTreeMap<&Name, Vec<Origin>> = BTreeMap::new();
+    for one in &node.routes {
+        for (i, backend) in one.route.spec.backends.iter().enumerate() {
+            if let Some(version) = &backend.version {
+                let origin = Source::Route(node, &one.route);
+                let origin = origin.at(format!("/backends/{i}/version"), "");
+                versions.entry(version).or_default().push(origin);
+            }
+        }
+        let Some(split) = &one.split else { continue };
+        for (i, weight) in split.spec.weights.iter().enumerate() {
+            let origin = Source::Split(node, &one.route, split);
+            let origin = origin.at(format!("/weights/{i}/version"), "");
+            versions.entry(&weight.version).or_default().push(origin);
+        }
+    }
+    for origins in versions.values_mut() {
+        origins.sort();
+    }
+    versions
+}
+
+/// The names of all clusters of one port, the one of all workloads first.
+pub(crate) fn names<'a>(
+    node: &'a ServiceNode,
+    port: &'a Port,
+    versions: impl Iterator<Item = &'a Name> + 'a,
+) -> impl Iterator<Item = (String, Option<&'a Name>)> + 'a {
+    let service = &node.service.name;
+    let all = (naming::cluster(service, &port.name), None);
+    std::iter::once(all).chain(versions.map(move |version| {
+        let name = naming::subset(service, &port.name, version);
+        (name, Some(version))
+    }))
+}
+
+/// All clusters of a service.
+pub(crate) fn of_service(
+    snapshot: &MeshSnapshot,
+    node: &ServiceNode,
+    leaf_lifetime: Time,
+) -> Vec<Resource> {
+    let versions = versions(node);
+    let mut resources = Vec::new();
+    for (i, port) in node.service.spec.ports.iter().enumerate() {
+        for (name, version) in names(node, port, versions.keys().copied()) {
+            let mut origins = vec![
+                Source::Service(node).at(format!("/ports/{i}"), name.clone()),
+                Source::Mesh(snapshot).at("", ""),
+            ];
+            for origin in version.iter().flat_map(|version| &versions[*version]) {
+                let mut origin = origin.clone();
+                origin.within.clone_from(&name);
+                origins.push(origin);
+            }
+            resources.push(eds(snapshot, node, name, leaf_lifetime, origins));
+        }
+    }
+    resources
+}
+
+fn eds(
+    snapshot: &MeshSnapshot,
+    node: &ServiceNode,
+    name: String,
+    leaf_lifetime: Time,
+    origins: Vec<Origin>,
+) -> Resource {
+    let service = &node.service.name;
+    let callee = naming::spiffe_id(&snapshot.trust_domain, service);
+    let server_name = naming::server_name(service, &snapshot.mesh.name);
+    let cluster = Cluster {
+        eds_cluster_config: Some(EdsClusterConfig {
+            eds_config: Some(ads()),
+            ..EdsClusterConfig::default()
+        }),
+        lb_policy: LbPolicy::LeastRequest.into(),
+        common_lb_config: Some(CommonLbConfig {
+            healthy_panic_threshold: Some(Percent {
+                value: PANIC_PERCENT,
+            }),
+            ..CommonLbConfig::default()
+        }),
+        transport_socket: Some(tls::upstream(&callee, server_name)),
+        ignore_health_on_host_removal: true,
+        ..base(&name, DiscoveryType::Eds, http::mesh_hop(leaf_lifetime))
+    };
+    let child = name.clone();
+    Resource::new(ResourceType::Cluster, name, &cluster, origins)
+        .followed_by(ResourceType::Endpoints, child)
+}
+
+/// The application behind a proxy.
+pub(crate) fn application(node: &ServiceNode, index: usize, port: &Port, app: IpAddr) -> Resource {
+    let name = naming::local(&port.name);
+    let endpoint = LbEndpoint {
+        host_identifier: Some(lb_endpoint::HostIdentifier::Endpoint(Endpoint {
+            address: Some(address(app, port.port)),
+            ..Endpoint::default()
+        })),
+        ..LbEndpoint::default()
+    };
+    let cluster = Cluster {
+        load_assignment: Some(ClusterLoadAssignment {
+            cluster_name: name.clone(),
+            endpoints: vec![LocalityLbEndpoints {
+                lb_endpoints: vec![endpoint],
+                ..LocalityLbEndpoints::default()
+            }],
+            ..ClusterLoadAssignment::default()
+        }),
+        ..base(
+            &name,
+            DiscoveryType::Static,
+            http::application(port.protocol.is_http2()),
+        )
+    };
+    let origins = vec![Source::Service(node).at(format!("/ports/{index}"), name.clone())];
+    Resource::new(ResourceType::Cluster, name, &cluster, origins)
+}

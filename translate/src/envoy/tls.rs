@@ -1,0 +1,82 @@
+//! Mutual TLS between the proxies of a mesh. Always on, never resumed: a resumed session would carry a peer
+//! past the checks that its certificate no longer passes.
+
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
+    CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, SdsSecretConfig,
+    SubjectAltNameMatcher, TlsParameters, UpstreamTlsContext, common_tls_context,
+    downstream_tls_context::SessionTicketKeysType, subject_alt_name_matcher::SanType,
+    tls_parameters::TlsProtocol,
+};
+
+use super::core::{TransportSocket, transport_socket};
+use super::{ads, boolean, exact, matcher, number, prefix};
+use crate::naming;
+use crate::resource::any;
+
+fn secret(name: &str) -> SdsSecretConfig {
+    SdsSecretConfig {
+        name: name.to_owned(),
+        sds_config: Some(ads()),
+    }
+}
+
+/// Own certificate and the mesh's roots by SDS; the peer's URI by a typed matcher, so that a DNS name which
+/// looks like a SPIFFE id is not one.
+fn common(peer: matcher::StringMatcher, alpn: &[&str]) -> CommonTlsContext {
+    let validation = common_tls_context::CombinedCertificateValidationContext {
+        default_validation_context: Some(CertificateValidationContext {
+            match_typed_subject_alt_names: vec![SubjectAltNameMatcher {
+                san_type: SanType::Uri.into(),
+                matcher: Some(peer),
+                ..SubjectAltNameMatcher::default()
+            }],
+            ..CertificateValidationContext::default()
+        }),
+        validation_context_sds_secret_config: Some(secret(naming::TRUST)),
+        ..common_tls_context::CombinedCertificateValidationContext::default()
+    };
+    CommonTlsContext {
+        tls_params: Some(TlsParameters {
+            tls_minimum_protocol_version: TlsProtocol::TlSv12.into(),
+            tls_maximum_protocol_version: TlsProtocol::TlSv13.into(),
+            ..TlsParameters::default()
+        }),
+        alpn_protocols: alpn.iter().map(|p| (*p).to_owned()).collect(),
+        tls_certificate_sds_secret_configs: vec![secret(naming::IDENTITY)],
+        validation_context_type: Some(
+            common_tls_context::ValidationContextType::CombinedValidationContext(validation),
+        ),
+        ..CommonTlsContext::default()
+    }
+}
+
+fn socket<M: prost::Message + prost::Name>(context: &M) -> TransportSocket {
+    TransportSocket {
+        name: "envoy.transport_sockets.tls".to_owned(),
+        config_type: Some(transport_socket::ConfigType::TypedConfig(any(context))),
+    }
+}
+
+/// The caller's side: the callee must have exactly this SPIFFE id.
+pub(crate) fn upstream(callee: &str, server_name: String) -> TransportSocket {
+    socket(&UpstreamTlsContext {
+        common_tls_context: Some(common(exact(callee), &["h2"])),
+        sni: server_name,
+        max_session_keys: number(0),
+        ..UpstreamTlsContext::default()
+    })
+}
+
+/// The callee's side: the caller must have a certificate of this mesh's trust domain.
+pub(crate) fn downstream(trust_domain: &str) -> TransportSocket {
+    let peer = prefix(naming::spiffe_prefix(trust_domain));
+    socket(&DownstreamTlsContext {
+        common_tls_context: Some(common(peer, &["h2", "http/1.1"])),
+        require_client_certificate: boolean(true),
+        disable_stateful_session_resumption: true,
+        session_ticket_keys_type: Some(SessionTicketKeysType::DisableStatelessSessionResumption(
+            true,
+        )),
+        ..DownstreamTlsContext::default()
+    })
+}

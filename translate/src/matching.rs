@@ -1,0 +1,122 @@
+//! How requests are compared: the conditions of routes and access rules as Envoy's matchers.
+
+use heddle_model::kind::route::{HeaderMatch, Match, Method, PathMatch};
+
+use crate::envoy::route::header_matcher::HeaderMatchSpecifier;
+use crate::envoy::route::route_match::PathSpecifier;
+use crate::envoy::route::{HeaderMatcher, RouteMatch};
+use crate::envoy::{exact, long_regex, matcher, prefix, regex};
+
+/// A path prefix without the slashes at its end; empty when it takes every path.
+pub(crate) fn trimmed(prefix: &str) -> &str {
+    prefix.trim_end_matches('/')
+}
+
+fn path(path: Option<&PathMatch>) -> PathSpecifier {
+    match path {
+        Some(PathMatch {
+            exact: Some(exact), ..
+        }) => PathSpecifier::Path(exact.clone()),
+        Some(PathMatch {
+            prefix: Some(prefix),
+            ..
+        }) if !trimmed(prefix).is_empty() => {
+            PathSpecifier::PathSeparatedPrefix(trimmed(prefix).to_owned())
+        }
+        _ => PathSpecifier::Prefix("/".to_owned()),
+    }
+}
+
+fn header(one: &HeaderMatch) -> HeaderMatcher {
+    let (specifier, invert_match) = if let Some(value) = &one.exact {
+        (HeaderMatchSpecifier::StringMatch(exact(value)), false)
+    } else if let Some(value) = &one.prefix {
+        (HeaderMatchSpecifier::StringMatch(prefix(value)), false)
+    } else {
+        let absent = one.present == Some(false);
+        (HeaderMatchSpecifier::PresentMatch(true), absent)
+    };
+    HeaderMatcher {
+        name: one.name.clone(),
+        invert_match,
+        header_match_specifier: Some(specifier),
+        ..HeaderMatcher::default()
+    }
+}
+
+/// Any of these methods.
+pub(crate) fn methods(methods: &[Method]) -> HeaderMatcher {
+    let pattern = match methods {
+        [one] => exact(one.as_str()),
+        several => {
+            let words: Vec<&str> = several.iter().map(|method| method.as_str()).collect();
+            regex(words.join("|"))
+        }
+    };
+    HeaderMatcher {
+        name: ":method".to_owned(),
+        header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(pattern)),
+        ..HeaderMatcher::default()
+    }
+}
+
+/// One entry of a route's `match`.
+pub(crate) fn request(one: &Match) -> RouteMatch {
+    let mut headers: Vec<HeaderMatcher> = Vec::new();
+    headers.extend(one.methods.as_deref().map(methods));
+    headers.extend(one.headers.iter().flatten().map(header));
+    RouteMatch {
+        path_specifier: Some(path(one.path.as_ref())),
+        headers,
+        ..RouteMatch::default()
+    }
+}
+
+/// Every request.
+pub(crate) fn everything() -> RouteMatch {
+    request(&Match::default())
+}
+
+/// Exactly the paths that an allow rule names: no more than what was written.
+pub(crate) fn narrow(path: &PathMatch) -> Vec<matcher::StringMatcher> {
+    match path {
+        PathMatch {
+            exact: Some(path), ..
+        } => vec![exact(path)],
+        PathMatch {
+            prefix: Some(path), ..
+        } => {
+            let path = trimmed(path);
+            vec![exact(path), prefix(format!("{path}/"))]
+        }
+        PathMatch { .. } => Vec::new(),
+    }
+}
+
+/// The paths that a deny rule names, and every spelling of them that some server takes for the same: other
+/// letter case, dots at the end of a segment, parameters after a semicolon.
+pub(crate) fn broad(path: &PathMatch) -> Option<matcher::StringMatcher> {
+    let (path, below) = match path {
+        PathMatch {
+            exact: Some(path), ..
+        } => (path.as_str(), ""),
+        PathMatch {
+            prefix: Some(path), ..
+        } => (trimmed(path), "(?:/.*)?"),
+        PathMatch { .. } => return None,
+    };
+    let mut pattern = String::from("(?i)");
+    for segment in path.split('/').skip(1) {
+        pattern.push('/');
+        for character in segment.chars() {
+            // RE2 takes a backslash before punctuation, but not before an underscore.
+            if !character.is_ascii_alphanumeric() && character != '_' {
+                pattern.push('\\');
+            }
+            pattern.push(character);
+        }
+        pattern.push_str(r"\.*(?:;[^/]*)?");
+    }
+    pattern.push_str(below);
+    Some(long_regex(pattern))
+}

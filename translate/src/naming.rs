@@ -1,0 +1,105 @@
+//! Every name that Envoy sees. Stable and versionless: a name never says which revision it is, so a change
+//! replaces a resource in place. Names are a promise: customers' dashboards and their own static configuration
+//! refer to them.
+//!
+//! | what | name |
+//! | --- | --- |
+//! | cluster and its endpoints | `heddle/<service>/<port>` |
+//! | the same, one version of the service | `heddle/<service>/<port>/<version>` |
+//! | cluster of the application behind a proxy | `heddle-local/<port>` |
+//! | outbound listener and its routes | `heddle/outbound` |
+//! | inbound listener | `heddle/inbound/<port>` |
+//! | routes of an inbound listener | `heddle/inbound/<service>/<port>` |
+//! | virtual host | `<service>/<port>` |
+//! | route within it | `<service>/<route>`; `<service>` for the one that takes what no other takes |
+//! | the proxy's own certificate | `heddle/identity` |
+//! | the mesh's roots | `heddle/trust` |
+//! | the control plane, in the bootstrap | `heddle/xds` |
+//! | policy of an access rule | the rule's id, `ar_...` |
+//!
+//! The application's cluster is not `heddle/local/<port>`: that is the cluster of a service called `local`.
+
+use heddle_model::name::Name;
+
+/// The outbound listener and its route configuration.
+pub const OUTBOUND: &str = "heddle/outbound";
+/// The proxy's own certificate and key.
+pub const IDENTITY: &str = "heddle/identity";
+/// The roots of the mesh.
+pub const TRUST: &str = "heddle/trust";
+/// The cluster of the control plane, in the bootstrap.
+pub const XDS: &str = "heddle/xds";
+/// The virtual host, and the route in it, that answers for hosts that the mesh does not know.
+pub const UNKNOWN_HOST: &str = "heddle/unknown-host";
+/// The HTTP filter that refuses what a deny rule matches.
+pub const RBAC_DENY: &str = "heddle.rbac.deny";
+/// The HTTP filter that refuses what no allow rule matches.
+pub const RBAC_ALLOW: &str = "heddle.rbac.allow";
+/// The statistics prefix of the outbound listener.
+pub const OUTBOUND_STATS: &str = "heddle_outbound";
+
+/// The cluster of all workloads of a service, by port; also the name of its endpoints.
+#[must_use]
+pub fn cluster(service: &Name, port: &Name) -> String {
+    format!("heddle/{service}/{port}")
+}
+
+/// The cluster of the workloads that have one version; also the name of its endpoints.
+#[must_use]
+pub fn subset(service: &Name, port: &Name, version: &Name) -> String {
+    format!("heddle/{service}/{port}/{version}")
+}
+
+/// The cluster of the application behind a proxy.
+#[must_use]
+pub fn local(port: &Name) -> String {
+    format!("heddle-local/{port}")
+}
+
+/// An inbound listener.
+#[must_use]
+pub fn inbound_listener(port: &Name) -> String {
+    format!("heddle/inbound/{port}")
+}
+
+/// The route configuration of an inbound listener.
+#[must_use]
+pub fn inbound_routes(service: &Name, port: &Name) -> String {
+    format!("heddle/inbound/{service}/{port}")
+}
+
+/// The statistics prefix of an inbound listener.
+#[must_use]
+pub fn inbound_stats(port: &Name) -> String {
+    format!("heddle_inbound_{port}")
+}
+
+/// The virtual host of a service's port.
+#[must_use]
+pub fn virtual_host(service: &Name, port: &Name) -> String {
+    format!("{service}/{port}")
+}
+
+/// A route of a service.
+#[must_use]
+pub fn route(service: &Name, route: &Name) -> String {
+    format!("{service}/{route}")
+}
+
+/// The server name that a caller sends.
+#[must_use]
+pub fn server_name(service: &Name, mesh: &Name) -> String {
+    format!("{service}.{mesh}.mesh")
+}
+
+/// The SPIFFE id of a service's workloads.
+#[must_use]
+pub fn spiffe_id(trust_domain: &str, service: &Name) -> String {
+    format!("spiffe://{trust_domain}/service/{service}")
+}
+
+/// What every SPIFFE id of a trust domain begins with; it ends at a segment boundary.
+#[must_use]
+pub fn spiffe_prefix(trust_domain: &str) -> String {
+    format!("spiffe://{trust_domain}/")
+}

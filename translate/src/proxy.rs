@@ -1,0 +1,209 @@
+//! What one proxy gets beside what all share: its listeners, and the way from the inbound ones to its application.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
+use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener};
+use heddle_model::kind::service::Port;
+use heddle_model::name::Name;
+use heddle_model::snapshot::{MeshSnapshot, ServiceNode};
+
+use crate::envoy::http::{Manager, MeshSide};
+use crate::envoy::route::route::Action;
+use crate::envoy::route::route_action::ClusterSpecifier;
+use crate::envoy::route::{Route, RouteAction, RouteConfiguration, VirtualHost};
+use crate::envoy::{access_log, address, duration, http, tls};
+use crate::origin::Source;
+use crate::resource::{Diagnostic, Output, Resource, ResourceType};
+use crate::{cluster, matching, naming, rbac};
+
+/// What Envoy removes by itself only where the mesh ends. Here every caller is of the mesh, and still none of
+/// these is a caller's to say.
+const CALLERS_CLAIMS: [&str; 11] = [
+    "x-envoy-attempt-count",
+    "x-envoy-decorator-operation",
+    "x-envoy-downstream-service-cluster",
+    "x-envoy-downstream-service-node",
+    "x-envoy-external-address",
+    "x-envoy-is-timeout-retry",
+    "x-envoy-original-dst-host",
+    "x-envoy-original-host",
+    "x-envoy-original-method",
+    "x-envoy-original-path",
+    "x-envoy-peer-metadata",
+];
+
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// A proxy as it describes itself. Proxies whose views differ in `node_id` alone get equal resources.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProxyView {
+    /// Its service, from its join token.
+    pub service: Name,
+    /// Its name within the service.
+    pub node_id: String,
+    /// Where its listeners bind.
+    pub bind_address: IpAddr,
+    /// Where its application listens.
+    pub app_address: IpAddr,
+    /// The port of the outbound listener.
+    pub outbound_port: u16,
+    /// The port of the inbound listener of each port of the service.
+    pub inbound_ports: BTreeMap<Name, u16>,
+    /// How long its certificate lives.
+    pub leaf_lifetime: Duration,
+}
+
+/// The listeners of one proxy, the routes of the inbound ones and the clusters of its application. A proxy of a
+/// service that the mesh does not have gets the outbound listener alone.
+#[must_use]
+pub fn proxy(snapshot: &MeshSnapshot, view: &ProxyView) -> Output {
+    let mut resources = vec![outbound(snapshot, view)];
+    let mut diagnostics = Vec::new();
+    if let Some(node) = snapshot.services.get(&view.service) {
+        let mut taken = BTreeSet::from([view.outbound_port]);
+        for (index, port) in node.service.spec.ports.iter().enumerate() {
+            match view.inbound_ports.get(&port.name) {
+                Some(number) if taken.insert(*number) => {
+                    resources.extend(inbound(snapshot, view, node, index, *number));
+                }
+                problem => diagnostics.push(no_listener(node, index, port, problem.copied())),
+            }
+        }
+        diagnostics.extend(rbac::rules(snapshot, node).diagnostics);
+    }
+    Output::new(resources, diagnostics)
+}
+
+fn no_listener(node: &ServiceNode, index: usize, port: &Port, number: Option<u16>) -> Diagnostic {
+    let name = &port.name;
+    let message = match number {
+        Some(number) => format!(
+            "port {name} takes no calls at this proxy: another of its listeners has port {number}"
+        ),
+        None => format!("port {name} takes no calls at this proxy: it has no inbound port for it"),
+    };
+    Source::Service(node).diagnose(format!("/ports/{index}"), message)
+}
+
+fn listener(name: &str, bind: IpAddr, port: u16, direction: TrafficDirection) -> Listener {
+    Listener {
+        name: name.to_owned(),
+        address: Some(address(bind, port)),
+        traffic_direction: direction.into(),
+        ..Listener::default()
+    }
+}
+
+fn chain(filter: Filter) -> FilterChain {
+    FilterChain {
+        filters: vec![filter],
+        ..FilterChain::default()
+    }
+}
+
+fn outbound(snapshot: &MeshSnapshot, view: &ProxyView) -> Resource {
+    let name = naming::OUTBOUND;
+    let filter = http::manager(Manager {
+        stat_prefix: naming::OUTBOUND_STATS.to_owned(),
+        routes: naming::OUTBOUND.to_owned(),
+        filters: Vec::new(),
+        access_log: access_log::outbound(view.service.as_str()),
+        mesh_side: None,
+    });
+    let direction = TrafficDirection::Outbound;
+    let message = Listener {
+        filter_chains: vec![chain(filter)],
+        ..listener(name, view.bind_address, view.outbound_port, direction)
+    };
+    let source = snapshot
+        .services
+        .get(&view.service)
+        .map_or(Source::Mesh(snapshot), Source::Service);
+    let origins = vec![source.at("", name)];
+    Resource::new(ResourceType::Listener, name.to_owned(), &message, origins)
+        .followed_by(ResourceType::Route, naming::OUTBOUND.to_owned())
+}
+
+/// Listener, routes and application of one port.
+fn inbound(
+    snapshot: &MeshSnapshot,
+    view: &ProxyView,
+    node: &ServiceNode,
+    index: usize,
+    number: u16,
+) -> [Resource; 3] {
+    let port = &node.service.spec.ports[index];
+    let name = naming::inbound_listener(&port.name);
+    let routes = naming::inbound_routes(&view.service, &port.name);
+    let filter = http::manager(Manager {
+        stat_prefix: naming::inbound_stats(&port.name),
+        routes: routes.clone(),
+        filters: rbac::filters(),
+        access_log: access_log::inbound(view.service.as_str()),
+        mesh_side: Some(MeshSide {
+            leaf_lifetime: view.leaf_lifetime,
+        }),
+    });
+    let message = Listener {
+        filter_chains: vec![FilterChain {
+            transport_socket: Some(tls::downstream(&snapshot.trust_domain)),
+            transport_socket_connect_timeout: Some(duration(HANDSHAKE)),
+            ..chain(filter)
+        }],
+        ..listener(&name, view.bind_address, number, TrafficDirection::Inbound)
+    };
+    let origins = vec![
+        Source::Service(node).at(format!("/ports/{index}"), name.clone()),
+        Source::Mesh(snapshot).at("", ""),
+    ];
+    let listener = Resource::new(ResourceType::Listener, name, &message, origins)
+        .followed_by(ResourceType::Route, routes.clone());
+    [
+        listener,
+        inbound_routes(snapshot, node, index, routes),
+        cluster::application(node, index, port, view.app_address),
+    ]
+}
+
+/// To the application, if the access rules let the caller. No timeout here: the caller's counts.
+fn inbound_routes(
+    snapshot: &MeshSnapshot,
+    node: &ServiceNode,
+    index: usize,
+    name: String,
+) -> Resource {
+    let port = &node.service.spec.ports[index];
+    let rules = rbac::rules(snapshot, node);
+    let target = naming::local(&port.name);
+    let to_application = Route {
+        name: node.service.name.to_string(),
+        r#match: Some(matching::everything()),
+        action: Some(Action::Route(RouteAction {
+            timeout: Some(duration(Duration::ZERO)),
+            cluster_specifier: Some(ClusterSpecifier::Cluster(target.clone())),
+            ..RouteAction::default()
+        })),
+        ..Route::default()
+    };
+    let message = RouteConfiguration {
+        name: name.clone(),
+        virtual_hosts: vec![VirtualHost {
+            name: naming::virtual_host(&node.service.name, &port.name),
+            domains: vec!["*".to_owned()],
+            routes: vec![to_application],
+            typed_per_filter_config: rules.allow,
+            ..VirtualHost::default()
+        }],
+        request_headers_to_remove: CALLERS_CLAIMS.map(String::from).to_vec(),
+        typed_per_filter_config: rules.deny,
+        ..RouteConfiguration::default()
+    };
+    let mut origins = vec![Source::Service(node).at(format!("/ports/{index}"), "")];
+    origins.extend(rules.origins);
+    Resource::new(ResourceType::Route, name, &message, origins)
+        .needing([(ResourceType::Cluster, target)])
+}

@@ -1,0 +1,193 @@
+//! Any mesh that a user could have described: what the property tests draw from.
+
+use std::collections::BTreeMap;
+
+use heddle_model::kind::access_rule::{AccessRule, Caller, Effect, Target};
+use heddle_model::kind::mesh::AccessDefault;
+use heddle_model::kind::route::{Backend, Match, Method, PathMatch};
+use heddle_model::kind::service::{Port, Protocol};
+use heddle_model::kind::split::Weight;
+use heddle_model::kind::{Mesh, Route, Service, Split};
+use heddle_model::name::Name;
+use heddle_model::settings::Settings;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use serde_json::{Map, Value};
+
+use crate::case::{Case, Description, RouteDescription, ServiceDescription};
+
+const SERVICES: [&str; 4] = ["catalog", "frontend", "local", "payments"];
+const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
+const HOSTS: [&str; 4] = ["a.example", "b.example", "payments", "local"];
+const PORTS: [&str; 3] = ["grpc", "http", "web"];
+
+pub(crate) fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn settings() -> impl Strategy<Value = Option<Settings>> {
+    proptest::option::of(select(vec![
+        r#"{"timeout": "3s"}"#,
+        r#"{"timeout": "1h", "retries": {"attempts": 0}}"#,
+        r#"{"retries": {"attempts": 3, "on": ["server_error"], "per_try_timeout": "1s"}}"#,
+    ]))
+    .prop_map(|text| text.map(|text| serde_json::from_str(text).unwrap()))
+}
+
+fn path() -> impl Strategy<Value = PathMatch> {
+    (select(vec!["/", "/v1", "/v1/x/", "/a_b.c"]), any::<bool>()).prop_map(|(path, exact)| {
+        let path = Some(path.to_owned());
+        match exact {
+            true => PathMatch {
+                exact: path,
+                prefix: None,
+            },
+            false => PathMatch {
+                exact: None,
+                prefix: path,
+            },
+        }
+    })
+}
+
+fn methods() -> impl Strategy<Value = Option<Vec<Method>>> {
+    let all = vec![Method::Get, Method::Post, Method::Delete];
+    proptest::option::of(subsequence(all, 1..=3))
+}
+
+fn backends() -> impl Strategy<Value = Vec<Backend>> {
+    // One of the services is never there.
+    let service = ["catalog", "payments", "gone"].map(|service| Backend {
+        version: None,
+        service: Some(name(service)),
+    });
+    let version = ["v1", "v2"].map(|version| Backend {
+        version: Some(name(version)),
+        service: None,
+    });
+    subsequence([service.to_vec(), version.to_vec()].concat(), 1..=4)
+}
+
+fn route() -> impl Strategy<Value = (Route, Option<Split>)> {
+    let one = (proptest::option::of(path()), methods()).prop_map(|(path, methods)| Match {
+        path,
+        methods,
+        headers: None,
+    });
+    let matches = proptest::option::of(proptest::collection::vec(one, 1..3));
+    let weights = subsequence(VERSIONS.to_vec(), 1..=3).prop_flat_map(|versions| {
+        let weight = |version| {
+            (1_u32..100).prop_map(move |weight| Weight {
+                version: name(version),
+                weight,
+            })
+        };
+        versions.into_iter().map(weight).collect::<Vec<_>>()
+    });
+    let split = proptest::option::of(weights.prop_map(|weights| Split { weights }));
+    (0_u32..5, matches, backends(), settings(), split).prop_map(
+        |(priority, matches, backends, settings, split)| {
+            let route = Route {
+                display_name: None,
+                labels: None,
+                priority,
+                matches,
+                backends,
+                settings,
+            };
+            (route, split)
+        },
+    )
+}
+
+fn rule() -> impl Strategy<Value = AccessRule> {
+    let target =
+        (methods(), proptest::collection::vec(path(), 1..3)).prop_map(|(methods, paths)| Target {
+            methods,
+            paths: Some(paths),
+        });
+    let to = proptest::option::of(proptest::collection::vec(target, 1..3));
+    let from = subsequence(SERVICES.to_vec(), 1..=3);
+    (any::<bool>(), from, to).prop_map(|(deny, from, to)| AccessRule {
+        display_name: None,
+        labels: None,
+        action: if deny { Effect::Deny } else { Effect::Allow },
+        from: from
+            .into_iter()
+            .map(|service| Caller {
+                service: Some(name(service)),
+                spiffe: None,
+            })
+            .collect(),
+        to,
+        reason: None,
+    })
+}
+
+fn sent(spec: &impl serde::Serialize) -> Map<String, Value> {
+    serde_json::from_value(serde_json::to_value(spec).unwrap()).unwrap()
+}
+
+fn service() -> impl Strategy<Value = ServiceDescription> {
+    let protocol = select(vec![Protocol::Http, Protocol::Http2, Protocol::Grpc]);
+    let ports = subsequence(PORTS.to_vec(), 1..=3).prop_shuffle();
+    let ports = ports.prop_flat_map(move |names| {
+        let port = |(i, port): (usize, &'static str)| {
+            let number = 8000 + u16::try_from(i).unwrap();
+            protocol.clone().prop_map(move |protocol| Port {
+                name: name(port),
+                port: number,
+                protocol,
+            })
+        };
+        names.into_iter().enumerate().map(port).collect::<Vec<_>>()
+    });
+    let hostnames = subsequence(HOSTS.to_vec(), 0..=4).prop_shuffle();
+    let spec = (ports, hostnames, settings()).prop_map(|(ports, hostnames, defaults)| Service {
+        display_name: None,
+        labels: None,
+        hostnames: Some(hostnames.iter().map(|host| host.parse().unwrap()).collect()),
+        ports,
+        defaults,
+    });
+    let routes = proptest::collection::vec(route(), 0..4);
+    let rules = proptest::collection::vec(rule(), 0..4);
+    (spec, routes, rules).prop_map(|(spec, routes, rules)| {
+        let route = |(i, (spec, split)): (usize, (Route, Option<Split>))| {
+            let description = RouteDescription {
+                spec: sent(&spec),
+                split: split.map(|split| sent(&split)),
+            };
+            (name(&format!("r{i}")), description)
+        };
+        let rule = |(i, spec): (usize, AccessRule)| (name(&format!("a{i}")), sent(&spec));
+        ServiceDescription {
+            spec: sent(&spec),
+            routes: routes.into_iter().enumerate().map(route).collect(),
+            access_rules: rules.into_iter().enumerate().map(rule).collect(),
+        }
+    })
+}
+
+/// Any mesh of up to four services, with a proxy of `payments`, which may not be there.
+pub(crate) fn case() -> impl Strategy<Value = Case> {
+    let services = subsequence(SERVICES.to_vec(), 0..=4).prop_flat_map(|names| {
+        let one = |called| service().prop_map(move |parts| (name(called), parts));
+        names.into_iter().map(one).collect::<Vec<_>>()
+    });
+    (services, settings(), any::<bool>()).prop_map(|(services, defaults, allow)| {
+        let proxy = "{service: payments, bind_address: 10.0.0.1, app_address: 127.0.0.1, \
+                     outbound_port: 15001, inbound_ports: {http: 15006, grpc: 15007, web: 15008}}";
+        let mesh = Mesh {
+            defaults,
+            access_default: allow.then_some(AccessDefault::Allow),
+            ..Mesh::default()
+        };
+        Case::build(Description {
+            mesh: sent(&mesh),
+            services: services.into_iter().collect(),
+            endpoints: BTreeMap::new(),
+            proxy: serde_yaml_ng::from_str(proxy).unwrap(),
+        })
+    })
+}

@@ -1,0 +1,218 @@
+//! A mesh described in a few lines of YAML. Specs go through the decoder of the API, so a golden's input is one
+//! that a user could have sent.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use heddle_model::clock::{CountingIds, Ids};
+use heddle_model::id::{AccessRuleId, MeshId, OrgId, ProxyId, RouteId, ServiceId, SplitId};
+use heddle_model::kind::{AccessRule, Mesh, Route, Service, Spec, Split};
+use heddle_model::name::Name;
+use heddle_model::snapshot::{MeshSnapshot, Object, RouteNode, ServiceNode};
+use heddle_model::wire;
+use heddle_model::workload::{Endpoint, Endpoints, Health};
+use heddle_translate::{Options, Output, ProxyView, Resource};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub(crate) const LEAF_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const TRUST_DOMAIN: &str = "shop-7k2m.heddle.example";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Description {
+    #[serde(default)]
+    pub(crate) mesh: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) services: BTreeMap<Name, ServiceDescription>,
+    #[serde(default)]
+    pub(crate) endpoints: BTreeMap<Name, Vec<EndpointDescription>>,
+    pub(crate) proxy: ProxyDescription,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceDescription {
+    pub(crate) spec: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) routes: BTreeMap<Name, RouteDescription>,
+    #[serde(default)]
+    pub(crate) access_rules: BTreeMap<Name, Map<String, Value>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RouteDescription {
+    pub(crate) spec: Map<String, Value>,
+    pub(crate) split: Option<Map<String, Value>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EndpointDescription {
+    version: Option<Name>,
+    address: IpAddr,
+    ports: BTreeMap<Name, u16>,
+    #[serde(default)]
+    draining: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProxyDescription {
+    service: Name,
+    bind_address: IpAddr,
+    app_address: IpAddr,
+    outbound_port: u16,
+    inbound_ports: BTreeMap<Name, u16>,
+}
+
+/// A described mesh, ready to translate.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) snapshot: MeshSnapshot,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) view: ProxyView,
+}
+
+fn spec<T: Spec>(sent: &Map<String, Value>) -> T {
+    let bytes = serde_json::to_vec(sent).unwrap();
+    match wire::decode::<T>(&bytes) {
+        Ok(decoded) => decoded.value,
+        Err(refused) => panic!("{:?} in {}", refused, String::from_utf8_lossy(&bytes)),
+    }
+}
+
+pub(crate) fn options() -> Options {
+    Options {
+        leaf_lifetime: LEAF_LIFETIME,
+    }
+}
+
+impl Case {
+    pub(crate) fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap();
+        Self::parse(&text)
+    }
+
+    pub(crate) fn parse(text: &str) -> Self {
+        Self::build(serde_yaml_ng::from_str(text).unwrap())
+    }
+
+    pub(crate) fn build(description: Description) -> Self {
+        let ids = CountingIds::default();
+        let mut revision = 0;
+        let mut next = || {
+            revision += 1;
+            revision
+        };
+        let mesh = Object {
+            id: MeshId::from_uuid(ids.next()),
+            name: "shop".parse().unwrap(),
+            revision: next(),
+            spec: spec::<Mesh>(&description.mesh),
+        };
+        let mut services = BTreeMap::new();
+        for (name, given) in description.services {
+            let service = Object {
+                id: ServiceId::from_uuid(ids.next()),
+                name: name.clone(),
+                revision: next(),
+                spec: spec::<Service>(&given.spec),
+            };
+            let mut routes = Vec::new();
+            for (name, given) in given.routes {
+                let route = Object {
+                    id: RouteId::from_uuid(ids.next()),
+                    name: name.clone(),
+                    revision: next(),
+                    spec: spec::<Route>(&given.spec),
+                };
+                let split = given.split.map(|sent| Object {
+                    id: SplitId::from_uuid(ids.next()),
+                    name,
+                    revision: next(),
+                    spec: spec::<Split>(&sent),
+                });
+                routes.push(RouteNode { route, split });
+            }
+            routes.sort_by_key(|one| (one.route.spec.priority, one.route.name.clone()));
+            let rule = |(name, sent)| Object {
+                id: AccessRuleId::from_uuid(ids.next()),
+                name,
+                revision: next(),
+                spec: spec::<AccessRule>(&sent),
+            };
+            let access_rules = given.access_rules.into_iter().map(rule).collect();
+            let node = ServiceNode {
+                service,
+                routes,
+                access_rules,
+            };
+            services.insert(name, node);
+        }
+        let endpoint = |given: EndpointDescription| {
+            let proxy = ProxyId::from_uuid(ids.next());
+            let endpoint = Endpoint {
+                proxy,
+                version: given.version,
+                address: given.address,
+                ports: given.ports,
+                health: if given.draining {
+                    Health::Draining
+                } else {
+                    Health::Healthy
+                },
+            };
+            (proxy, endpoint)
+        };
+        let endpoints = description
+            .endpoints
+            .into_iter()
+            .map(|(service, given)| (service, given.into_iter().map(endpoint).collect()))
+            .collect();
+        let proxy = description.proxy;
+        Self {
+            snapshot: MeshSnapshot {
+                org: OrgId::from_uuid(ids.next()),
+                revision: next(),
+                mesh,
+                trust_domain: TRUST_DOMAIN.to_owned(),
+                services,
+            },
+            endpoints,
+            view: ProxyView {
+                node_id: format!("{}-1", proxy.service),
+                service: proxy.service,
+                bind_address: proxy.bind_address,
+                app_address: proxy.app_address,
+                outbound_port: proxy.outbound_port,
+                inbound_ports: proxy.inbound_ports,
+                leaf_lifetime: LEAF_LIFETIME,
+            },
+        }
+    }
+
+    /// Everything that the proxy of this case is sent, secrets apart; sorted.
+    pub(crate) fn translate(&self) -> Output {
+        let mut all = heddle_translate::mesh(&self.snapshot, &options());
+        let own = heddle_translate::proxy(&self.snapshot, &self.view);
+        all.resources.extend(own.resources);
+        all.resources.extend(self.all_endpoints());
+        all.resources
+            .sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+        all.diagnostics.extend(own.diagnostics);
+        all
+    }
+
+    pub(crate) fn all_endpoints(&self) -> Vec<Resource> {
+        let none = BTreeMap::new();
+        let of = |service| {
+            let endpoints = self.endpoints.get(service).unwrap_or(&none);
+            heddle_translate::endpoints(&self.snapshot, service, endpoints)
+        };
+        self.snapshot.services.keys().flat_map(of).collect()
+    }
+}

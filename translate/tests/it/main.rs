@@ -1,0 +1,12 @@
+//! Translation seen from outside: whole outputs, what Envoy says to them, and what must hold for any input.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+mod any_mesh;
+mod bootstrap;
+mod case;
+mod envoy;
+mod golden;
+mod properties;
+mod protos;
+mod sidecar;
+mod traffic;

@@ -1,0 +1,144 @@
+//! One subscriber's stream as a state machine: requests, views and time go in, responses come out.
+
+mod delta;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod track;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use delta::Session;
+
+use super::kind::Kind;
+use super::resource::Resource;
+
+/// A message from the client, without its envelope.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The wire name of the type.
+    pub type_url: String,
+    /// Names that it wants from now on.
+    pub subscribe: Vec<String>,
+    /// Names that it wants no longer.
+    pub unsubscribe: Vec<String>,
+    /// What it says it has, in its first message of a type on a new stream.
+    pub initial_versions: BTreeMap<String, String>,
+    /// The response that this answers; empty for none.
+    pub nonce: String,
+    /// Why it refuses that response; `None` accepts it (X07).
+    pub error: Option<String>,
+}
+
+/// A message to the client.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// Its type.
+    pub kind: Kind,
+    /// Unique within the stream.
+    pub nonce: String,
+    /// The revision of the view that it was made from; for people who debug (X15).
+    pub revision: u64,
+    /// What is new or changed.
+    pub resources: Vec<Arc<Resource>>,
+    /// What does not exist (any more).
+    pub removed: Vec<Arc<str>>,
+    /// When the oldest change in it was published; `None` when it only answers a request.
+    pub published: Option<Instant>,
+}
+
+/// Something that the owner of a session has to know.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A type that is not served was asked for; nothing else is affected (X04).
+    UnknownType(String),
+    /// The client accepted a response.
+    Acked(Kind),
+    /// The client refused a response.
+    Nacked {
+        /// Its type.
+        kind: Kind,
+        /// What was in it.
+        resources: Vec<Arc<Resource>>,
+        /// The client's words. Text from outside.
+        message: String,
+    },
+    /// A resource of this subscriber alone is wanted: answer with [`Session::set_own`].
+    Wanted {
+        /// Its type.
+        kind: Kind,
+        /// Its name.
+        name: Arc<str>,
+        /// The version that the client says it has, if it may keep it.
+        held: Option<Arc<str>>,
+    },
+}
+
+/// A resource of this subscriber alone.
+#[derive(Debug, Clone)]
+pub enum Own {
+    /// The client has the current one; its content is not here.
+    Held,
+    /// This one.
+    Issued(Arc<Resource>),
+}
+
+/// A resource that the client refuses; it is not sent again until it changes (X11).
+#[derive(Debug, Clone)]
+pub struct Rejection {
+    /// The version that it refused; `None` for a refused removal.
+    pub version: Option<Arc<str>>,
+    /// What it refused.
+    pub resource: Option<Arc<Resource>>,
+    /// The client's words. Text from outside.
+    pub message: String,
+}
+
+/// How much a client may ask for and how long things may take.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Names in one request, of all lists together (X41).
+    pub names_per_request: usize,
+    /// Names that are subscribed to in one type at a time.
+    pub names_per_type: usize,
+    /// Bytes of a name or version.
+    pub name_len: usize,
+    /// Bytes of resources after which a response is closed and the rest waits for the next (X40).
+    pub response_bytes: usize,
+    /// How long a route waits for the clusters that it needs (X32).
+    pub cluster_wait: Duration,
+    /// How long a removed cluster stays after the last route to it is gone (X33).
+    pub removal_delay: Duration,
+    /// How long a client may take to answer a response before its stream is reset (F-23).
+    pub answer_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            names_per_request: 10_000,
+            names_per_type: 50_000,
+            name_len: 512,
+            response_bytes: 2 << 20,
+            cluster_wait: Duration::from_secs(20),
+            removal_delay: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why a stream cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// More names than allowed.
+    #[error("too many resource names")]
+    TooManyNames,
+    /// A name or version is longer than allowed.
+    #[error("a resource name is too long")]
+    NameTooLong,
+    /// A response was not answered in time.
+    #[error("a response was not answered in time")]
+    AnswerTimeout,
+}

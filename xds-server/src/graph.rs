@@ -1,0 +1,206 @@
+//! One task for each mesh that has proxies: what changes in the mesh becomes views for its streams.
+//!
+//! A mesh's task is the only writer of its views and its workloads, so there are no locks across meshes and tenants
+//! do not wait for each other. It starts with the first proxy and ends some time after the last.
+
+mod compile;
+mod mesh;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use heddle_model::clock::SharedClock;
+use heddle_model::id::ProxyId;
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::kind::Kind;
+use crate::engine::session::Rejection;
+use crate::engine::view::View;
+use crate::source::{IdentitySource, MeshKey, NodeClaims, Proxy, SnapshotSource};
+use crate::status::Report;
+
+pub(crate) use compile::resource;
+
+/// A refusal to be remembered while the proxy is away.
+pub(crate) type Refused = (Kind, Arc<str>, Rejection);
+
+/// What a group of proxies sees.
+#[derive(Debug, Clone)]
+pub(crate) struct Published {
+    pub(crate) view: Arc<View>,
+    pub(crate) trust_domain: Arc<str>,
+}
+
+/// Why a stream is ended from our side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The same proxy has a newer stream.
+    Replaced,
+    /// Its token was revoked or it was forgotten.
+    Revoked,
+    /// Its mesh was deleted.
+    MeshDeleted,
+}
+
+/// What a stream gets from its mesh.
+pub(crate) struct Attachment {
+    /// Counts the streams of the mesh; only the newest of a proxy speaks for it.
+    pub(crate) generation: u64,
+    pub(crate) views: watch::Receiver<Option<Published>>,
+    pub(crate) end: oneshot::Receiver<Ended>,
+    /// What the proxy refused on its last stream.
+    pub(crate) refused: Vec<Refused>,
+    pub(crate) mesh: mpsc::Sender<Command>,
+}
+
+/// What streams tell their mesh.
+pub(crate) enum Command {
+    Attach {
+        proxy: Proxy,
+        claims: Box<NodeClaims>,
+        reply: oneshot::Sender<Attachment>,
+    },
+    Report {
+        proxy: ProxyId,
+        generation: u64,
+        report: Box<Report>,
+        refused: Vec<Refused>,
+    },
+    Detach {
+        proxy: ProxyId,
+        generation: u64,
+        /// The stream ended because this server stops: its proxy has not left.
+        stopping: bool,
+    },
+}
+
+/// What every mesh needs.
+pub(crate) struct Parts {
+    pub(crate) source: Arc<dyn SnapshotSource>,
+    pub(crate) identities: Arc<dyn IdentitySource>,
+    pub(crate) clock: SharedClock,
+    pub(crate) endpoint_grace: Duration,
+    pub(crate) endpoint_drain: Duration,
+    pub(crate) leaf_lifetime: Duration,
+    pub(crate) checkpoint_interval: Duration,
+}
+
+#[derive(Clone)]
+struct Handle {
+    id: u64,
+    commands: mpsc::Sender<Command>,
+    hints: Arc<Notify>,
+}
+
+/// The meshes that are active.
+pub(crate) struct Hub {
+    parts: Arc<Parts>,
+    meshes: Mutex<BTreeMap<MeshKey, Handle>>,
+    started: AtomicU64,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Hub {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let hub = Arc::new(Self {
+            parts: Arc::new(parts),
+            meshes: Mutex::default(),
+            started: AtomicU64::new(0),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        let hints = hub.parts.source.changed();
+        hub.tasks.spawn(hub.clone().dispatch(hints));
+        hub
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Hands hints to the meshes that they are about.
+    async fn dispatch(self: Arc<Self>, mut hints: broadcast::Receiver<MeshKey>) {
+        loop {
+            let hint = tokio::select! {
+                () = self.stop.cancelled() => return,
+                hint = hints.recv() => hint,
+            };
+            let meshes = self.lock();
+            match hint {
+                Ok(key) => {
+                    if let Some(mesh) = meshes.get(&key) {
+                        mesh.hints.notify_one();
+                    }
+                }
+                Err(broadcast::error::RecvError::Lagged(_)) => {
+                    meshes.values().for_each(|mesh| mesh.hints.notify_one());
+                }
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<MeshKey, Handle>> {
+        self.meshes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Joins a stream to its mesh; starts the mesh if it is not active. A stream of the same proxy is replaced.
+    pub(crate) async fn attach(self: &Arc<Self>, proxy: &Proxy, claims: &NodeClaims) -> Attachment {
+        loop {
+            let mesh = self.handle(proxy.mesh);
+            let (reply, answer) = oneshot::channel();
+            let command = Command::Attach {
+                proxy: proxy.clone(),
+                claims: Box::new(claims.clone()),
+                reply,
+            };
+            if mesh.commands.send(command).await.is_ok()
+                && let Ok(attachment) = answer.await
+            {
+                return attachment;
+            }
+            // It had just gone idle: start it again.
+            self.forget(proxy.mesh, mesh.id);
+        }
+    }
+
+    fn handle(self: &Arc<Self>, key: MeshKey) -> Handle {
+        let mut meshes = self.lock();
+        let start = || {
+            let (commands, inbox) = mpsc::channel(256);
+            let handle = Handle {
+                id: self.started.fetch_add(1, Ordering::Relaxed),
+                commands: commands.clone(),
+                hints: Arc::default(),
+            };
+            let (hub, id, hints) = (self.clone(), handle.id, handle.hints.clone());
+            let task = mesh::Mesh::new(key, self.parts.clone(), commands.downgrade());
+            let stop = self.stop.clone();
+            self.tasks.spawn(async move {
+                task.run(inbox, hints, stop).await;
+                hub.forget(key, id);
+            });
+            handle
+        };
+        meshes.entry(key).or_insert_with(start).clone()
+    }
+
+    fn forget(&self, key: MeshKey, id: u64) {
+        let mut meshes = self.lock();
+        if meshes.get(&key).is_some_and(|mesh| mesh.id == id) {
+            meshes.remove(&key);
+        }
+    }
+
+    /// Ends all meshes after they wrote what they know.
+    pub(crate) async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

@@ -1,0 +1,213 @@
+//! What runs beside the task of a mesh: loads, questions about revocations, checkpoints. One of each at a time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use heddle_model::id::ProxyId;
+use heddle_model::snapshot::MeshSnapshot;
+use heddle_model::workload::Endpoints;
+use tokio::task::JoinHandle;
+
+use super::super::{Ended, Parts};
+use super::{IDLE, Mesh, now};
+use crate::source::{MeshKey, SourceError};
+
+/// How long a load may take.
+const LOAD: Duration = Duration::from_secs(10);
+/// How often revocations are asked for.
+pub(super) const REVOCATIONS: Duration = Duration::from_secs(2);
+/// The longest pause between two attempts at something that failed.
+const BACK_OFF: Duration = Duration::from_secs(10);
+
+/// What a load brings.
+pub(super) struct Loaded {
+    pub(super) snapshot: MeshSnapshot,
+    pub(super) roots: String,
+    pub(super) endpoints: Option<Endpoints>,
+}
+
+/// Something that runs beside the task, at most one at a time.
+pub(super) type Job<T> = Option<JoinHandle<T>>;
+
+/// The result of a job, when there is one; for ever pending otherwise. A job that panicked gives `None`.
+pub(super) async fn done<T>(job: &mut Job<T>) -> Option<T> {
+    match job {
+        Some(handle) => {
+            let outcome = handle.await;
+            *job = None;
+            outcome.ok()
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn done_or_none<T>(job: &mut Job<T>) -> Option<T> {
+    match job {
+        Some(_) => done(job).await,
+        None => None,
+    }
+}
+
+impl Mesh {
+    /// Starts what is due, and says when to look again at the latest.
+    pub(super) fn start_jobs(&mut self, now: Instant) -> Instant {
+        if self.load.is_none() && !self.deleted && self.reload.is_some_and(|at| at <= now) {
+            self.reload = None;
+            self.load = Some(tokio::spawn(load(
+                self.key,
+                self.parts.clone(),
+                !self.registry_loaded,
+            )));
+        }
+        if self.revocations.is_none() && self.ask_revocations <= now {
+            self.ask_revocations = now + REVOCATIONS;
+            self.board.renew_leases(self.parts.clock.now());
+            let proxies: Vec<_> = self.members.keys().copied().collect();
+            if !proxies.is_empty() {
+                let (key, parts) = (self.key, self.parts.clone());
+                let ask = async move { parts.source.revoked(key, &proxies).await };
+                self.revocations = Some(tokio::spawn(ask));
+            }
+        }
+        if self.checkpoint.is_none() && self.write_at <= now && !self.board.is_settled() {
+            self.write_at = now + self.parts.checkpoint_interval;
+            self.start_checkpoint();
+        }
+        let mut wake = self.ask_revocations.max(now + Duration::from_millis(1));
+        let load = self.reload.filter(|_| self.load.is_none() && !self.deleted);
+        let writing = self.checkpoint.is_none() && !self.board.is_settled();
+        let write = writing.then_some(self.write_at);
+        let idle = self.idle_since.map(|since| since + IDLE);
+        let due = self.registry.next_deadline(now);
+        for at in [load, write, idle, due].into_iter().flatten() {
+            wake = wake.min(at);
+        }
+        wake
+    }
+
+    fn start_checkpoint(&mut self) {
+        let registry = &self.registry;
+        let batch = self
+            .board
+            .batch(self.parts.clock.now(), |proxy| registry.endpoint(proxy));
+        if batch.is_empty() {
+            return;
+        }
+        let proxies: Vec<_> = batch.iter().map(|status| status.proxy).collect();
+        let (key, parts) = (self.key, self.parts.clone());
+        self.checkpoint = Some(tokio::spawn(async move {
+            let outcome = parts.source.checkpoint(key, batch).await;
+            if let Err(error) = &outcome {
+                warn(key, "checkpoint", error);
+            }
+            (proxies, outcome.is_ok())
+        }));
+    }
+
+    pub(super) fn on_written(&mut self, wrote: Option<(Vec<ProxyId>, bool)>) {
+        if let Some((proxies, kept)) = wrote {
+            self.board.wrote(&proxies, kept);
+            if !kept {
+                self.write_at = now() + Duration::from_secs(1);
+            }
+        }
+    }
+
+    pub(super) fn on_revoked(&mut self, revoked: Option<Result<Vec<ProxyId>, SourceError>>) {
+        match revoked {
+            Some(Ok(proxies)) => {
+                let mut changed = BTreeSet::new();
+                for proxy in proxies {
+                    if let Some(member) = self.members.remove(&proxy) {
+                        self.leave_group(&member.group);
+                        let _gone = member.end.send(Ended::Revoked);
+                        changed.extend(self.registry.withdraw(proxy, now()));
+                        self.board.record(proxy).connected = false;
+                        self.board.touch(proxy);
+                    }
+                }
+                self.publish_endpoints(&changed);
+            }
+            Some(Err(error)) => warn(self.key, "ask for revocations", &error),
+            None => {}
+        }
+    }
+
+    pub(super) fn on_loaded(&mut self, loaded: Option<Result<Option<Loaded>, SourceError>>) {
+        match loaded {
+            Some(Ok(Some(loaded))) => {
+                self.failures = 0;
+                self.take(loaded);
+            }
+            Some(Ok(None)) => {
+                tracing::info!(org.id = %self.key.org, mesh.id = %self.key.mesh, "mesh was deleted");
+                self.deleted = true;
+                self.state = None;
+                for (proxy, member) in std::mem::take(&mut self.members) {
+                    let _gone = member.end.send(Ended::MeshDeleted);
+                    self.board.record(proxy).connected = false;
+                    self.board.touch(proxy);
+                }
+                self.groups.clear();
+            }
+            outcome => {
+                // The last view stays; whatever is wrong with this mesh, others are not concerned (F-34).
+                if let Some(Err(error)) = &outcome {
+                    warn(self.key, "load", error);
+                }
+                let pause = Duration::from_millis(250) * 2_u32.pow(self.failures.min(10));
+                self.failures += 1;
+                self.reload.get_or_insert(now() + pause.min(BACK_OFF));
+            }
+        }
+    }
+
+    /// Writes what is not written yet; gives up after a while, since the process is about to end.
+    pub(super) async fn finish(mut self) {
+        let write = async {
+            loop {
+                if let Some((proxies, kept)) = done_or_none(&mut self.checkpoint).await {
+                    self.board.wrote(&proxies, kept);
+                    if !kept {
+                        return;
+                    }
+                }
+                if self.board.is_settled() {
+                    return;
+                }
+                self.start_checkpoint();
+            }
+        };
+        let _late = tokio::time::timeout(Duration::from_secs(2), write).await;
+    }
+}
+
+async fn load(
+    key: MeshKey,
+    parts: Arc<Parts>,
+    with_endpoints: bool,
+) -> Result<Option<Loaded>, SourceError> {
+    let work = async {
+        let Some(snapshot) = parts.source.snapshot(key).await? else {
+            return Ok(None);
+        };
+        let roots = parts.identities.roots(key, &snapshot.trust_domain).await?;
+        let endpoints = match with_endpoints {
+            true => Some(parts.source.endpoints(key).await?),
+            false => None,
+        };
+        Ok(Some(Loaded {
+            snapshot,
+            roots,
+            endpoints,
+        }))
+    };
+    let outcome = tokio::time::timeout(LOAD, work).await;
+    outcome.unwrap_or_else(|late| Err(SourceError::new("load mesh in time", late)))
+}
+
+pub(super) fn warn(key: MeshKey, what: &'static str, error: &SourceError) {
+    let cause = error.source.to_string();
+    tracing::warn!(org.id = %key.org, mesh.id = %key.mesh, what, %error, cause, "source failed");
+}

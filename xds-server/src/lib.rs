@@ -1,0 +1,24 @@
+//! Streams to Envoys: delta ADS over TLS.
+//!
+//! Here live the protocol state machines (`engine`, which knows nothing of meshes), the graph that turns changes of
+//! a mesh into resources ([`translate`](heddle_translate) does the work), the registry of workloads, and the server
+//! that authenticates proxies and drives one session for each stream. What does not live here: Postgres, keys and
+//! signing, the REST surface. The crate asks for what it needs by the traits in [`source`]; only `heddled` and the
+//! tests depend on it. A new resource type is one line in `engine/kind.rs`.
+#![warn(missing_docs)]
+
+mod codec;
+pub mod engine;
+mod graph;
+mod node;
+mod registry;
+mod serve;
+pub mod source;
+mod status;
+mod telemetry;
+
+pub use serve::{Options, ServeError, serve};
+pub use source::{
+    IdentitySource, Leaf, MeshKey, Nack, NackOrigin, NodeClaims, Proxy, ProxyStatus, Refusal,
+    SnapshotSource, SourceError,
+};

@@ -1,0 +1,255 @@
+//! What an Envoy says of itself, checked for form and size before anything else looks at it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
+use envoy_types::pb::google::protobuf::{Struct, value::Kind as Value};
+use heddle_model::name::Name;
+use prost::Message;
+
+use crate::source::NodeClaims;
+
+/// The most that `node.metadata` may take, in bytes on the wire.
+const METADATA: usize = 64 << 10;
+/// The most that `node.id` and `node.cluster` may take, in bytes.
+const NAME: usize = 253;
+/// The most inbound ports that a proxy may have.
+const PORTS: usize = 64;
+
+/// The part of the node that is missing or malformed; a sentence for the person who wrote the bootstrap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NodeError(&'static str);
+
+/// Reads the node of the first message of a stream.
+pub(crate) fn claims(node: &Node) -> Result<NodeClaims, NodeError> {
+    let id_byte = |b: u8| b.is_ascii_alphanumeric() || b"-_.:~/@".contains(&b);
+    if !(1..=NAME).contains(&node.id.len()) || !node.id.bytes().all(id_byte) {
+        return Err(NodeError(
+            "node.id is not 1 to 253 letters, digits or any of -_.:~/@",
+        ));
+    }
+    if node.cluster.len() > NAME || node.cluster.chars().any(char::is_control) {
+        return Err(NodeError("node.cluster is not the name of a service"));
+    }
+    let metadata = node
+        .metadata
+        .as_ref()
+        .ok_or(NodeError("node.metadata is missing"))?;
+    if metadata.encoded_len() > METADATA {
+        return Err(NodeError("node.metadata is larger than 64 KiB"));
+    }
+    let Some(Value::StructValue(heddle)) = value(metadata, "heddle") else {
+        return Err(NodeError("node.metadata.heddle is missing"));
+    };
+    let claims = NodeClaims {
+        id: node.id.clone(),
+        cluster: Some(node.cluster.clone()).filter(|cluster| !cluster.is_empty()),
+        bind_address: address(heddle, "bind_address").ok_or(NodeError(
+            "node.metadata.heddle.bind_address is not an IP address",
+        ))?,
+        advertise_address: address(heddle, "advertise_address")
+            .filter(reachable)
+            .ok_or(NodeError(
+                "node.metadata.heddle.advertise_address is not an IP address to reach",
+            ))?,
+        app_address: address(heddle, "app_address")
+            .filter(reachable)
+            .ok_or(NodeError(
+                "node.metadata.heddle.app_address is not an IP address to reach",
+            ))?,
+        outbound_port: value(heddle, "outbound_port")
+            .and_then(port)
+            .ok_or(NodeError(
+                "node.metadata.heddle.outbound_port is not a port",
+            ))?,
+        inbound_ports: inbound_ports(heddle)?,
+        version: version(heddle)?,
+        envoy_version: envoy_version(node),
+    };
+    Ok(claims)
+}
+
+fn value<'a>(of: &'a Struct, field: &str) -> Option<&'a Value> {
+    of.fields.get(field)?.kind.as_ref()
+}
+
+fn text<'a>(of: &'a Struct, field: &str) -> Option<&'a str> {
+    match value(of, field)? {
+        Value::StringValue(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn address(of: &Struct, field: &str) -> Option<IpAddr> {
+    text(of, field)?.parse().ok()
+}
+
+const fn reachable(address: &IpAddr) -> bool {
+    !address.is_unspecified() && !address.is_multicast()
+}
+
+fn port(value: &Value) -> Option<u16> {
+    match value {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the guard leaves ports only"
+        )]
+        #[expect(clippy::cast_sign_loss, reason = "the guard leaves ports only")]
+        Value::NumberValue(n) if *n >= 1.0 && *n <= 65535.0 && n.fract() == 0.0 => Some(*n as u16),
+        _ => None,
+    }
+}
+
+fn inbound_ports(heddle: &Struct) -> Result<BTreeMap<Name, u16>, NodeError> {
+    let bad = NodeError("node.metadata.heddle.inbound_ports is not an object of ports by name");
+    let Some(Value::StructValue(ports)) = value(heddle, "inbound_ports") else {
+        return Err(bad);
+    };
+    if ports.fields.len() > PORTS {
+        return Err(NodeError(
+            "node.metadata.heddle.inbound_ports has more than 64 entries",
+        ));
+    }
+    let entry = |(name, number): (&String, &envoy_types::pb::google::protobuf::Value)| {
+        let number = number.kind.as_ref().and_then(port)?;
+        Some((name.parse().ok()?, number))
+    };
+    ports
+        .fields
+        .iter()
+        .map(entry)
+        .collect::<Option<_>>()
+        .ok_or(bad)
+}
+
+fn version(heddle: &Struct) -> Result<Option<Name>, NodeError> {
+    let bad = NodeError("node.metadata.heddle.version is not a name");
+    match value(heddle, "version") {
+        None | Some(Value::NullValue(_)) => Ok(None),
+        Some(Value::StringValue(text)) if text.is_empty() => Ok(None),
+        Some(Value::StringValue(text)) => text.parse().map(Some).map_err(|_| bad),
+        Some(_) => Err(bad),
+    }
+}
+
+/// For people to read; nothing is decided by it.
+fn envoy_version(node: &Node) -> Option<String> {
+    match node.user_agent_version_type.as_ref()? {
+        UserAgentVersionType::UserAgentVersion(text) => {
+            let plain = text.len() <= 64 && text.chars().all(|c| c.is_ascii_graphic());
+            plain.then(|| text.clone())
+        }
+        UserAgentVersionType::UserAgentBuildVersion(build) => {
+            let v = build.version.as_ref()?;
+            Some(format!("{}.{}.{}", v.major_number, v.minor_number, v.patch))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::google::protobuf as pb;
+
+    use super::*;
+
+    fn string(text: &str) -> pb::Value {
+        pb::Value {
+            kind: Some(Value::StringValue(text.to_owned())),
+        }
+    }
+
+    fn number(n: f64) -> pb::Value {
+        pb::Value {
+            kind: Some(Value::NumberValue(n)),
+        }
+    }
+
+    fn object(fields: impl IntoIterator<Item = (&'static str, pb::Value)>) -> pb::Value {
+        let fields = fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        pb::Value {
+            kind: Some(Value::StructValue(Struct {
+                fields: fields.collect(),
+            })),
+        }
+    }
+
+    fn node(change: impl FnOnce(&mut Vec<(&'static str, pb::Value)>)) -> Node {
+        let mut heddle = vec![
+            ("bind_address", string("0.0.0.0")),
+            ("advertise_address", string("10.0.0.7")),
+            ("app_address", string("127.0.0.1")),
+            ("outbound_port", number(15001.0)),
+            ("inbound_ports", object([("http", number(15006.0))])),
+            ("version", string("v1")),
+        ];
+        change(&mut heddle);
+        let Some(Value::StructValue(metadata)) = object([("heddle", object(heddle))]).kind else {
+            unreachable!("object() makes an object");
+        };
+        Node {
+            id: "payments-1".into(),
+            cluster: "payments".into(),
+            metadata: Some(metadata),
+            ..Node::default()
+        }
+    }
+
+    #[test]
+    fn a_bootstrap_of_ours_is_understood() {
+        let claims = claims(&node(|_| {})).unwrap();
+        assert_eq!(claims.id, "payments-1");
+        assert_eq!(claims.cluster.as_deref(), Some("payments"));
+        assert_eq!(claims.advertise_address.to_string(), "10.0.0.7");
+        assert_eq!(
+            claims.inbound_ports[&"http".parse::<Name>().unwrap()],
+            15006
+        );
+        assert_eq!(claims.version.unwrap().as_str(), "v1");
+    }
+
+    #[test]
+    fn sec_p11_what_is_missing_or_malformed_is_named() {
+        let refused = |node: &Node| claims(node).unwrap_err().0;
+        for id in ["", "a b", "a\nb", "\u{e9}", &"x".repeat(254)] {
+            let node = Node {
+                id: id.to_owned(),
+                ..node(|_| {})
+            };
+            assert!(refused(&node).starts_with("node.id"), "{id:?}");
+        }
+        for field in [
+            "bind_address",
+            "advertise_address",
+            "app_address",
+            "outbound_port",
+            "inbound_ports",
+        ] {
+            let without = node(|fields| fields.retain(|(name, _)| *name != field));
+            assert!(refused(&without).contains(field), "{field}");
+            let wrong = node(|fields| {
+                fields.retain(|(name, _)| *name != field);
+                fields.push((field, string("localhost")));
+            });
+            assert!(refused(&wrong).contains(field), "{field}");
+        }
+        for bad in [0.0, -1.0, 65536.0, 80.5, f64::NAN, f64::INFINITY] {
+            let node = node(|fields| fields.push(("outbound_port", number(bad))));
+            assert!(refused(&node).contains("outbound_port"), "{bad}");
+        }
+        let unreachable = node(|fields| fields.push(("advertise_address", string("0.0.0.0"))));
+        assert!(refused(&unreachable).contains("advertise_address"));
+        let version = node(|fields| fields.push(("version", string("V 1"))));
+        assert!(refused(&version).contains("version"));
+    }
+
+    #[test]
+    fn sec_p11_metadata_is_limited_in_size() {
+        let large = node(|fields| fields.push(("padding", string(&"x".repeat(METADATA)))));
+        assert!(claims(&large).unwrap_err().0.contains("64 KiB"));
+    }
+}

@@ -1,0 +1,68 @@
+//! What a proxy is told when it may not go on: a gRPC status with a stable code and one plain sentence.
+
+use heddle_model::code::Code;
+use tonic::Status;
+
+use crate::engine::session::CloseReason;
+use crate::graph::Ended;
+use crate::node::NodeError;
+use crate::source::{Refusal, SourceError};
+
+fn sentence(code: Code) -> String {
+    format!("{}: {} {}", code.as_str(), code.cause(), code.fix())
+}
+
+fn status(code: Code, message: String) -> Status {
+    match code.status() {
+        401 => Status::unauthenticated(message),
+        403 => Status::permission_denied(message),
+        400 => Status::invalid_argument(message),
+        429 => Status::resource_exhausted(message),
+        _ => Status::unavailable(message),
+    }
+}
+
+pub(super) fn code(code: Code) -> Status {
+    status(code, sentence(code))
+}
+
+pub(super) fn refusal(refusal: Refusal) -> Status {
+    code(refusal.code)
+}
+
+pub(super) fn node(error: NodeError) -> Status {
+    let code = Code::NodeInvalid;
+    let message = format!("{}: {error}. {}", code.as_str(), code.fix());
+    status(code, message)
+}
+
+/// The client backs off and comes again.
+pub(super) fn failed(what: &'static str, error: &SourceError) -> Status {
+    let cause = error.source.to_string();
+    tracing::warn!(what, %error, cause, "source failed");
+    code(Code::Unavailable)
+}
+
+pub(super) fn closed(reason: CloseReason) -> Status {
+    match reason {
+        CloseReason::TooManyNames | CloseReason::NameTooLong => {
+            Status::resource_exhausted(reason.to_string())
+        }
+        CloseReason::AnswerTimeout => Status::unavailable(reason.to_string()),
+    }
+}
+
+pub(super) fn ended(why: Ended) -> Status {
+    match why {
+        Ended::Replaced => Status::aborted("a newer stream of the same proxy has taken over"),
+        Ended::Revoked | Ended::MeshDeleted => code(Code::JoinTokenUnknown),
+    }
+}
+
+pub(super) fn stopping() -> Status {
+    Status::unavailable("this server is stopping; connect again")
+}
+
+pub(super) fn slow() -> Status {
+    Status::unavailable("the proxy did not read for 30 seconds")
+}

@@ -1,0 +1,362 @@
+//! One stream: a session with everything that happens to it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
+use heddle_model::clock::SharedClock;
+use heddle_translate::naming;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use super::identity::{Current, Identity};
+use super::refuse;
+use crate::engine::kind::Kind;
+use crate::engine::session::{Event, Limits, Own, Request, Response, Session};
+use crate::graph::{Attachment, Command, Published};
+use crate::source::Proxy;
+use crate::status::{Report, Reporter, printable};
+use crate::telemetry;
+
+/// How long a proxy may leave what was sent to it unread (X42).
+const UNREAD: Duration = Duration::from_secs(30);
+/// The longest sleep; whatever is due later is looked at again then.
+const NAP: Duration = Duration::from_secs(3600);
+
+pub(super) type Outbox = mpsc::Sender<Result<Response, Status>>;
+
+/// A stream that has been let in.
+pub(super) struct Stream {
+    pub(super) proxy: Proxy,
+    pub(super) node_id: String,
+    pub(super) inbound: Streaming<DeltaDiscoveryRequest>,
+    pub(super) outbox: Outbox,
+    pub(super) identity: Identity,
+    pub(super) attachment: Attachment,
+    pub(super) clock: SharedClock,
+    pub(super) drain: CancellationToken,
+}
+
+/// What changes while a stream runs.
+struct Course {
+    session: Session,
+    trust_domain: Option<Arc<str>>,
+    target: Option<u64>,
+    renew_at: Option<DateTime<Utc>>,
+    /// A certificate is wanted, and which one the proxy says it has.
+    wanted: Option<Option<Arc<str>>>,
+    reporter: Reporter,
+    reported: Option<Report>,
+    /// Since when the outbox is full.
+    full_since: Option<Instant>,
+}
+
+/// What a stream waits for.
+enum Wake {
+    Message(Box<Result<Option<DeltaDiscoveryRequest>, Status>>),
+    View,
+    Identity(Option<Current>),
+    Room,
+    Time,
+    End(Status),
+    Gone,
+}
+
+impl Stream {
+    /// Runs until either side ends it, and tells the mesh.
+    pub(super) async fn run(mut self, first: DeltaDiscoveryRequest) {
+        let open = telemetry::OpenStream::new();
+        let mut session =
+            Session::new(now(), Limits::default(), [(Kind::Secret, naming::IDENTITY)]);
+        session.restore_quarantine(std::mem::take(&mut self.attachment.refused));
+        let mut course = Course {
+            session,
+            trust_domain: None,
+            target: None,
+            renew_at: None,
+            wanted: None,
+            reporter: Reporter::default(),
+            reported: None,
+            full_since: None,
+        };
+        let end = self.drive(&mut course, first).await;
+        let stopping = self.drain.is_cancelled();
+        if let Some(status) = end {
+            self.log_end(&status);
+            let last = self
+                .outbox
+                .send_timeout(Err(status), Duration::from_secs(1));
+            let _unread = last.await;
+        }
+        let detach = Command::Detach {
+            proxy: self.proxy.proxy,
+            generation: self.attachment.generation,
+            stopping,
+        };
+        // A mesh that has ended needs to know nothing.
+        let _ended = self.attachment.mesh.send(detach).await;
+        drop(open);
+    }
+
+    fn log_end(&self, status: &Status) {
+        tracing::info!(
+            org.id = %self.proxy.mesh.org,
+            mesh.id = %self.proxy.mesh.mesh,
+            proxy.id = %self.proxy.proxy,
+            code = ?status.code(),
+            reason = status.message(),
+            "stream ended"
+        );
+    }
+
+    /// Returns what to tell the proxy at the end; nothing when it has gone.
+    async fn drive(&mut self, course: &mut Course, first: DeltaDiscoveryRequest) -> Option<Status> {
+        let published = self.attachment.views.borrow_and_update().clone();
+        Self::on_view(course, published);
+        if let Err(status) = self.on_message(course, first) {
+            return Some(status);
+        }
+        loop {
+            if let Err(status) = self.pump(course) {
+                return Some(status);
+            }
+            self.report(course).await;
+            self.pursue_identity(course);
+            let outcome = match self.wait(course).await {
+                Wake::Message(message) => match *message {
+                    Ok(Some(message)) => self.on_message(course, message),
+                    Ok(None) => return None,
+                    Err(status) => {
+                        tracing::debug!(proxy.id = %self.proxy.proxy, %status, "stream broke");
+                        return None;
+                    }
+                },
+                Wake::Gone => return None,
+                Wake::View => {
+                    let published = self.attachment.views.borrow_and_update().clone();
+                    Self::on_view(course, published);
+                    Ok(())
+                }
+                Wake::Identity(current) => {
+                    Self::on_identity(course, current);
+                    Ok(())
+                }
+                Wake::End(status) => Err(status),
+                Wake::Room => {
+                    course.full_since = None;
+                    Ok(())
+                }
+                Wake::Time => self.on_time(course),
+            };
+            if let Err(status) = outcome {
+                return Some(status);
+            }
+        }
+    }
+
+    async fn wait(&mut self, course: &Course) -> Wake {
+        let now = now();
+        let renew = course
+            .renew_at
+            .filter(|_| !self.identity.is_under_way())
+            .map(|at| {
+                let left = (at - self.clock.now()).to_std().unwrap_or_default();
+                now + left.min(NAP)
+            });
+        let unread = course.full_since.map(|since| since + UNREAD);
+        let deadlines = [course.session.next_deadline(now), renew, unread];
+        let wake = deadlines
+            .into_iter()
+            .flatten()
+            .fold(now + NAP, Instant::min);
+        tokio::select! {
+            message = self.inbound.message() => Wake::Message(Box::new(message)),
+            changed = self.attachment.views.changed() => match changed {
+                Ok(()) => Wake::View,
+                // The group is gone, and so is this stream's place in it: the reason follows.
+                Err(_) => match (&mut self.attachment.end).await {
+                    Ok(why) => Wake::End(refuse::ended(why)),
+                    Err(_) => Wake::End(refuse::stopping()),
+                },
+            },
+            current = self.identity.next() => Wake::Identity(current),
+            ended = &mut self.attachment.end => match ended {
+                Ok(why) => Wake::End(refuse::ended(why)),
+                Err(_) => Wake::End(refuse::stopping()),
+            },
+            () = self.drain.cancelled() => Wake::End(refuse::stopping()),
+            () = self.outbox.closed() => Wake::Gone,
+            room = self.outbox.reserve(), if course.full_since.is_some() => match room {
+                Ok(_) => Wake::Room,
+                Err(_) => Wake::Gone,
+            },
+            () = tokio::time::sleep_until(wake.into()) => Wake::Time,
+        }
+    }
+
+    /// Sends what there is to send, as far as the proxy reads.
+    fn pump(&self, course: &mut Course) -> Result<(), Status> {
+        loop {
+            let now = now();
+            if let Some(reason) = course.session.expired(now) {
+                return Err(refuse::closed(reason));
+            }
+            let room = match self.outbox.try_reserve() {
+                Ok(room) => room,
+                Err(TrySendError::Full(())) => {
+                    course.full_since.get_or_insert(now);
+                    return Ok(());
+                }
+                // The wait that follows finds it gone.
+                Err(TrySendError::Closed(())) => return Ok(()),
+            };
+            let Some(response) = course.session.poll(now) else {
+                return Ok(());
+            };
+            tracing::debug!(
+                proxy.id = %self.proxy.proxy,
+                revision = response.revision,
+                kind = response.kind.short(),
+                nonce = response.nonce,
+                resources = response.resources.len(),
+                removed = response.removed.len(),
+                "push"
+            );
+            telemetry::sent(&response, now);
+            room.send(Ok(response));
+        }
+    }
+
+    async fn report(&self, course: &mut Course) {
+        let now = self.clock.now();
+        let report = course.reporter.report(&course.session, course.target, now);
+        if course.reported.as_ref() == Some(&report) {
+            return;
+        }
+        course.reported = Some(report.clone());
+        let refused = course.session.quarantined();
+        let refused = refused.map(|(kind, name, why)| (kind, name.clone(), why.clone()));
+        let command = Command::Report {
+            proxy: self.proxy.proxy,
+            generation: self.attachment.generation,
+            report: Box::new(report),
+            refused: refused.collect(),
+        };
+        // A mesh that has ended ends this stream as well.
+        let _ended = self.attachment.mesh.send(command).await;
+    }
+
+    fn on_view(course: &mut Course, published: Option<Published>) {
+        let Some(published) = published else {
+            return;
+        };
+        course.target = Some(published.view.revision);
+        course.session.set_view(&published.view);
+        course.trust_domain = Some(published.trust_domain);
+    }
+
+    /// Gets a certificate if one is wanted, once the trust domain is known and no other is under way.
+    fn pursue_identity(&mut self, course: &mut Course) {
+        if let Some(trust_domain) = &course.trust_domain
+            && !self.identity.is_under_way()
+            && let Some(held) = course.wanted.take()
+        {
+            self.identity.want(trust_domain.clone(), held);
+        }
+    }
+
+    fn on_message(
+        &self,
+        course: &mut Course,
+        message: DeltaDiscoveryRequest,
+    ) -> Result<(), Status> {
+        // Envoy describes itself in the first message only; one that is somebody else now is cut off (X01).
+        if message
+            .node
+            .as_ref()
+            .is_some_and(|node| !node.id.is_empty() && node.id != self.node_id)
+        {
+            return Err(Status::invalid_argument("node.id changed within a stream"));
+        }
+        let request = Request {
+            type_url: message.type_url,
+            subscribe: message.resource_names_subscribe,
+            unsubscribe: message.resource_names_unsubscribe,
+            initial_versions: message.initial_resource_versions.into_iter().collect(),
+            nonce: message.response_nonce,
+            error: message.error_detail.map(|detail| detail.message),
+        };
+        let events = course
+            .session
+            .on_request(&request)
+            .map_err(refuse::closed)?;
+        for event in events {
+            self.on_event(course, event);
+        }
+        Ok(())
+    }
+
+    fn on_event(&self, course: &mut Course, event: Event) {
+        match event {
+            Event::Acked(_) => {}
+            Event::UnknownType(type_url) => {
+                let type_url = printable(&type_url);
+                tracing::debug!(proxy.id = %self.proxy.proxy, type_url, "a type that is not served");
+            }
+            Event::Nacked {
+                kind,
+                resources,
+                message,
+            } => {
+                telemetry::nacked(kind);
+                tracing::info!(
+                    org.id = %self.proxy.mesh.org,
+                    mesh.id = %self.proxy.mesh.mesh,
+                    proxy.id = %self.proxy.proxy,
+                    kind = kind.short(),
+                    resources = resources.len(),
+                    first = ?resources.first(),
+                    message = printable(&message),
+                    "refused by the proxy"
+                );
+            }
+            Event::Wanted { held, .. } => course.wanted = Some(held),
+        }
+    }
+
+    fn on_identity(course: &mut Course, current: Option<Current>) {
+        let Some(current) = current else {
+            // Getting it panicked: once more.
+            course.wanted = Some(None);
+            return;
+        };
+        course.renew_at = Some(current.renew_at);
+        if matches!(current.own, Own::Issued(_)) {
+            course.wanted = None;
+        }
+        course
+            .session
+            .set_own(Kind::Secret, naming::IDENTITY, current.own);
+    }
+
+    fn on_time(&self, course: &mut Course) -> Result<(), Status> {
+        if course
+            .full_since
+            .is_some_and(|since| now().duration_since(since) >= UNREAD)
+        {
+            return Err(refuse::slow());
+        }
+        if course.renew_at.is_some_and(|at| at <= self.clock.now()) {
+            course.renew_at = None;
+            course.wanted.get_or_insert(None);
+        }
+        Ok(())
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,255 @@
+//! What this crate asks of the rest of the server: traits that `heddled` joins to the store and the CA.
+//!
+//! Everything that a proxy may see or do is decided behind these traits; this crate never learns of a
+//! database, and the store never learns of streams.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use heddle_model::code::Code;
+use heddle_model::id::{MeshId, OrgId, ProxyId};
+use heddle_model::kind::Kind as ModelKind;
+use heddle_model::name::Name;
+use heddle_model::snapshot::MeshSnapshot;
+use heddle_model::workload::{Endpoint, Endpoints};
+use tokio::sync::broadcast;
+
+/// Which mesh of which organisation: the key of everything that is kept in memory, so that two tenants
+/// with equal names can never share an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MeshKey {
+    /// The tenant.
+    pub org: OrgId,
+    /// Its mesh.
+    pub mesh: MeshId,
+}
+
+/// Who a stream belongs to: proven by its join token, never by what the Envoy says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// Its mesh.
+    pub mesh: MeshKey,
+    /// Its identifier.
+    pub proxy: ProxyId,
+    /// The service that it stands in front of.
+    pub service: Name,
+}
+
+/// What an Envoy says of itself in the first message of a stream: checked for form and size, believed only
+/// where it concerns nobody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeClaims {
+    /// `node.id`: names the proxy within its service.
+    pub id: String,
+    /// `node.cluster`, if it is set; must equal the service of the join token.
+    pub cluster: Option<String>,
+    /// Where its listeners bind.
+    pub bind_address: IpAddr,
+    /// Where other proxies reach it.
+    pub advertise_address: IpAddr,
+    /// Where its application listens.
+    pub app_address: IpAddr,
+    /// The port of the outbound listener.
+    pub outbound_port: u16,
+    /// The port of the inbound listener for each port of the service.
+    pub inbound_ports: BTreeMap<Name, u16>,
+    /// Which version of the service the application is.
+    pub version: Option<Name>,
+    /// The Envoy's own version ("1.40.0"), if it says so.
+    pub envoy_version: Option<String>,
+}
+
+/// Why a proxy may not have a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The stable code; its status decides the gRPC code.
+    pub code: Code,
+}
+
+/// Something behind a trait failed; it may work later.
+#[derive(Debug, thiserror::Error)]
+#[error("{context}")]
+pub struct SourceError {
+    /// What was being done, as a present-tense phrase ("load snapshot").
+    pub context: &'static str,
+    /// What went wrong there.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl SourceError {
+    /// Wraps a failure with what was being done.
+    pub fn new(
+        context: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            context,
+            source: source.into(),
+        }
+    }
+}
+
+/// An object and field that a rejected resource came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NackOrigin {
+    /// The kind of object.
+    pub kind: ModelKind,
+    /// Its identifier.
+    pub id: String,
+    /// Its name with its parents ("payments/all").
+    pub name: String,
+    /// The field, as a JSON pointer into the object; empty for the whole of it.
+    pub pointer: String,
+    /// The mesh revision that wrote the object last.
+    pub revision: u64,
+}
+
+/// A resource that a proxy refuses; it keeps the last good one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nack {
+    /// "cds", "eds", "lds", "rds" or "sds".
+    pub kind: &'static str,
+    /// The name of the resource.
+    pub resource: String,
+    /// The refused version.
+    pub version: String,
+    /// What caused it, where that is known.
+    pub origin: Option<NackOrigin>,
+    /// Envoy's words: at most 4 KiB, control characters escaped. Text from outside.
+    pub message: String,
+    /// When it was refused first.
+    pub at: DateTime<Utc>,
+}
+
+/// What is known of a proxy right now; a later status of the same proxy replaces an earlier one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProxyStatus {
+    /// Which proxy.
+    pub proxy: ProxyId,
+    /// Whether it has a stream.
+    pub connected: bool,
+    /// Where it takes calls; `None` means that it is no endpoint (any more).
+    pub registration: Option<Endpoint>,
+    /// How long the registration holds without further news. Long, because a control plane that is down must
+    /// not empty clusters: a proxy that left is withdrawn explicitly.
+    pub lease_until: Option<DateTime<Utc>>,
+    /// The Envoy's version, if it says so.
+    pub envoy_version: Option<String>,
+    /// The newest mesh revision that every type of the proxy has acknowledged.
+    pub acked_revision: Option<u64>,
+    /// The mesh revision that it should have.
+    pub target_revision: Option<u64>,
+    /// Types with something that is not acknowledged, in the order CDS, EDS, LDS, RDS, SDS.
+    pub pending_types: Vec<&'static str>,
+    /// What it refuses right now.
+    pub nacks: Vec<Nack>,
+    /// When this was true.
+    pub seen_at: DateTime<Utc>,
+}
+
+/// Where meshes, tokens and leases come from and where status goes to.
+#[async_trait]
+pub trait SnapshotSource: Send + Sync + 'static {
+    /// Verifies a join token alone: what methods without a node are authenticated by. Binds nothing.
+    ///
+    /// # Errors
+    /// The source cannot tell right now.
+    async fn authenticate(&self, secret: &str) -> Result<Result<(), Refusal>, SourceError>;
+
+    /// Verifies a join token, binds `node.id` at first use and says who the proxy is.
+    ///
+    /// # Errors
+    /// The source cannot tell right now.
+    async fn join(
+        &self,
+        secret: &str,
+        node: &NodeClaims,
+    ) -> Result<Result<Proxy, Refusal>, SourceError>;
+
+    /// The mesh as it is now; `None` when it was deleted.
+    ///
+    /// # Errors
+    /// It cannot be loaded; the caller keeps the last one.
+    async fn snapshot(&self, mesh: MeshKey) -> Result<Option<MeshSnapshot>, SourceError>;
+
+    /// Every endpoint of the mesh with a live lease.
+    ///
+    /// # Errors
+    /// They cannot be loaded; the caller answers nothing until they are.
+    async fn endpoints(&self, mesh: MeshKey) -> Result<Endpoints, SourceError>;
+
+    /// Tells which meshes to look at again. A receiver that lagged looks at all that it has.
+    fn changed(&self) -> broadcast::Receiver<MeshKey>;
+
+    /// Which of these proxies may no longer have a stream: token revoked, proxy forgotten, mesh deleted.
+    /// Asked at most every 2 seconds for each mesh, in one call for all its connected proxies.
+    ///
+    /// # Errors
+    /// The source cannot tell right now; streams stay.
+    async fn revoked(
+        &self,
+        mesh: MeshKey,
+        proxies: &[ProxyId],
+    ) -> Result<Vec<ProxyId>, SourceError>;
+
+    /// Keeps what is known of proxies; each entry replaces the earlier one of its proxy.
+    ///
+    /// # Errors
+    /// Nothing was kept; the caller tries again with newer entries.
+    async fn checkpoint(&self, mesh: MeshKey, batch: Vec<ProxyStatus>) -> Result<(), SourceError>;
+}
+
+/// A leaf certificate with its key.
+pub struct Leaf {
+    /// Lower-case hex; the version of the secret.
+    pub serial: String,
+    /// Leaf, then issuing certificate.
+    pub chain_pem: String,
+    /// The private key. Wiped when dropped.
+    pub key_pem: zeroize::Zeroizing<String>,
+    /// When to replace it.
+    pub renew_at: DateTime<Utc>,
+    /// When it ends.
+    pub not_after: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Leaf")
+            .field("serial", &self.serial)
+            .field("renew_at", &self.renew_at)
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where identities come from: the CA of the mesh.
+#[async_trait]
+pub trait IdentitySource: Send + Sync + 'static {
+    /// A new leaf with a new key for this proxy.
+    ///
+    /// # Errors
+    /// None can be issued right now.
+    async fn leaf(&self, proxy: &Proxy, trust_domain: &str) -> Result<Leaf, SourceError>;
+
+    /// When the leaf of this serial, which the proxy says it holds, needs replacement; `None` when it needs it
+    /// now: unknown, another proxy's, revoked, or past its half-life. The serial is text from outside.
+    ///
+    /// # Errors
+    /// The source cannot tell right now.
+    async fn is_current(
+        &self,
+        proxy: &Proxy,
+        trust_domain: &str,
+        serial: &str,
+    ) -> Result<Option<DateTime<Utc>>, SourceError>;
+
+    /// The roots that proxies of this mesh trust, as PEM.
+    ///
+    /// # Errors
+    /// They cannot be had right now; the caller keeps the last ones.
+    async fn roots(&self, mesh: MeshKey, trust_domain: &str) -> Result<String, SourceError>;
+}

@@ -1,0 +1,300 @@
+//! Who has acknowledged or refused what: from sessions to the source, only what changed, never too often.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use heddle_model::id::ProxyId;
+use heddle_model::workload::Endpoint;
+use heddle_translate::{Origin, explain_nack};
+
+use crate::engine::kind::Kind;
+use crate::engine::session::{Rejection, Session};
+use crate::source::{Nack, NackOrigin, ProxyStatus};
+
+/// How long a registration holds without news. Long: while no server runs nobody renews it, and a server that
+/// starts after hours must find the endpoints that are still there. Who leaves is withdrawn explicitly.
+const LEASE: Duration = Duration::from_secs(24 * 60 * 60);
+/// What is left of a lease when it is renewed.
+const RENEW: Duration = Duration::from_secs(18 * 60 * 60);
+/// The most that is kept of a client's words, in bytes.
+const MESSAGE: usize = 4 << 10;
+
+/// Of which types a proxy must have everything before it takes calls. Envoy acknowledges a listener at once, but opens
+/// it only when its routes and secrets are there.
+const SERVING: [Kind; 3] = [Kind::Listener, Kind::Route, Kind::Secret];
+
+/// What a stream tells of its session.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Report {
+    /// The proxy has all of its listeners and what they need: it takes calls.
+    pub(crate) serving: bool,
+    pub(crate) acked_revision: Option<u64>,
+    pub(crate) target_revision: Option<u64>,
+    pub(crate) pending: Vec<&'static str>,
+    pub(crate) nacks: Vec<Nack>,
+}
+
+/// A refused version and when it was refused first.
+type First = (Option<Arc<str>>, DateTime<Utc>);
+
+/// Remembers when each refusal was seen first.
+#[derive(Debug, Default)]
+pub(crate) struct Reporter {
+    since: BTreeMap<(Kind, Arc<str>), First>,
+}
+
+impl Reporter {
+    pub(crate) fn report(
+        &mut self,
+        session: &Session,
+        target: Option<u64>,
+        now: DateTime<Utc>,
+    ) -> Report {
+        let mut since = std::mem::take(&mut self.since);
+        let mut nacks = Vec::new();
+        for (kind, name, rejection) in session.quarantined() {
+            let key = (kind, name.clone());
+            let seen = since
+                .remove(&key)
+                .filter(|(version, _)| *version == rejection.version);
+            let (version, at) = seen.unwrap_or_else(|| (rejection.version.clone(), now));
+            nacks.push(nack(kind, name, rejection, at));
+            self.since.insert(key, (version, at));
+        }
+        Report {
+            serving: SERVING.iter().all(|kind| session.holds_all(*kind)),
+            acked_revision: session.synced_revision(),
+            target_revision: target,
+            pending: session.pending_types().map(Kind::short).collect(),
+            nacks,
+        }
+    }
+}
+
+fn nack(kind: Kind, name: &str, rejection: &Rejection, at: DateTime<Utc>) -> Nack {
+    let about = rejection.resource.as_ref().and_then(|r| r.about.as_ref());
+    let origins = about.and_then(|about| about.downcast_ref::<Vec<Origin>>());
+    let origin = origins.and_then(|origins| explain_nack(origins, &rejection.message));
+    Nack {
+        kind: kind.short(),
+        resource: name.to_owned(),
+        version: rejection.version.as_deref().unwrap_or_default().to_owned(),
+        origin: origin.map(|origin| NackOrigin {
+            kind: origin.kind,
+            id: origin.id,
+            name: origin.name,
+            pointer: origin.pointer,
+            revision: origin.revision,
+        }),
+        message: printable(&rejection.message),
+        at,
+    }
+}
+
+/// Text from outside, fit for logs and screens: control and direction characters escaped, cut at 4 KiB.
+pub(crate) fn printable(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        let before = out.len();
+        if c.is_control()
+            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+        if out.len() > MESSAGE {
+            out.truncate(before);
+            break;
+        }
+    }
+    out
+}
+
+/// What is known of one proxy and what of it was written.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    pub(crate) connected: bool,
+    pub(crate) envoy_version: Option<String>,
+    pub(crate) report: Report,
+    lease_until: Option<DateTime<Utc>>,
+    written: Option<ProxyStatus>,
+    in_writing: Option<ProxyStatus>,
+}
+
+/// The records of one mesh.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    pub(crate) records: BTreeMap<ProxyId, Record>,
+    touched: std::collections::BTreeSet<ProxyId>,
+}
+
+impl Board {
+    /// Something may have changed for this proxy.
+    pub(crate) fn touch(&mut self, proxy: ProxyId) {
+        self.touched.insert(proxy);
+    }
+
+    pub(crate) fn record(&mut self, proxy: ProxyId) -> &mut Record {
+        self.records.entry(proxy).or_default()
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.touched.is_empty()
+    }
+
+    /// Touches every proxy whose lease is to be renewed.
+    pub(crate) fn renew_leases(&mut self, now: DateTime<Utc>) {
+        let old = now + TimeDelta::from_std(RENEW).unwrap_or_default();
+        for (proxy, record) in &self.records {
+            if record.lease_until.is_some_and(|until| until <= old) {
+                self.touched.insert(*proxy);
+            }
+        }
+    }
+
+    /// What differs from what was written last. `endpoint` says where a proxy takes calls.
+    pub(crate) fn batch<'a>(
+        &mut self,
+        now: DateTime<Utc>,
+        endpoint: impl Fn(ProxyId) -> Option<&'a Endpoint>,
+    ) -> Vec<ProxyStatus> {
+        let mut batch = Vec::new();
+        for proxy in std::mem::take(&mut self.touched) {
+            let registration = endpoint(proxy).cloned();
+            let record = self.records.entry(proxy).or_default();
+            let renew = now + TimeDelta::from_std(RENEW).unwrap_or_default();
+            record.lease_until = match (&registration, record.lease_until) {
+                (None, _) => None,
+                (Some(_), Some(until)) if until > renew => Some(until),
+                (Some(_), _) => Some(now + TimeDelta::from_std(LEASE).unwrap_or_default()),
+            };
+            let mut status = ProxyStatus {
+                proxy,
+                connected: record.connected,
+                registration,
+                lease_until: record.lease_until,
+                envoy_version: record.envoy_version.clone(),
+                acked_revision: record.report.acked_revision,
+                target_revision: record.report.target_revision,
+                pending_types: record.report.pending.clone(),
+                nacks: record.report.nacks.clone(),
+                seen_at: now,
+            };
+            if let Some(written) = &record.written {
+                status.seen_at = written.seen_at;
+            }
+            if record.written.as_ref() != Some(&status) {
+                status.seen_at = now;
+                record.in_writing = Some(status.clone());
+                batch.push(status);
+            }
+            self.drop_if_gone(proxy);
+        }
+        batch
+    }
+
+    /// The batch was kept or not.
+    pub(crate) fn wrote(&mut self, batch: &[ProxyId], kept: bool) {
+        for proxy in batch {
+            if let Some(record) = self.records.get_mut(proxy) {
+                let status = record.in_writing.take();
+                if kept {
+                    record.written = status;
+                }
+            }
+            if !kept {
+                self.touched.insert(*proxy);
+            }
+            self.drop_if_gone(*proxy);
+        }
+    }
+
+    /// A proxy that has left for good needs no record once that was written.
+    fn drop_if_gone(&mut self, proxy: ProxyId) {
+        let gone = self.records.get(&proxy).is_some_and(|record| {
+            let written = record.written.as_ref();
+            !record.connected
+                && record.in_writing.is_none()
+                && written.is_some_and(|w| !w.connected && w.registration.is_none())
+        });
+        if gone && !self.touched.contains(&proxy) {
+            self.records.remove(&proxy);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use heddle_model::clock::{Clock, SystemClock};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn proxy() -> ProxyId {
+        ProxyId::from_uuid(Uuid::from_u128(1))
+    }
+
+    #[test]
+    fn words_from_outside_are_escaped_and_cut() {
+        assert_eq!(
+            printable("a\nb\u{1b}[31m\u{202e}"),
+            "a\\nb\\u{1b}[31m\\u{202e}"
+        );
+        assert_eq!(printable("M\u{fc}ller"), "M\u{fc}ller");
+        let long = printable(&"\u{e9}\n".repeat(5_000));
+        assert!(long.len() <= MESSAGE && long.len() > MESSAGE - 4);
+    }
+
+    #[test]
+    fn only_what_changed_is_written() {
+        let now = SystemClock.now();
+        let mut board = Board::default();
+        board.record(proxy()).connected = true;
+        board.touch(proxy());
+        assert_eq!(board.batch(now, |_| None).len(), 1);
+        board.wrote(&[proxy()], true);
+        board.touch(proxy());
+        assert!(
+            board
+                .batch(now + TimeDelta::seconds(1), |_| None)
+                .is_empty()
+        );
+        board.record(proxy()).report.acked_revision = Some(3);
+        board.touch(proxy());
+        let batch = board.batch(now + TimeDelta::seconds(2), |_| None);
+        assert_eq!(batch[0].acked_revision, Some(3));
+        assert_eq!(batch[0].seen_at, now + TimeDelta::seconds(2));
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_later() {
+        let now = SystemClock.now();
+        let mut board = Board::default();
+        board.record(proxy()).connected = true;
+        board.touch(proxy());
+        assert_eq!(board.batch(now, |_| None).len(), 1);
+        board.wrote(&[proxy()], false);
+        assert!(!board.is_settled());
+        assert_eq!(board.batch(now, |_| None).len(), 1);
+    }
+
+    #[test]
+    fn who_left_for_good_is_forgotten_once_that_is_written() {
+        let now = SystemClock.now();
+        let mut board = Board::default();
+        board.record(proxy()).connected = true;
+        board.touch(proxy());
+        board.batch(now, |_| None);
+        board.wrote(&[proxy()], true);
+        board.record(proxy()).connected = false;
+        board.touch(proxy());
+        let batch = board.batch(now, |_| None);
+        assert!(!batch[0].connected && batch[0].registration.is_none());
+        assert_eq!(board.records.len(), 1);
+        board.wrote(&[proxy()], true);
+        assert!(board.records.is_empty());
+    }
+}

@@ -1,0 +1,15 @@
+//! The server as a proxy meets it: real TLS and HTTP/2 on loopback, a delta client, and a source in memory.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+#[path = "server/access.rs"]
+mod access;
+#[path = "server/changes.rs"]
+mod changes;
+#[path = "server/client.rs"]
+mod client;
+#[path = "server/lifecycle.rs"]
+mod lifecycle;
+#[path = "server/source.rs"]
+mod source;
+#[path = "server/world.rs"]
+mod world;

@@ -1,0 +1,299 @@
+//! The source and the identities in memory, with everything that a test wants to break.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use heddle_model::clock::{Clock, SystemClock};
+use heddle_model::code::Code;
+use heddle_model::id::{AccessRuleId, MeshId, OrgId, ProxyId, ServiceId};
+use heddle_model::name::Name;
+use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
+use heddle_model::workload::Endpoints;
+use heddle_xds_server::{
+    IdentitySource, Leaf, MeshKey, NodeClaims, Proxy, ProxyStatus, Refusal, SnapshotSource,
+    SourceError,
+};
+use tokio::sync::{broadcast, watch};
+use uuid::Uuid;
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) meshes: BTreeMap<MeshKey, MeshSnapshot>,
+    pub(crate) tokens: BTreeMap<String, (MeshKey, Name)>,
+    pub(crate) proxies: BTreeMap<(String, String), ProxyId>,
+    pub(crate) revoked: BTreeSet<ProxyId>,
+    /// Every load fails.
+    pub(crate) broken: bool,
+    pub(crate) loads: usize,
+    ids: u128,
+}
+
+impl State {
+    pub(crate) fn id(&mut self) -> Uuid {
+        self.ids += 1;
+        Uuid::from_u128(self.ids)
+    }
+}
+
+/// What the server asks for.
+pub(crate) struct Source {
+    state: Mutex<State>,
+    hints: broadcast::Sender<MeshKey>,
+    statuses: watch::Sender<BTreeMap<ProxyId, ProxyStatus>>,
+}
+
+impl Source {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            hints: broadcast::channel(16).0,
+            statuses: watch::channel(BTreeMap::new()).0,
+        })
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// A mesh `shop` of these services, each with one port `http` and a token called like it.
+    pub(crate) fn mesh(&self, tenant: &str, services: &[&str]) -> MeshKey {
+        let mut state = self.state();
+        let key = MeshKey {
+            org: OrgId::from_uuid(state.id()),
+            mesh: MeshId::from_uuid(state.id()),
+        };
+        let mut nodes = BTreeMap::new();
+        for service in services {
+            let name: Name = service.parse().unwrap();
+            let spec = serde_json::json!({
+                "ports": [{"name": "http", "port": 8080, "protocol": "http"}]
+            });
+            let node = ServiceNode {
+                service: Object {
+                    id: ServiceId::from_uuid(state.id()),
+                    name: name.clone(),
+                    revision: 1,
+                    spec: serde_json::from_value(spec).unwrap(),
+                },
+                routes: Vec::new(),
+                access_rules: Vec::new(),
+            };
+            state
+                .tokens
+                .insert(format!("{tenant}-{service}"), (key, name.clone()));
+            nodes.insert(name, node);
+        }
+        let snapshot = MeshSnapshot {
+            org: key.org,
+            revision: 1,
+            mesh: Object {
+                id: key.mesh,
+                name: "shop".parse().unwrap(),
+                revision: 1,
+                spec: serde_json::from_str("{}").unwrap(),
+            },
+            trust_domain: format!("shop-{tenant}.heddle.example"),
+            services: nodes,
+        };
+        state.meshes.insert(key, snapshot);
+        key
+    }
+
+    /// Changes a mesh as a user would: the next revision, and a hint.
+    pub(crate) fn change(&self, key: MeshKey, change: impl FnOnce(&mut MeshSnapshot)) -> u64 {
+        let mut state = self.state();
+        let snapshot = state.meshes.get_mut(&key).unwrap();
+        snapshot.revision += 1;
+        change(snapshot);
+        let revision = snapshot.revision;
+        drop(state);
+        self.hint(key);
+        revision
+    }
+
+    /// Lets `caller` call `service`. Returns the rule and the revision.
+    pub(crate) fn allow(&self, key: MeshKey, service: &str, caller: &str) -> (AccessRuleId, u64) {
+        let id = AccessRuleId::from_uuid(self.state().id());
+        let spec = serde_json::json!({"action": "allow", "from": [{"service": caller}]});
+        let revision = self.change(key, |snapshot| {
+            let revision = snapshot.revision;
+            let node = snapshot.services.get_mut(service).unwrap();
+            node.access_rules.push(Object {
+                id,
+                name: format!("{caller}-may-call").parse().unwrap(),
+                revision,
+                spec: serde_json::from_value(spec).unwrap(),
+            });
+        });
+        (id, revision)
+    }
+
+    pub(crate) fn hint(&self, key: MeshKey) {
+        // Nobody listens while no server runs.
+        let _nobody = self.hints.send(key);
+    }
+
+    pub(crate) fn proxy(&self, token: &str, node_id: &str) -> ProxyId {
+        self.state().proxies[&(token.to_owned(), node_id.to_owned())]
+    }
+
+    pub(crate) fn status(&self, proxy: ProxyId) -> Option<ProxyStatus> {
+        self.statuses.borrow().get(&proxy).cloned()
+    }
+
+    /// Waits until a status of this kind was written.
+    pub(crate) async fn until(
+        &self,
+        proxy: ProxyId,
+        what: impl Fn(&ProxyStatus) -> bool,
+    ) -> ProxyStatus {
+        let mut statuses = self.statuses.subscribe();
+        let wait = statuses.wait_for(|all| all.get(&proxy).is_some_and(&what));
+        let outcome = tokio::time::timeout(Duration::from_secs(10), wait).await;
+        match outcome {
+            Ok(all) => all.unwrap()[&proxy].clone(),
+            Err(_) => panic!("no such status; the last is {:?}", self.status(proxy)),
+        }
+    }
+
+    fn fail_if_broken(&self) -> Result<(), SourceError> {
+        let mut state = self.state();
+        state.loads += 1;
+        match state.broken {
+            true => Err(SourceError::new("load", "broken on purpose")),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl SnapshotSource for Source {
+    async fn authenticate(&self, secret: &str) -> Result<Result<(), Refusal>, SourceError> {
+        let known = self.state().tokens.contains_key(secret);
+        let refusal = Refusal {
+            code: Code::JoinTokenUnknown,
+        };
+        Ok(known.then_some(()).ok_or(refusal))
+    }
+
+    async fn join(
+        &self,
+        secret: &str,
+        node: &NodeClaims,
+    ) -> Result<Result<Proxy, Refusal>, SourceError> {
+        let mut state = self.state();
+        let Some((mesh, service)) = state.tokens.get(secret).cloned() else {
+            return Ok(Err(Refusal {
+                code: Code::JoinTokenUnknown,
+            }));
+        };
+        let id = state.id();
+        let key = (secret.to_owned(), node.id.clone());
+        let proxy = *state.proxies.entry(key).or_insert(ProxyId::from_uuid(id));
+        Ok(Ok(Proxy {
+            mesh,
+            proxy,
+            service,
+        }))
+    }
+
+    async fn snapshot(&self, mesh: MeshKey) -> Result<Option<MeshSnapshot>, SourceError> {
+        self.fail_if_broken()?;
+        Ok(self.state().meshes.get(&mesh).cloned())
+    }
+
+    async fn endpoints(&self, mesh: MeshKey) -> Result<Endpoints, SourceError> {
+        self.fail_if_broken()?;
+        let state = self.state();
+        let mut endpoints = Endpoints::new();
+        for status in self.statuses.borrow().values() {
+            let owner = state.proxies.iter().find(|(_, id)| **id == status.proxy);
+            let (of_mesh, service) = &state.tokens[&owner.unwrap().0.0];
+            if let Some(endpoint) = status.registration.clone().filter(|_| *of_mesh == mesh) {
+                endpoints
+                    .entry(service.clone())
+                    .or_default()
+                    .insert(status.proxy, endpoint);
+            }
+        }
+        Ok(endpoints)
+    }
+
+    fn changed(&self) -> broadcast::Receiver<MeshKey> {
+        self.hints.subscribe()
+    }
+
+    async fn revoked(&self, _: MeshKey, proxies: &[ProxyId]) -> Result<Vec<ProxyId>, SourceError> {
+        let state = self.state();
+        Ok(proxies
+            .iter()
+            .copied()
+            .filter(|p| state.revoked.contains(p))
+            .collect())
+    }
+
+    async fn checkpoint(&self, _: MeshKey, batch: Vec<ProxyStatus>) -> Result<(), SourceError> {
+        self.statuses.send_modify(|all| {
+            all.extend(batch.into_iter().map(|status| (status.proxy, status)));
+        });
+        Ok(())
+    }
+}
+
+/// Leaves that are numbers.
+pub(crate) struct Identities {
+    pub(crate) lifetime: TimeDelta,
+    issued: Mutex<BTreeMap<String, (ProxyId, DateTime<Utc>)>>,
+}
+
+impl Identities {
+    pub(crate) fn new(lifetime: TimeDelta) -> Arc<Self> {
+        Arc::new(Self {
+            lifetime,
+            issued: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.issued.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl IdentitySource for Identities {
+    async fn leaf(&self, proxy: &Proxy, trust_domain: &str) -> Result<Leaf, SourceError> {
+        assert!(trust_domain.ends_with(".heddle.example"));
+        let mut issued = self.issued.lock().unwrap();
+        let serial = format!("{:032x}", issued.len() + 1);
+        let now = SystemClock.now();
+        let renew_at = now + self.lifetime / 2;
+        issued.insert(serial.clone(), (proxy.proxy, renew_at));
+        Ok(Leaf {
+            chain_pem: format!("chain {serial}"),
+            key_pem: format!("key {serial}").into(),
+            serial,
+            renew_at,
+            not_after: now + self.lifetime,
+        })
+    }
+
+    async fn is_current(
+        &self,
+        proxy: &Proxy,
+        _: &str,
+        serial: &str,
+    ) -> Result<Option<DateTime<Utc>>, SourceError> {
+        let issued = self.issued.lock().unwrap();
+        let current = issued
+            .get(serial)
+            .filter(|(owner, renew_at)| *owner == proxy.proxy && *renew_at > SystemClock.now());
+        Ok(current.map(|(_, renew_at)| *renew_at))
+    }
+
+    async fn roots(&self, _: MeshKey, trust_domain: &str) -> Result<String, SourceError> {
+        Ok(format!("roots of {trust_domain}"))
+    }
+}

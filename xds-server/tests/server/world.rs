@@ -1,0 +1,120 @@
+//! A running server on a free port.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use heddle_model::clock::SystemClock;
+use heddle_xds_server::{Options, ProxyStatus, ServeError, serve};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::{Ads, Node};
+use crate::source::{Identities, Source};
+
+pub(crate) struct World {
+    pub(crate) source: Arc<Source>,
+    pub(crate) identities: Arc<Identities>,
+    pub(crate) address: SocketAddr,
+    pub(crate) ca: String,
+    options: Options,
+    shutdown: CancellationToken,
+    server: Option<JoinHandle<Result<(), ServeError>>>,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::with_leaves_of(TimeDelta::hours(24)).await
+    }
+
+    pub(crate) async fn with_leaves_of(lifetime: TimeDelta) -> Self {
+        let mut world = Self {
+            source: Source::new(),
+            identities: Identities::new(lifetime),
+            address: ([127, 0, 0, 1], 0).into(),
+            ca: String::new(),
+            options: Options {
+                endpoint_grace: Duration::from_millis(100),
+                endpoint_drain: Duration::from_millis(200),
+                checkpoint_interval: Duration::from_millis(10),
+                drain_deadline: Duration::from_secs(1),
+                ..Options::default()
+            },
+            shutdown: CancellationToken::new(),
+            server: None,
+        };
+        world.serve().await;
+        world
+    }
+
+    async fn serve(&mut self) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.address = listener.local_addr().unwrap();
+        self.shutdown = CancellationToken::new();
+        let (config, ca) = tls();
+        self.ca = ca;
+        self.server = Some(tokio::spawn(serve(
+            listener,
+            config,
+            self.source.clone(),
+            self.identities.clone(),
+            self.options.clone(),
+            Arc::new(SystemClock),
+            self.shutdown.clone(),
+        )));
+    }
+
+    /// Stops the server in an orderly way and waits for its end.
+    pub(crate) async fn stop(&mut self) {
+        self.shutdown.cancel();
+        let server = self.server.take().unwrap();
+        let outcome = tokio::time::timeout(Duration::from_secs(5), server).await;
+        outcome.expect("it stops in time").unwrap().unwrap();
+    }
+
+    /// Another server takes over with what is stored.
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        self.serve().await;
+    }
+
+    /// A proxy with its whole configuration.
+    pub(crate) async fn proxy(&self, token: &str, node: &Node) -> Ads {
+        let mut ads = Ads::open(self, token, node).await.unwrap();
+        ads.load().await;
+        ads
+    }
+
+    /// A proxy that has its whole configuration and is an endpoint, with nothing left to be said.
+    pub(crate) async fn settled(&self, token: &str, node: &Node) -> Ads {
+        let mut ads = self.proxy(token, node).await;
+        let me = (node.address.clone(), 1);
+        let cluster = format!("heddle/{}/http", node.service);
+        while !ads.endpoints(&cluster).contains(&me) {
+            ads.step().await;
+        }
+        let proxy = self.source.proxy(token, &node.id);
+        let settled = |status: &ProxyStatus| {
+            status.registration.is_some() && status.acked_revision == status.target_revision
+        };
+        self.source.until(proxy, settled).await;
+        ads
+    }
+}
+
+fn tls() -> (Arc<rustls::ServerConfig>, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key_der = rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key_der.into())
+        .unwrap();
+    (Arc::new(config), certificate.pem())
+}
