@@ -86,6 +86,7 @@ impl Server {
         let mut command = self.command();
         command
             .arg("all")
+            .args(["--log-level", "info,heddle_xds_server=debug"])
             .args(["--api-listen", &format!("127.0.0.1:{}", self.api_port)])
             .args(["--xds-listen", &format!("127.0.0.1:{}", self.xds_port)])
             .args(["--leaf-lifetime", &self.options.leaf_lifetime])

@@ -42,6 +42,24 @@ async fn a_minute_without_the_server_costs_nothing() {
     })
     .await;
 
+    // Everyone knows both endpoints: nothing is under way when the server dies.
+    for workload in &workloads {
+        until(
+            "both endpoints are known",
+            Duration::from_secs(20),
+            async || {
+                let clusters = workload.envoy.admin("/clusters").await;
+                workloads[1..].iter().all(|w| {
+                    clusters.contains(&format!(
+                        "heddle/payments/http::127.0.0.1:{}::",
+                        w.inbound_port
+                    ))
+                })
+            },
+        )
+        .await;
+    }
+
     let url = format!("http://127.0.0.1:{}/", frontend.outbound_port);
     let traffic = Traffic::start(&url, "payments", 4, Duration::from_millis(10), "/version");
     stack.server.kill().await;

@@ -43,6 +43,7 @@ type First = (Option<Arc<str>>, DateTime<Utc>);
 #[derive(Debug, Default)]
 pub(crate) struct Reporter {
     since: BTreeMap<(Kind, Arc<str>), First>,
+    acked: Option<u64>,
 }
 
 impl Reporter {
@@ -63,9 +64,15 @@ impl Reporter {
             nacks.push(nack(kind, name, rejection, at));
             self.since.insert(key, (version, at));
         }
+        let serving = SERVING.iter().all(|kind| session.holds_all(*kind));
+        if serving {
+            // Before that, Envoy may not have asked for what its newest listeners need: nothing is pending then, and
+            // yet not everything is there.
+            self.acked = session.synced_revision();
+        }
         Report {
-            serving: SERVING.iter().all(|kind| session.holds_all(*kind)),
-            acked_revision: session.synced_revision(),
+            serving,
+            acked_revision: self.acked,
             target_revision: target,
             pending: session.pending_types().map(Kind::short).collect(),
             nacks,

@@ -3,7 +3,7 @@
 mod jobs;
 mod views;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,11 @@ pub(super) struct Mesh {
     ask_revocations: Instant,
     checkpoint: Job<(Vec<ProxyId>, bool)>,
     write_at: Instant,
+    /// Services with a workload that is registered here but not yet kept: shown once it is, so that a process that
+    /// takes over never knows less than the proxies do.
+    unkept: BTreeSet<Name>,
+    /// Those of them that the checkpoint under way keeps.
+    keeping: BTreeSet<Name>,
     idle_since: Option<Instant>,
     deleted: bool,
 }
@@ -81,6 +86,8 @@ impl Mesh {
             ask_revocations: now + REVOCATIONS,
             checkpoint: None,
             write_at: now,
+            unkept: BTreeSet::new(),
+            keeping: BTreeSet::new(),
             idle_since: Some(now),
             deleted: false,
         }
@@ -149,7 +156,10 @@ impl Mesh {
                 if serving && self.registry_loaded {
                     let (service, endpoint) = (member.service.clone(), member.endpoint.clone());
                     let changed = self.registry.serve(&service, endpoint);
-                    self.publish_endpoints(&changed);
+                    if !changed.is_empty() {
+                        self.unkept.extend(changed);
+                        self.write_at = now();
+                    }
                 }
             }
             Command::Detach {
@@ -239,7 +249,8 @@ impl Mesh {
 
     fn is_idle(&mut self, now: Instant) -> bool {
         let busy = !self.members.is_empty() || !(self.registry.is_empty() || self.deleted);
-        let writing = self.checkpoint.is_some() || !self.board.is_settled();
+        let unwritten = self.registry_loaded && !self.board.is_settled();
+        let writing = self.checkpoint.is_some() || unwritten;
         if busy || writing {
             self.idle_since = None;
             return false;

@@ -70,14 +70,13 @@ impl Mesh {
                 self.revocations = Some(tokio::spawn(ask));
             }
         }
-        if self.checkpoint.is_none() && self.write_at <= now && !self.board.is_settled() {
+        if self.may_write() && self.write_at <= now {
             self.write_at = now + self.parts.checkpoint_interval;
             self.start_checkpoint();
         }
         let mut wake = self.ask_revocations.max(now + Duration::from_millis(1));
         let load = self.reload.filter(|_| self.load.is_none() && !self.deleted);
-        let writing = self.checkpoint.is_none() && !self.board.is_settled();
-        let write = writing.then_some(self.write_at);
+        let write = self.may_write().then_some(self.write_at);
         let idle = self.idle_since.map(|since| since + IDLE);
         let due = self.registry.next_deadline(now);
         for at in [load, write, idle, due].into_iter().flatten() {
@@ -86,12 +85,20 @@ impl Mesh {
         wake
     }
 
+    /// Not before the registrations of an earlier process are here: a status without one would erase the one that is
+    /// about to be read.
+    fn may_write(&self) -> bool {
+        self.registry_loaded && self.checkpoint.is_none() && !self.board.is_settled()
+    }
+
     fn start_checkpoint(&mut self) {
         let registry = &self.registry;
         let batch = self
             .board
             .batch(self.parts.clock.now(), |proxy| registry.endpoint(proxy));
+        self.keeping.append(&mut self.unkept);
         if batch.is_empty() {
+            self.show_kept();
             return;
         }
         let proxies: Vec<_> = batch.iter().map(|status| status.proxy).collect();
@@ -112,6 +119,13 @@ impl Mesh {
                 self.write_at = now() + Duration::from_secs(1);
             }
         }
+        // Also when nothing could be kept: a database that is down must not keep a workload from its callers.
+        self.show_kept();
+    }
+
+    fn show_kept(&mut self) {
+        let services = std::mem::take(&mut self.keeping);
+        self.publish_endpoints(&services);
     }
 
     pub(super) fn on_revoked(&mut self, revoked: Option<Result<Vec<ProxyId>, SourceError>>) {
@@ -173,7 +187,7 @@ impl Mesh {
                         return;
                     }
                 }
-                if self.board.is_settled() {
+                if !self.may_write() {
                     return;
                 }
                 self.start_checkpoint();
