@@ -245,6 +245,11 @@ async fn create<T: Declared>(
     let (name, decoded) = decode_named::<T>(&body)?;
     let mut tx = app.store.begin(&grant).await?;
     let place = place(&mut tx, &path, T::PARENTS).await?;
+    let existing =
+        resources::find(&mut tx, place.mesh.id, T::KIND, place.parent, name.as_str()).await?;
+    if existing.is_some() {
+        return Err(Problem::taken());
+    }
     check_references(&mut tx, &place, &decoded.value, &name, None).await?;
     let address = Address {
         mesh: place.mesh.id,
@@ -368,13 +373,16 @@ async fn check_references<T: Declared>(
         }
     }
     violations.into_result().map_err(Problem::invalid)?;
+    let mut taken = Violations::new();
     for (pointer, host) in value.hosts(name) {
         if let Some(owner) = resources::host_owner(tx, place.mesh.id, &host, own).await? {
-            return Err(Problem::new(Code::HostTaken, format!("service {owner} answers for the host {host}"))
-                .with("errors", serde_json::json!([{
-                    "pointer": pointer, "code": Code::HostTaken.as_str(), "detail": format!("{owner} answers for {host}"),
-                }])));
+            taken.push(Violation {
+                pointer,
+                code: Code::HostTaken,
+                detail: format!("service {owner} answers for the host {host}"),
+                hint: None,
+            });
         }
     }
-    Ok(())
+    taken.into_result().map_err(Problem::host_taken)
 }

@@ -17,6 +17,9 @@ use crate::state::App;
 /// The most bytes that a body may have.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
 
+/// How long a body may take to arrive.
+const BODY_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// The bytes of a JSON body.
 pub(crate) struct JsonBytes(pub(crate) Bytes);
 
@@ -42,7 +45,16 @@ impl FromRequest<App> for JsonBytes {
                 "compressed bodies are not accepted",
             ));
         }
-        match to_bytes(request.into_body(), MAX_BODY_BYTES).await {
+        let body = to_bytes(request.into_body(), MAX_BODY_BYTES);
+        let body = tokio::time::timeout(BODY_DEADLINE, body)
+            .await
+            .map_err(|_| {
+                Problem::new(
+                    Code::MalformedJson,
+                    "the body did not arrive within 30 seconds",
+                )
+            })?;
+        match body {
             Ok(bytes) => Ok(Self(bytes)),
             Err(error) if is_too_long(&error) => {
                 Err(Problem::new(Code::TooLarge, "the body exceeds 1 MiB"))
@@ -201,7 +213,7 @@ pub(crate) fn precondition(
     match (if_match, if_none_match, body_etag) {
         (None, None, None) => Ok(Precondition::None),
         (None, Some(star), None) if star == "*" => Ok(Precondition::Absent),
-        (Some(etag), None, body) if body.as_ref().is_none_or(|b| *b == etag) && etag != "*" => {
+        (Some(etag), None, body) if body.as_ref().is_none_or(|b| *b == etag) => {
             Ok(Precondition::Match(etag))
         }
         (None, None, Some(etag)) => Ok(Precondition::Match(etag)),

@@ -56,6 +56,29 @@ impl Problem {
         problem
     }
 
+    /// A name that another object has.
+    #[must_use]
+    pub fn taken() -> Self {
+        Self::new(
+            Code::AlreadyExists,
+            "an object of this name exists; PUT replaces it",
+        )
+    }
+
+    /// Hosts that other services answer for.
+    #[must_use]
+    pub fn host_taken(taken: Violations) -> Self {
+        let errors = taken.into_sorted();
+        let detail = errors
+            .iter()
+            .map(|e| e.detail.as_str())
+            .collect::<Vec<_>>()
+            .join("; ");
+        let mut problem = Self::new(Code::HostTaken, detail);
+        problem.0.errors = errors;
+        problem
+    }
+
     /// A bad query parameter.
     #[must_use]
     pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
@@ -166,10 +189,7 @@ impl From<heddle_store::Error> for Problem {
         use heddle_store::Error;
         match error {
             Error::NotFound => Self::not_found(),
-            Error::AlreadyExists { .. } => Self::new(
-                Code::AlreadyExists,
-                "an object of this name exists; PUT replaces it",
-            ),
+            Error::AlreadyExists { .. } => Self::taken(),
             Error::PriorityTaken { by } => {
                 let mut violations = Violations::new();
                 let detail = format!("route {by} of this service has the same priority");
@@ -200,7 +220,9 @@ impl From<heddle_store::Error> for Problem {
                 Code::MalformedJson,
                 "a text contains a NUL character, which cannot be stored",
             ),
-            error @ (Error::SchemaOlder { .. } | Error::SchemaNewer { .. }) => {
+            error @ (Error::PrivilegedLogin { .. }
+            | Error::SchemaOlder { .. }
+            | Error::SchemaNewer { .. }) => {
                 tracing::warn!(%error, "database schema");
                 Self::new(Code::Unavailable, "the database is being migrated")
                     .header(header::RETRY_AFTER, HeaderValue::from_static("5"))

@@ -131,7 +131,7 @@ pub(crate) enum AdminNoun {
 /// `heddled admin org`.
 #[derive(Subcommand)]
 pub(crate) enum OrgCommand {
-    /// Make an organisation and its first admin token, which is printed once
+    /// Make an organisation and its owner token, which is printed once
     Create(Box<OrgCreate>),
 }
 
@@ -167,9 +167,6 @@ pub(crate) struct TokenCreate {
     /// What the token may do
     #[arg(long)]
     pub(crate) role: TokenRole,
-    /// Limit the token to one mesh
-    #[arg(long)]
-    pub(crate) mesh: Option<String>,
     /// What the token is for, as it is listed later
     #[arg(long)]
     pub(crate) name: String,

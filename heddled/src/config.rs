@@ -78,9 +78,6 @@ pub(crate) struct Settings {
     /// How it is logged [default: text]
     #[arg(long, value_name = "FORMAT", env = "HEDDLE_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
-    /// The address by which people reach the API, for links in answers
-    #[arg(long, value_name = "URL", env = "HEDDLE_PUBLIC_URL")]
-    pub(crate) public_url: Option<String>,
 }
 
 /// The shape of a log line.
@@ -150,7 +147,6 @@ impl Settings {
             endpoint_drain: text(self.endpoint_drain, lower.endpoint_drain),
             log_level: text(self.log_level, lower.log_level),
             log_format: self.log_format.or(lower.log_format),
-            public_url: text(self.public_url, lower.public_url),
         }
     }
 }
@@ -161,7 +157,7 @@ pub(crate) struct Config {
     /// PostgreSQL, as the role that the server runs under.
     pub(crate) database_url: SecretString,
     /// PostgreSQL, as the role that owns the schema.
-    pub(crate) migrate_database_url: SecretString,
+    pub(crate) migrate_database_url: Option<SecretString>,
     /// Where the API listens.
     pub(crate) api_listen: SocketAddr,
     /// Where the xDS server listens.
@@ -188,8 +184,6 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     /// How it is logged.
     pub(crate) log_format: LogFormat,
-    /// The address by which people reach the API; without a slash at its end.
-    pub(crate) public_url: Option<String>,
 }
 
 /// The files that the server cannot do without, and `migrate` and `admin` can.
@@ -228,20 +222,8 @@ impl Config {
             .xds_address
             .unwrap_or_else(|| reachable(xds_listen).to_string());
         split_address(&xds_address)?;
-        let public_url = settings
-            .public_url
-            .map(|url| url.trim_end_matches('/').to_owned());
-        if let Some(url) = &public_url
-            && !url.starts_with("http://")
-            && !url.starts_with("https://")
-        {
-            bail!("public_url: {url:?} does not start with http:// or https://");
-        }
         Ok(Self {
-            migrate_database_url: settings
-                .migrate_database_url
-                .unwrap_or_else(|| database_url.clone())
-                .into(),
+            migrate_database_url: settings.migrate_database_url.map(Into::into),
             database_url: database_url.into(),
             api_listen: settings.api_listen.unwrap_or(DEFAULT_API_LISTEN),
             xds_listen,
@@ -258,7 +240,6 @@ impl Config {
             endpoint_drain: duration("endpoint_drain", settings.endpoint_drain.as_deref(), "5s")?,
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
             log_format: settings.log_format.unwrap_or_default(),
-            public_url,
         })
     }
 
@@ -282,17 +263,14 @@ impl Config {
         })
     }
 
-    /// The whole configuration as environment variables, for a child process that needs nothing else.
+    /// The whole configuration of the server as environment variables, for a child process that needs nothing else. Not
+    /// the credentials that own the schema: only `migrate` gets those.
     #[must_use]
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let path = |path: &PathBuf| path.to_string_lossy().into_owned();
         let millis = |value: Duration| format!("{}ms", value.as_millis());
         let mut all = vec![
             ("DATABASE_URL", self.database_url.expose_secret().to_owned()),
-            (
-                "HEDDLE_MIGRATE_DATABASE_URL",
-                self.migrate_database_url.expose_secret().to_owned(),
-            ),
             ("HEDDLE_API_LISTEN", self.api_listen.to_string()),
             ("HEDDLE_XDS_LISTEN", self.xds_listen.to_string()),
             ("HEDDLE_XDS_ADDRESS", self.xds_address.clone()),
@@ -314,7 +292,6 @@ impl Config {
                 "HEDDLE_SEALING_KEY_FILE",
                 self.sealing_key_file.as_ref().map(path),
             ),
-            ("HEDDLE_PUBLIC_URL", self.public_url.clone()),
         ];
         all.extend(
             optional

@@ -126,6 +126,7 @@ async fn serve(
         let settings = key_material(settings, data)?;
         let server = Server::new(Config::settle(settings)?, data);
         let http = Client::new();
+        server.migrate().await?;
         say(&format!("Starting the server on {}", server.api_url()));
         let child = running.server.insert(server.start()?);
         server.ready(child, &http).await?;

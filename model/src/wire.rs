@@ -97,7 +97,9 @@ where
 {
     let mut value = Value::Object(sent.clone());
     schema::drop_nulls(&mut value);
-    schema::violations_of::<T>(&value).into_result()?;
+    let mut violations = schema::violations_of::<T>(&value);
+    refuse_nul(&value, &Pointer::Root, &mut violations);
+    violations.into_result()?;
     serde_path_to_error::deserialize::<_, T>(value).map_err(|error| {
         // Reached only where a type is stricter than its schema; still a clear answer, one at a time.
         let mut violations = Violations::new();
@@ -109,6 +111,29 @@ where
         });
         violations
     })
+}
+
+/// No text may hold a NUL character: databases and C programs cannot.
+fn refuse_nul(value: &Value, at: &Pointer<'_>, violations: &mut Violations) {
+    match value {
+        Value::String(text) if text.contains('\0') => {
+            violations.add(at, Code::BadFormat, "the text holds a NUL character");
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                refuse_nul(item, &at.index(i), violations);
+            }
+        }
+        Value::Object(map) => {
+            for (name, member) in map {
+                if name.contains('\0') {
+                    violations.add(at, Code::BadFormat, "a key holds a NUL character");
+                }
+                refuse_nul(member, &at.field(name), violations);
+            }
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,12 @@ pub enum Error {
     /// The database cannot answer right now; the same call may succeed a little later.
     #[error("the database is unavailable")]
     Unavailable(#[source] Cause),
+    /// The login role could pass by row security: the server must not run as one.
+    #[error("{role} is a superuser or bypasses row security; log in as heddle_server")]
+    PrivilegedLogin {
+        /// The login role.
+        role: String,
+    },
     /// The schema lacks migrations that this version needs.
     #[error("the database schema is at {have}, this version needs {need}: run `heddled migrate`")]
     SchemaOlder {

@@ -89,12 +89,18 @@ pub async fn find<P: Permission>(tx: &mut Tx<P>, name_or_id: &str) -> Result<Opt
     Ok(rows.into_iter().next())
 }
 
-/// Finds a live mesh by name or identifier.
+/// Finds a live mesh by name or identifier. In a transaction that writes, what is found is locked first: whatever the
+/// caller then reads of the mesh and judges a write by is still so at its commit.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Inconsistent`].
 pub async fn require<P: Permission>(tx: &mut Tx<P>, name_or_id: &str) -> Result<MeshRow> {
-    find(tx, name_or_id).await?.ok_or(Error::NotFound)
+    let found = find(tx, name_or_id).await?.ok_or(Error::NotFound)?;
+    if !tx.work.lock_if_writing(found.id).await? {
+        return Ok(found);
+    }
+    let locked = select(&mut tx.work, Some(found.id.uuid()), None, "", Some(1)).await?;
+    locked.into_iter().next().ok_or(Error::NotFound)
 }
 
 /// The live meshes in the order of their names, after the name `after`, at most `limit`.

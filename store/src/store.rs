@@ -71,11 +71,21 @@ impl Store {
         })
     }
 
-    /// Whether the database answers and its schema is the one that this version was built for.
+    /// Whether the database answers, its schema is the one that this version was built for, and row security binds the
+    /// role that this process logged in as.
     ///
     /// # Errors
-    /// [`crate::Error::Unavailable`], [`crate::Error::SchemaOlder`] or [`crate::Error::SchemaNewer`].
+    /// [`crate::Error::Unavailable`], [`crate::Error::PrivilegedLogin`], [`crate::Error::SchemaOlder`] or
+    /// [`crate::Error::SchemaNewer`].
     pub async fn ping(&self) -> Result<()> {
+        let (role, privileged): (String, bool) = sqlx::query_as(
+            "select rolname::text, rolsuper or rolbypassrls from pg_roles where rolname = session_user",
+        )
+        .fetch_one(self.pool())
+        .await?;
+        if privileged {
+            return Err(crate::Error::PrivilegedLogin { role });
+        }
         let applied: std::result::Result<Vec<i64>, _> =
             sqlx::query_scalar("select version from heddle._sqlx_migrations where success")
                 .fetch_all(self.pool())

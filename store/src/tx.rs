@@ -217,13 +217,12 @@ impl Work {
         Ok(())
     }
 
-    /// Checks that a later write rests on must not be overtaken by another writer.
-    pub(crate) async fn lock_if_writing(&mut self, mesh: MeshId) -> Result<()> {
+    /// Checks that a later write rests on must not be overtaken by another writer. Says whether this transaction writes.
+    pub(crate) async fn lock_if_writing(&mut self, mesh: MeshId) -> Result<bool> {
         if self.writes {
-            self.lock(mesh).await
-        } else {
-            Ok(())
+            self.lock(mesh).await?;
         }
+        Ok(self.writes)
     }
 
     /// The revision that this transaction makes of a mesh: one more than the last, however much it changes.

@@ -67,6 +67,7 @@ impl Server {
             xds_port,
             child: None,
         };
+        server.migrate().await;
         server.start_again().await;
         server
     }
@@ -75,8 +76,22 @@ impl Server {
         let mut command = Command::new(heddled());
         command
             .env("DATABASE_URL", &self.server_url)
-            .env("HEDDLE_MIGRATE_DATABASE_URL", &self.admin_url);
+            .env_remove("HEDDLE_MIGRATE_DATABASE_URL");
         command
+    }
+
+    /// Brings the schema up to date with `heddled migrate`, as the role that owns it.
+    async fn migrate(&self) {
+        let mut command = self.command();
+        command
+            .arg("migrate")
+            .env("HEDDLE_MIGRATE_DATABASE_URL", &self.admin_url);
+        let output = command.output().await.expect("heddled runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// Starts it (again) and waits until it is ready.

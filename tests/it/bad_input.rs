@@ -1,6 +1,6 @@
 //! Every kind of bad input on every endpoint: a 4xx that says what and where, and a database as it was.
 
-use heddle_tests::{Api, Reply, ServerOptions, Stack};
+use heddle_tests::{Api, Reply, ServerOptions, Stack, operations_not_called};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Row as _;
@@ -156,6 +156,15 @@ async fn bad_input_gets_a_clear_error_and_changes_nothing() {
         .expect(201);
     let before = dump(&stack).await;
     let cases = cases();
+    let called: Vec<_> = cases
+        .iter()
+        .map(|case| (case.method.clone(), case.path))
+        .collect();
+    assert_eq!(
+        operations_not_called(&called),
+        Vec::<String>::new(),
+        "operations without a case"
+    );
     assert!(cases.len() >= 60, "{}", cases.len());
     let mut wrong = Vec::new();
     for case in &cases {
@@ -259,6 +268,34 @@ async fn what_was_sent_comes_back_and_equal_content_makes_no_revision() {
         names,
         ["payments", "s0", "s1", "s2", "s3", "s4", "s5", "s6"]
     );
+
+    // A name that is taken is that, and not a host that is.
+    let body =
+        json!({"ports": [{"name": "http", "port": 80, "protocol": "http"}], "name": "payments"});
+    assert_eq!(
+        api.post(SERVICES, body).await.expect(409).json["code"],
+        "HED-2005"
+    );
+    // `If-Match: *` replaces whatever is there.
+    let any = [("content-type", "application/json"), ("if-match", "*")];
+    let _ = api
+        .raw(
+            Method::PUT,
+            "/v1/orgs/acme/meshes/shop",
+            &any,
+            b"{}".to_vec(),
+        )
+        .await
+        .expect(200);
+    let _ = api
+        .raw(
+            Method::PUT,
+            "/v1/orgs/acme/meshes/none",
+            &any,
+            b"{}".to_vec(),
+        )
+        .await
+        .expect(412);
 
     // A mesh goes when it is no longer protected, and its name is free at once.
     let _ = api

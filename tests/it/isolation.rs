@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use heddle_tests::{Api, ServerOptions, Stack, XdsClient, node};
+use heddle_tests::{Api, ServerOptions, Stack, XdsClient, node, operations_not_called};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tonic::Code;
@@ -144,6 +144,16 @@ async fn sec_t01_t07_two_organisations_with_equal_names_share_nothing() {
     let (acme, acme_join) = fill(&stack, "acme", "marker-of-acme").await;
     let (rival, rival_join) = fill(&stack, "rival", "marker-of-rival").await;
     let before = everything(&acme).await;
+    let all = operations();
+    let called: Vec<_> = all
+        .iter()
+        .map(|(method, path, _)| (method.clone(), path.as_str()))
+        .collect();
+    assert_eq!(
+        operations_not_called(&called),
+        Vec::<String>::new(),
+        "operations that nobody tried"
+    );
 
     // The API: 404 for everything, with the body that an organisation that does not exist gets.
     let intruder = rival.at_org("acme");

@@ -1,7 +1,7 @@
 //! What one proxy gets beside what all share: its listeners, and the way from the inbound ones to its application.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
@@ -105,6 +105,16 @@ fn chain(filter: Filter) -> FilterChain {
     }
 }
 
+/// Where the application's calls are taken: in plain text, and passed on with this workload's identity. So never on every
+/// address of a host, where strangers could use it too.
+fn outbound_address(bind: IpAddr) -> IpAddr {
+    match bind {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        chosen => chosen,
+    }
+}
+
 fn outbound(snapshot: &MeshSnapshot, view: &ProxyView) -> Resource {
     let name = naming::OUTBOUND;
     let filter = http::manager(Manager {
@@ -117,7 +127,12 @@ fn outbound(snapshot: &MeshSnapshot, view: &ProxyView) -> Resource {
     let direction = TrafficDirection::Outbound;
     let message = Listener {
         filter_chains: vec![chain(filter)],
-        ..listener(name, view.bind_address, view.outbound_port, direction)
+        ..listener(
+            name,
+            outbound_address(view.bind_address),
+            view.outbound_port,
+            direction,
+        )
     };
     let source = snapshot
         .services
@@ -206,4 +221,17 @@ fn inbound_routes(
     origins.extend(rules.origins);
     Resource::new(ResourceType::Route, name, &message, origins)
         .needing([(ResourceType::Cluster, target)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_never_taken_from_every_address() {
+        let at = |bind: &str| outbound_address(bind.parse().unwrap()).to_string();
+        assert_eq!(at("0.0.0.0"), "127.0.0.1");
+        assert_eq!(at("::"), "::1");
+        assert_eq!(at("10.0.0.7"), "10.0.0.7");
+    }
 }

@@ -82,6 +82,18 @@ impl Registry {
         }
     }
 
+    /// Nobody could come back for a while: who is away gets the time anew that it takes.
+    pub(crate) fn wait_anew(&mut self, now: Instant) {
+        let until = now + self.grace + RETURN;
+        for (_, presence) in self.presence.values_mut() {
+            match presence {
+                Presence::Here => {}
+                Presence::Away { drain_at } => *drain_at = until,
+                Presence::Draining { remove_at } => *remove_at = until,
+            }
+        }
+    }
+
     /// The proxy has a stream: what was registered stays as it is.
     pub(crate) fn arrive(&mut self, proxy: ProxyId) {
         if let Some((_, presence)) = self.presence.get_mut(&proxy) {
@@ -308,6 +320,16 @@ mod tests {
         r.tick(now + seconds(15));
         assert_eq!(health(&r, 4), Some(Health::Draining));
         assert_eq!(health(&r, 3), Some(Health::Healthy));
+    }
+
+    #[test]
+    fn who_could_not_come_back_gets_the_time_anew() {
+        let (mut r, now) = registry(4);
+        r.leave(endpoint(1).proxy, now);
+        r.wait_anew(now + seconds(30));
+        assert!(r.tick(now + seconds(44)).1.is_empty());
+        assert_eq!(r.tick(now + seconds(45)).1, BTreeSet::from([service()]));
+        assert_eq!(health(&r, 1), Some(Health::Draining));
     }
 
     #[test]

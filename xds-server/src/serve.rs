@@ -249,6 +249,14 @@ impl Connection {
         let Some(token) = bearer(request.headers()) else {
             return refuse::code(Code::Unauthenticated).into_http();
         };
+        // Before a single message is read.
+        let known = match self.server.hub.parts().source.authenticate(&token).await {
+            Ok(known) => known,
+            Err(error) => return refuse::failed("authenticate", &error).into_http(),
+        };
+        if let Err(refusal) = known {
+            return refuse::refusal(refusal).into_http();
+        }
         if request.uri().path() == DELTA {
             let ads = Ads {
                 connection: self,
@@ -257,12 +265,7 @@ impl Connection {
             let mut grpc = Grpc::new(DeltaCodec).max_decoding_message_size(MESSAGE);
             return grpc.streaming(ads, request).await;
         }
-        let status = match self.server.hub.parts().source.authenticate(&token).await {
-            Ok(Ok(())) => Status::unimplemented("only delta ADS is served here"),
-            Ok(Err(refusal)) => refuse::refusal(refusal),
-            Err(error) => refuse::failed("authenticate", &error),
-        };
-        status.into_http()
+        Status::unimplemented("only delta ADS is served here").into_http()
     }
 
     /// Lets a stream in: reads who it says it is, and has that verified.

@@ -21,6 +21,9 @@ const RENEW: Duration = Duration::from_secs(18 * 60 * 60);
 /// The most that is kept of a client's words, in bytes.
 const MESSAGE: usize = 4 << 10;
 
+/// The most refusals of one proxy that are shown.
+const NACKS: usize = 100;
+
 /// Of which types a proxy must have everything before it takes calls. Envoy acknowledges a listener at once, but opens
 /// it only when its routes and secrets are there.
 const SERVING: [Kind; 3] = [Kind::Listener, Kind::Route, Kind::Secret];
@@ -55,7 +58,7 @@ impl Reporter {
     ) -> Report {
         let mut since = std::mem::take(&mut self.since);
         let mut nacks = Vec::new();
-        for (kind, name, rejection) in session.quarantined() {
+        for (kind, name, rejection) in session.quarantined().take(NACKS) {
             let key = (kind, name.clone());
             let seen = since
                 .remove(&key)

@@ -270,10 +270,24 @@ fn read_query(app: &App, scope: Scope, mut query: Query) -> Result<Bootstrap, Pr
     let named = inbound_ports
         .iter()
         .map(|(name, port)| (format!("inbound port {name}"), *port));
-    for (what, port) in named.chain([(String::from("outbound_port"), outbound_port)]) {
+    let mut listeners: Vec<_> = named
+        .chain([(String::from("outbound_port"), outbound_port)])
+        .collect();
+    if admin_address == bind_address
+        || admin_address.is_unspecified()
+        || bind_address.is_unspecified()
+    {
+        listeners.push((String::from("admin_port"), admin_port));
+    }
+    for (what, port) in listeners {
         if let Some(other) = seen.insert(port, what.clone()) {
+            let parameter = if what == "admin_port" {
+                "admin_port"
+            } else {
+                "outbound_port"
+            };
             return Err(Problem::parameter(
-                "outbound_port",
+                parameter,
                 format!("{other} and {what} are both {port}"),
             ));
         }

@@ -37,7 +37,7 @@ const LONGEST: Duration = Duration::from_secs(90 * 24 * 3600);
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateJoinToken {
-    /// Unique in the mesh, also among revoked ones.
+    /// Unique among the mesh's tokens that are not revoked.
     pub(crate) name: Name,
     /// The service that its proxies join.
     pub(crate) service: Name,
@@ -55,7 +55,7 @@ pub(crate) fn sample() -> Value {
 fn state(row: &JoinTokenRow, now: DateTime<Utc>) -> &'static str {
     if row.revoked_at.is_some() {
         "revoked"
-    } else if !row.reusable && row.bound > 0 {
+    } else if !row.reusable && row.last_used_at.is_some() {
         "used"
     } else if row.expires_at.is_some_and(|at| at <= now) {
         "expired"

@@ -67,7 +67,8 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
     match store.ping().await {
         Ok(()) => Ok(store),
         Err(
-            error @ (heddle_store::Error::SchemaOlder { .. }
+            error @ (heddle_store::Error::PrivilegedLogin { .. }
+            | heddle_store::Error::SchemaOlder { .. }
             | heddle_store::Error::SchemaNewer { .. }),
         ) => bail!("{error}"),
         Err(error) => Err(error).context("reach the database"),

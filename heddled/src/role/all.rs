@@ -45,7 +45,6 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     // Fails only when a provider is installed already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let metrics = telemetry::install_metrics()?;
-    super::migrate::run(config.clone()).await?;
     let store = connect(&config, CONNECTIONS).await?;
     store.ping().await.context("check the database")?;
     let clock: SharedClock = Arc::new(SystemClock);

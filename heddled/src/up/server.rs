@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use http::StatusCode;
 use nix::sys::signal::Signal;
+use secrecy::ExposeSecret as _;
 
 use super::data_dir::DataDir;
 use super::http_client::Client;
@@ -37,6 +38,21 @@ impl Server {
     /// The xDS server's URL as proxies see it.
     pub(crate) fn xds_url(&self) -> String {
         format!("https://{}", self.config.xds_address)
+    }
+
+    /// Runs `heddled migrate`, which alone gets the credentials that own the schema.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub(crate) async fn migrate(&self) -> anyhow::Result<()> {
+        let mut spec = self.spec("migrate")?.args(["migrate"]);
+        if let Some(url) = &self.config.migrate_database_url {
+            spec.env.push((
+                "HEDDLE_MIGRATE_DATABASE_URL",
+                url.expose_secret().to_owned(),
+            ));
+        }
+        run_once(&spec, None).await.map(|_| ())
     }
 
     /// Starts it.

@@ -14,8 +14,9 @@ use crate::envoy::route::{
 use crate::envoy::{duration, number};
 use crate::resource::any;
 
-/// How often Envoy picks again when it picked a workload that was already tried.
-const PICKS: i64 = 3;
+/// How often Envoy picks again when it picked a workload that was already tried. Many: a workload that just died has
+/// the fewest requests under way, so it is the one that balancing prefers.
+const PICKS: i64 = 24;
 
 /// Envoy's words for a kind of failure. gRPC answers with status 200 and says "unavailable" in a trailer.
 const fn conditions(on: RetryOn, protocol: Protocol) -> &'static [&'static str] {

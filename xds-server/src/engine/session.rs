@@ -92,8 +92,8 @@ pub struct Rejection {
     pub version: Option<Arc<str>>,
     /// What it refused.
     pub resource: Option<Arc<Resource>>,
-    /// The client's words. Text from outside.
-    pub message: String,
+    /// The client's words, shared by all that one answer refused. Text from outside.
+    pub message: Arc<str>,
 }
 
 /// How much a client may ask for and how long things may take.

@@ -58,6 +58,7 @@ pub(super) struct Mesh {
     keeping: BTreeSet<Name>,
     idle_since: Option<Instant>,
     deleted: bool,
+    source_down: bool,
 }
 
 impl Mesh {
@@ -90,6 +91,7 @@ impl Mesh {
             keeping: BTreeSet::new(),
             idle_since: Some(now),
             deleted: false,
+            source_down: false,
         }
     }
 
@@ -197,8 +199,17 @@ impl Mesh {
             },
             end,
         };
+        let moved = self.registry.endpoint(id).is_some_and(|old| {
+            old.address != member.endpoint.address || old.ports != member.endpoint.ports
+        });
         self.members.insert(id, member);
-        self.registry.arrive(id);
+        if moved {
+            // It was started anew somewhere else: nobody is where it was.
+            let changed = self.registry.withdraw(id, now());
+            self.publish_endpoints(&changed);
+        } else {
+            self.registry.arrive(id);
+        }
         let record = self.board.record(id);
         record.connected = true;
         record.envoy_version.clone_from(&claims.envoy_version);
@@ -237,6 +248,10 @@ impl Mesh {
     }
 
     fn tick(&mut self, now: Instant) {
+        // While nobody can join, a proxy that lost its stream cannot come back: it has not left.
+        if self.source_down {
+            return;
+        }
         let (proxies, services) = self.registry.tick(now);
         for proxy in proxies {
             self.board.touch(proxy);
@@ -247,9 +262,17 @@ impl Mesh {
         self.publish_endpoints(&services);
     }
 
+    /// Notes whether the source answered.
+    fn heard(&mut self, answered: bool) {
+        if answered && self.source_down {
+            self.registry.wait_anew(now());
+        }
+        self.source_down = !answered;
+    }
+
     fn is_idle(&mut self, now: Instant) -> bool {
         let busy = !self.members.is_empty() || !(self.registry.is_empty() || self.deleted);
-        let unwritten = self.registry_loaded && !self.board.is_settled();
+        let unwritten = self.registry_loaded && !self.deleted && !self.board.is_settled();
         let writing = self.checkpoint.is_some() || unwritten;
         if busy || writing {
             self.idle_since = None;

@@ -287,7 +287,8 @@ impl Stream {
             unsubscribe: message.resource_names_unsubscribe,
             initial_versions: message.initial_resource_versions.into_iter().collect(),
             nonce: message.response_nonce,
-            error: message.error_detail.map(|detail| detail.message),
+            // Cut before anything is kept of it: a client may send megabytes.
+            error: message.error_detail.map(|detail| clipped(detail.message)),
         };
         let events = course
             .session
@@ -359,4 +360,18 @@ impl Stream {
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// At most 4 KiB of a client's words.
+fn clipped(mut text: String) -> String {
+    const MOST: usize = 4 << 10;
+    if text.len() > MOST {
+        let end = (0..=MOST)
+            .rev()
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(0);
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
+    text
 }

@@ -1,6 +1,6 @@
 //! The incremental protocol: what a request means for the subscription and for what the client has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -182,8 +182,10 @@ impl Session {
                 }
                 continue;
             }
-            let resumed = first && request.initial_versions.contains_key(name);
             let track = self.track_mut(kind);
+            let resumed = first
+                && request.initial_versions.contains_key(name)
+                && !track.awaited.contains(name.as_str());
             let name: Arc<str> = name.as_str().into();
             let new = track.names.insert(name.clone());
             if resumed {
@@ -194,9 +196,15 @@ impl Session {
             }
             track.owed.insert(name);
         }
+        self.track_mut(kind).awaited.clear();
     }
 
     fn unsubscribe(&mut self, kind: Kind, request: &Request) {
+        let all: BTreeSet<Arc<str>> = match request.unsubscribe.is_empty() {
+            true => BTreeSet::new(),
+            false => self.all_names(kind).into_iter().collect(),
+        };
+        let exists = |name: &String| all.contains(name.as_str());
         let track = self.track_mut(kind);
         for name in &request.unsubscribe {
             if name == "*" {
@@ -206,10 +214,13 @@ impl Session {
             }
             let had = track.names.remove(name.as_str());
             if track.wildcard {
-                // Still covered: the client has dropped it and must be told what it is (X20).
-                track.known.remove(name.as_str());
-                track.held.remove(name.as_str());
-                track.owed.insert(name.as_str().into());
+                // Still covered: the client has dropped it and must be told what it is (X20). A name that neither side
+                // ever heard of is owed nothing; else a client could make us remember any number of them.
+                let known = track.known.remove(name.as_str()).is_some();
+                let held = track.held.remove(name.as_str()).is_some();
+                if known || held || had || exists(name) {
+                    track.owed.insert(name.as_str().into());
+                }
             } else if had {
                 track.forget(name);
             }

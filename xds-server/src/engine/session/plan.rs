@@ -251,7 +251,11 @@ impl Session {
     ) -> Response {
         for (child, name) in resources.iter().filter_map(|r| r.child.as_ref()) {
             let track = self.track_mut(*child);
-            if track.requested && track.covers(name) {
+            if !track.requested {
+                // A client that resumes asks for clusters first, and would then find its endpoints current although the
+                // cluster that waits for them is new.
+                track.awaited.insert(name.clone());
+            } else if track.covers(name) {
                 track.owed.insert(name.clone());
             }
         }

@@ -59,6 +59,8 @@ pub(super) struct Track {
     pub(super) known: BTreeMap<Arc<str>, Known>,
     /// Names that get an answer whatever the client has (X18, X20, X21, X31).
     pub(super) owed: BTreeSet<Arc<str>>,
+    /// Names to be owed as soon as the client asks for this type at all (X31).
+    pub(super) awaited: BTreeSet<Arc<str>>,
     /// Names for which the client may be behind.
     pub(super) dirty: BTreeSet<Arc<str>>,
     /// A response is due even if it is empty (X28).
@@ -145,6 +147,7 @@ impl Track {
 
     /// Notes that the client refused the response in flight, and splits it to find the offender.
     pub(super) fn refuse(&mut self, response: &InFlight, message: &str) {
+        let words: Arc<str> = message.into();
         for resource in &response.resources {
             if self.covers(&resource.name) {
                 let holds = self.known.get(&resource.name).is_some_and(Known::holds);
@@ -165,7 +168,7 @@ impl Track {
                 let rejection = Rejection {
                     version: None,
                     resource: None,
-                    message: message.to_owned(),
+                    message: words.clone(),
                 };
                 self.quarantine.insert(name.clone(), rejection);
             }
@@ -177,7 +180,7 @@ impl Track {
                     let rejection = Rejection {
                         version: Some(offender.version.clone()),
                         resource: Some(offender.clone()),
-                        message: message.to_owned(),
+                        message: words.clone(),
                     };
                     self.quarantine.insert(offender.name.clone(), rejection);
                 }

@@ -88,7 +88,8 @@ impl Mesh {
     /// Not before the registrations of an earlier process are here: a status without one would erase the one that is
     /// about to be read.
     fn may_write(&self) -> bool {
-        self.registry_loaded && self.checkpoint.is_none() && !self.board.is_settled()
+        let ready = self.registry_loaded && !self.deleted;
+        ready && self.checkpoint.is_none() && !self.board.is_settled()
     }
 
     fn start_checkpoint(&mut self) {
@@ -115,6 +116,7 @@ impl Mesh {
     pub(super) fn on_written(&mut self, wrote: Option<(Vec<ProxyId>, bool)>) {
         if let Some((proxies, kept)) = wrote {
             self.board.wrote(&proxies, kept);
+            self.heard(kept);
             if !kept {
                 self.write_at = now() + Duration::from_secs(1);
             }
@@ -131,6 +133,8 @@ impl Mesh {
     pub(super) fn on_revoked(&mut self, revoked: Option<Result<Vec<ProxyId>, SourceError>>) {
         match revoked {
             Some(Ok(proxies)) => {
+                self.heard(true);
+                self.detach_lost();
                 let mut changed = BTreeSet::new();
                 for proxy in proxies {
                     if let Some(member) = self.members.remove(&proxy) {
@@ -143,8 +147,22 @@ impl Mesh {
                 }
                 self.publish_endpoints(&changed);
             }
-            Some(Err(error)) => warn(self.key, "ask for revocations", &error),
+            Some(Err(error)) => {
+                self.heard(false);
+                warn(self.key, "ask for revocations", &error);
+            }
             None => {}
+        }
+    }
+
+    /// Streams that ended without a word, because their task panicked or was dropped.
+    fn detach_lost(&mut self) {
+        let lost = self
+            .members
+            .iter()
+            .filter(|(_, member)| member.end.is_closed());
+        for (proxy, generation) in lost.map(|(p, m)| (*p, m.generation)).collect::<Vec<_>>() {
+            self.detach(proxy, generation, false);
         }
     }
 

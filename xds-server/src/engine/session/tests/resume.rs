@@ -67,6 +67,21 @@ fn xds_x28_a_resumed_name_is_answered_emptily() {
 }
 
 #[test]
+fn xds_x31_a_cluster_that_changed_while_the_client_was_away_gets_its_endpoints_anyway() {
+    let mut b = Bench::new();
+    b.put(resource(Kind::Cluster, "a", "2").followed_by(Kind::Endpoints, "a"));
+    b.set(Kind::Endpoints, "a", "1");
+    b.publish();
+    // Asked for in Envoy's order: the cluster's answer is on its way before the endpoints are mentioned.
+    b.resume(Kind::Cluster, &[], &[("a", "1")]);
+    let cds = b.expect("cds a@2");
+    b.resume(Kind::Endpoints, &["a"], &[("a", "1")]);
+    b.expect_ack("eds a@1");
+    b.ack(&cds);
+    b.expect_nothing();
+}
+
+#[test]
 fn xds_x29_endpoints_of_a_cluster_deleted_meanwhile_are_denied_at_once() {
     let mut b = Bench::new();
     b.publish();
