@@ -1,7 +1,8 @@
 //! The workloads of one mesh: soft state with leases. Pure: time comes in as a parameter.
 //!
 //! A proxy becomes an endpoint when it has its listeners, stays one for a while after its stream ended, then drains,
-//! then goes. When most of a mesh is away at once the likelier cause is on our side, so nobody is drained then.
+//! then goes. When most of a mesh is away at once the cause may be on our side, so nobody is removed then: workloads that
+//! drain get no calls while others are healthy, and all of them when none is (Envoy's panic mode).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,8 +12,8 @@ use heddle_model::name::Name;
 use heddle_model::workload::{Endpoint, Endpoints, Health};
 
 /// What is added to the grace of an endpoint that was loaded and not seen yet: its proxy may be backing off.
-const RETURN: Duration = Duration::from_secs(10);
-/// How long nobody is drained while most of the mesh is away.
+const RETURN: Duration = Duration::from_secs(30);
+/// How long nobody is removed while most of the mesh is away.
 const FREEZE: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,15 +173,13 @@ impl Registry {
     pub(crate) fn tick(&mut self, now: Instant) -> (BTreeSet<ProxyId>, BTreeSet<Name>) {
         let mut proxies = BTreeSet::new();
         let mut services = BTreeSet::new();
-        if self.is_frozen(now) {
-            return (proxies, services);
-        }
+        let frozen = self.is_frozen(now);
         for (proxy, (service, presence)) in self.presence.clone() {
             match presence {
                 Presence::Away { drain_at } if drain_at <= now => {
                     self.start_draining(&service, proxy, now);
                 }
-                Presence::Draining { remove_at } if remove_at <= now => {
+                Presence::Draining { remove_at } if remove_at <= now && !frozen => {
                     self.forget(&service, proxy);
                     self.presence.remove(&proxy);
                 }
@@ -316,8 +315,8 @@ mod tests {
         for id in 1..=3 {
             r.arrive(endpoint(id).proxy);
         }
-        assert!(r.tick(now + seconds(14)).1.is_empty());
-        r.tick(now + seconds(15));
+        assert!(r.tick(now + seconds(34)).1.is_empty());
+        r.tick(now + seconds(35));
         assert_eq!(health(&r, 4), Some(Health::Draining));
         assert_eq!(health(&r, 3), Some(Health::Healthy));
     }
@@ -327,28 +326,36 @@ mod tests {
         let (mut r, now) = registry(4);
         r.leave(endpoint(1).proxy, now);
         r.wait_anew(now + seconds(30));
-        assert!(r.tick(now + seconds(44)).1.is_empty());
-        assert_eq!(r.tick(now + seconds(45)).1, BTreeSet::from([service()]));
+        assert!(r.tick(now + seconds(64)).1.is_empty());
+        assert_eq!(r.tick(now + seconds(65)).1, BTreeSet::from([service()]));
         assert_eq!(health(&r, 1), Some(Health::Draining));
     }
 
     #[test]
-    fn nobody_drains_while_most_are_away() {
+    fn nobody_is_removed_while_most_are_away() {
         let (mut r, now) = registry(4);
         for id in 1..=3 {
             r.leave(endpoint(id).proxy, now);
         }
-        assert!(r.tick(now + seconds(60)).1.is_empty());
-        assert_eq!(r.next_deadline(now + seconds(60)), Some(now + seconds(660)));
+        r.tick(now + GRACE);
+        assert_eq!(health(&r, 1), Some(Health::Draining));
+        assert!(r.tick(now + seconds(60)).1.is_empty(), "still listed");
+        // Most are back: who is not goes.
         r.arrive(endpoint(1).proxy);
         r.tick(now + seconds(61));
-        assert_eq!(health(&r, 2), Some(Health::Draining));
+        assert_eq!(health(&r, 2), None);
         // But not for ever.
         let (mut r, now) = registry(1);
         r.leave(endpoint(1).proxy, now);
-        r.tick(now + seconds(10));
-        r.tick(now + seconds(610));
+        r.tick(now + GRACE);
+        r.tick(now + seconds(300));
         assert_eq!(health(&r, 1), Some(Health::Draining));
+        assert_eq!(
+            r.next_deadline(now + seconds(300)),
+            Some(now + GRACE + FREEZE)
+        );
+        r.tick(now + GRACE + FREEZE);
+        assert_eq!(health(&r, 1), None);
     }
 
     #[test]
