@@ -66,7 +66,7 @@ pub(crate) struct Settings {
     /// How long a workload's certificate is valid [default: 24h]
     #[arg(long, value_name = "DURATION", env = "HEDDLE_LEAF_LIFETIME")]
     pub(crate) leaf_lifetime: Option<String>,
-    /// How long a proxy that vanished stays an endpoint before it is drained [default: 5s]
+    /// How long a proxy that vanished stays an endpoint before it is drained [default: 10s]
     #[arg(long, value_name = "DURATION", env = "HEDDLE_ENDPOINT_GRACE")]
     pub(crate) endpoint_grace: Option<String>,
     /// How long a draining endpoint stays listed before it is removed [default: 5s]
@@ -236,7 +236,7 @@ impl Config {
                 .trust_domain_suffix
                 .unwrap_or_else(|| "mesh.heddle.internal".to_owned()),
             leaf_lifetime: duration("leaf_lifetime", settings.leaf_lifetime.as_deref(), "24h")?,
-            endpoint_grace: duration("endpoint_grace", settings.endpoint_grace.as_deref(), "5s")?,
+            endpoint_grace: duration("endpoint_grace", settings.endpoint_grace.as_deref(), "10s")?,
             endpoint_drain: duration("endpoint_drain", settings.endpoint_drain.as_deref(), "5s")?,
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
             log_format: settings.log_format.unwrap_or_default(),

@@ -20,7 +20,7 @@ use crate::error::{Error, Result, inconsistent};
 use crate::tx::{Change, Tx, Work};
 
 pub use join::{JoinRefused, JoinScope, Joined, join, token_scope};
-pub use status::{Checkpoint, checkpoint, endpoints, revoked};
+pub use status::{Checkpoint, checkpoint, disconnect_all, endpoints, revoked};
 
 /// A proxy.
 #[derive(Debug, Clone, PartialEq)]

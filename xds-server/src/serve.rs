@@ -70,7 +70,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            endpoint_grace: Duration::from_secs(5),
+            // Longer than the longest pause that our bootstrap lets an Envoy make.
+            endpoint_grace: Duration::from_secs(10),
             endpoint_drain: Duration::from_secs(10),
             leaf_lifetime: Duration::from_secs(24 * 60 * 60),
             checkpoint_interval: Duration::from_millis(200),

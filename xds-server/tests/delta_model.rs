@@ -40,3 +40,24 @@ fn xds_model_every_interleaving_converges() {
         panic!("{error}");
     }
 }
+
+/// Found by the test above: a name that is forgotten while its content is under way, and subscribed to again once it is
+/// gone from the view.
+#[test]
+fn xds_x25_a_resource_forgotten_under_way_is_removed_in_the_end() {
+    use heddle_xds_server::engine::kind::Kind::Route;
+    let c = || vec!["c"];
+    let mut world = World::new();
+    for op in [
+        Op::Stale(Route, false, c()),
+        Op::Put(Route, "c", false),
+        Op::Publish,
+        Op::Drop(Route, "c"),
+        Op::Publish,
+        Op::Unsubscribe(Route, c(), false),
+        Op::Subscribe(Route, Vec::new(), true),
+    ] {
+        world.apply(&op);
+    }
+    world.settle();
+}

@@ -88,6 +88,22 @@ impl MeshSource {
         Ok(())
     }
 
+    /// Notes that no proxy has a stream: this server has just started, and it is the only one.
+    pub(crate) async fn disconnect_all(&self) -> heddle_store::Result<()> {
+        let meshes: Vec<MeshRef> = {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            known
+                .values()
+                .filter(|known| !known.deleted)
+                .map(|known| known.mesh)
+                .collect()
+        };
+        for mesh in meshes {
+            proxies::disconnect_all(&self.store, &mesh).await?;
+        }
+        Ok(())
+    }
+
     fn tell(&self, mesh: MeshRef) {
         // Nobody listening: no proxy is connected.
         let _ = self.changed.send(MeshKey {

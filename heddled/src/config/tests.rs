@@ -14,7 +14,8 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(config.xds_listen.to_string(), "127.0.0.1:18000");
     assert_eq!(config.xds_address, "127.0.0.1:18000");
     assert_eq!(config.leaf_lifetime, Duration::from_secs(24 * 3600));
-    assert_eq!(config.endpoint_grace, Duration::from_secs(5));
+    // Longer than the longest pause between two attempts of an Envoy to connect.
+    assert_eq!(config.endpoint_grace, Duration::from_secs(10));
     assert!(config.migrate_database_url.is_none());
 }
 

@@ -66,6 +66,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("listen on {} for the API", config.api_listen))?;
 
+    // Only now: a second server that cannot have the ports has changed nothing.
+    source
+        .disconnect_all()
+        .await
+        .context("start with nobody connected")?;
     let feed = tokio::spawn(Arc::clone(&source).follow(shutdown.clone()));
     let xds = tokio::spawn(heddle_xds_server::serve(
         xds_listener,

@@ -121,6 +121,20 @@ fn without_nul(value: &mut Value) {
     }
 }
 
+/// Notes that no proxy of a mesh has a stream: what a server that starts begins with. Registrations stay as they are.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`].
+pub async fn disconnect_all(store: &Store, mesh: &MeshRef) -> Result<()> {
+    let mut work = store.work(mesh.org(), "xds", Mode::Soft).await?;
+    sqlx::query("update heddle.proxies set connected = false where mesh_id = $1 and connected")
+        .bind(mesh.mesh().uuid())
+        .execute(work.conn())
+        .await?;
+    work.commit().await?;
+    Ok(())
+}
+
 /// Every endpoint of a mesh with a live lease.
 ///
 /// # Errors

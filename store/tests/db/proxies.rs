@@ -267,3 +267,14 @@ async fn pages_and_ambiguous_names() {
     );
     assert_eq!(find(&db, &owner, &mesh, "px_junk").await, None);
 }
+
+#[tokio::test]
+async fn a_server_that_starts_finds_nobody_connected_and_every_registration() {
+    let (db, owner, mesh, ids) = world(&[("payments", "a")]).await;
+    let batch = [checkpoint(ids[0], Some(endpoint(ids[0], "10.0.0.7")))];
+    proxies::checkpoint(&db.store, &mesh, &batch).await.unwrap();
+    proxies::disconnect_all(&db.store, &mesh).await.unwrap();
+    let row = find(&db, &owner, &mesh, "a").await.unwrap();
+    assert!(!row.connected);
+    assert_eq!(row.registration, Some(endpoint(ids[0], "10.0.0.7")));
+}

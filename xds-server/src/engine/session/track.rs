@@ -137,7 +137,12 @@ impl Track {
         for resource in response.resources {
             if self.covers(&resource.name) {
                 let known = Known::Proven(resource.version.clone());
-                self.known.insert(resource.name.clone(), known);
+                let before = self.known.insert(resource.name.clone(), known);
+                if before.is_none() {
+                    // It may have been forgotten while it was under way, unsubscribed and subscribed to again, and be gone
+                    // from the view meanwhile: looked at once more.
+                    self.dirty.insert(resource.name.clone());
+                }
             }
         }
         if let Some(epoch) = response.covers {
