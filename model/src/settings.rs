@@ -1,18 +1,22 @@
 //! The settings of a call: one struct, used at every level, and how the levels resolve.
 //!
-//! `mesh.defaults` < `service.defaults` < `route.settings`; below them what Heddle does when nobody says
-//! anything. One object per level, so there is no order to explain: the highest level that names a field wins
-//! it; a list replaces the whole list.
+//! `mesh.defaults` < `profile.settings` < `service.defaults` < `route.settings` < the one exception of the caller,
+//! `upstreams[].override`; below them what Heddle does when nobody says anything. One object per level, so there is
+//! no order to explain: the highest level that names a field wins it; a list replaces the whole list.
 
 pub mod retries;
 pub mod timeout;
 
+mod effective;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use effective::Effective;
 pub use retries::Retries;
 
 use crate::duration::HumanDuration;
+use crate::kind::service::Protocol;
 use crate::violation::{Pointer, Violations};
 
 /// Settings of a call; every field may be absent.
@@ -41,6 +45,14 @@ impl Settings {
     pub fn sample() -> serde_json::Value {
         serde_json::json!({"timeout": timeout::sample(), "retries": Retries::sample()})
     }
+
+    /// The table of resolutions: every field, the value in force, and the level that won. In the order of the fields.
+    #[must_use]
+    pub fn effective(levels: &Levels<'_>) -> Vec<Effective> {
+        let mut table = vec![timeout::effective(levels)];
+        table.extend(Retries::effective(levels));
+        table
+    }
 }
 
 /// Where a value came from.
@@ -51,10 +63,14 @@ pub enum Level {
     BuiltIn,
     /// The mesh's `defaults`.
     Mesh,
+    /// The `settings` of the profile that the service names.
+    Profile,
     /// The service's `defaults`.
     Service,
     /// The route's `settings`.
     Route,
+    /// The caller's exception: its `upstreams[].override`.
+    Upstream,
 }
 
 /// A value with the level that set it.
@@ -71,10 +87,16 @@ pub struct Resolved<T> {
 pub struct Levels<'a> {
     /// `mesh.defaults`.
     pub mesh: Option<&'a Settings>,
+    /// `profile.settings`, of the profile that the service names.
+    pub profile: Option<&'a Settings>,
     /// `service.defaults`.
     pub service: Option<&'a Settings>,
     /// `route.settings`.
     pub route: Option<&'a Settings>,
+    /// `upstreams[].override` of the caller.
+    pub upstream: Option<&'a Settings>,
+    /// What the call is made in: some built-in values depend on it.
+    pub protocol: Option<Protocol>,
 }
 
 impl<'a> Levels<'a> {
@@ -85,8 +107,10 @@ impl<'a> Levels<'a> {
         built_in: T,
     ) -> Resolved<T> {
         let levels = [
+            (self.upstream, Level::Upstream),
             (self.route, Level::Route),
             (self.service, Level::Service),
+            (self.profile, Level::Profile),
             (self.mesh, Level::Mesh),
         ];
         levels
@@ -116,7 +140,7 @@ mod tests {
         let levels = Levels {
             mesh: Some(&mesh),
             service: Some(&service),
-            route: None,
+            ..Levels::default()
         };
         let retries = Retries::resolve(&levels);
         assert_eq!(
@@ -132,5 +156,74 @@ mod tests {
             timeout::resolve(&levels).value.map(|d| d.get().as_secs()),
             Some(15)
         );
+    }
+
+    /// The leaves of a value, as the table of resolutions names them. A list is one.
+    fn leaves(at: &str, value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (name, value) in fields {
+                    let dot = if at.is_empty() { "" } else { "." };
+                    leaves(&format!("{at}{dot}{name}"), value, found);
+                }
+            }
+            _ => found.push(at.to_owned()),
+        }
+    }
+
+    #[test]
+    fn every_field_stands_in_the_table_of_resolutions() {
+        let sample = Settings::sample();
+        let all: Settings = serde_json::from_value(sample.clone()).unwrap();
+        let mut fields = Vec::new();
+        leaves("", &sample, &mut fields);
+        fields.sort();
+        let at = |levels: Levels<'_>| {
+            let table = Settings::effective(&levels);
+            let mut names: Vec<_> = table.iter().map(|one| one.field).collect();
+            names.sort_unstable();
+            assert_eq!(names, fields);
+            table
+        };
+        for one in at(Levels::default()) {
+            assert_eq!(one.from, Level::BuiltIn, "{one:?}");
+        }
+        let all = Some(&all);
+        let mut levels = Levels::default();
+        for level in [
+            Level::Mesh,
+            Level::Profile,
+            Level::Service,
+            Level::Route,
+            Level::Upstream,
+        ] {
+            match level {
+                Level::BuiltIn => {}
+                Level::Mesh => levels.mesh = all,
+                Level::Profile => levels.profile = all,
+                Level::Service => levels.service = all,
+                Level::Route => levels.route = all,
+                Level::Upstream => levels.upstream = all,
+            }
+            for one in at(levels) {
+                assert_eq!(one.from, level, "{one:?}");
+                let pointer = format!("/{}", one.field.replace('.', "/"));
+                assert_eq!(Some(&one.value), sample.pointer(&pointer), "{one:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_protocol_decides_is_shown_once_it_is_known() {
+        let timeout = |protocol| {
+            let levels = Levels {
+                protocol,
+                ..Levels::default()
+            };
+            Settings::effective(&levels).swap_remove(0).value
+        };
+        assert_eq!(timeout(Some(Protocol::Http)), "15s");
+        assert_eq!(timeout(Some(Protocol::Grpc)), serde_json::Value::Null);
+        assert_eq!(timeout(None), serde_json::Value::Null);
     }
 }

@@ -266,6 +266,7 @@ impl<'a> Draft<'a> {
                 mesh: self.snapshot.mesh.spec.defaults.as_ref(),
                 service: to.node.service.spec.defaults.as_ref(),
                 route: route.and_then(|one| one.route.spec.settings.as_ref()),
+                ..Levels::default()
             },
             protocol: to.port.protocol,
         };
@@ -280,7 +281,7 @@ impl<'a> Draft<'a> {
                     let pointer = format!("/settings{}", applied.pointer);
                     Source::Route(to.node, &one.route).at(pointer, within)
                 }
-                (Level::Service | Level::Route | Level::BuiltIn, _) => {
+                (_, _) => {
                     let pointer = format!("/defaults{}", applied.pointer);
                     Source::Service(to.node).at(pointer, within)
                 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Levels, Resolved, timeout};
+use super::{Effective, Levels, Resolved, timeout};
 use crate::code::Code;
 use crate::duration::HumanDuration;
 use crate::violation::{Pointer, Violations};
@@ -73,6 +73,16 @@ impl Retries {
                 None,
             ),
         }
+    }
+
+    /// Its lines in the table of resolutions.
+    pub(super) fn effective(levels: &Levels<'_>) -> [Effective; 3] {
+        let resolved = Self::resolve(levels);
+        [
+            Effective::of("retries.attempts", &resolved.attempts),
+            Effective::of("retries.on", &resolved.on),
+            Effective::of("retries.per_try_timeout", &resolved.per_try_timeout),
+        ]
     }
 
     /// Adds the rules that this breaks.

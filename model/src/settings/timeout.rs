@@ -2,18 +2,38 @@
 
 use std::time::Duration as Time;
 
-use super::{Levels, Resolved};
+use super::{Effective, Level, Levels, Resolved};
 use crate::code::Code;
 use crate::duration::HumanDuration;
+use crate::kind::service::Protocol;
 use crate::violation::{Pointer, Violations};
 
 /// The shortest and longest that may be set.
 pub const BOUNDS: (Time, Time) = (Time::from_millis(1), Time::from_secs(24 * 3600));
 
-/// The value in force; `None` when nobody set one (translation then chooses by protocol).
+/// What holds when nobody sets one. A gRPC call has its own deadline or is a stream: none.
+#[must_use]
+pub const fn built_in(protocol: Protocol) -> Option<Time> {
+    match protocol {
+        Protocol::Http | Protocol::Http2 => Some(Time::from_secs(15)),
+        Protocol::Grpc => None,
+    }
+}
+
+/// The value in force; `None` when nobody set one: then [`built_in`] holds.
 #[must_use]
 pub fn resolve(levels: &Levels<'_>) -> Resolved<Option<HumanDuration>> {
     levels.resolve(|s| s.timeout.clone().map(Some), None)
+}
+
+/// Its line in the table of resolutions.
+pub(super) fn effective(levels: &Levels<'_>) -> Effective {
+    let resolved = resolve(levels);
+    let mut line = Effective::of("timeout", &resolved);
+    if let (Level::BuiltIn, Some(time)) = (line.from, levels.protocol.and_then(built_in)) {
+        line.value = format!("{}s", time.as_secs()).into();
+    }
+    line
 }
 
 /// Adds a violation when the value lies outside its bounds.
