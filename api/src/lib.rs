@@ -8,7 +8,9 @@
 #![warn(missing_docs)]
 
 pub mod auth;
+mod complete;
 mod declared;
+mod docs;
 mod extract;
 pub mod health;
 mod named;

@@ -2,6 +2,7 @@
 
 use heddle_model::kind::{AccessRule, Mesh, Route, Service, Spec, Split};
 use serde_json::{Value, json};
+use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Ref, Schema, Type};
@@ -11,6 +12,7 @@ use utoipa::openapi::{
     Required, ResponseBuilder,
 };
 
+use crate::complete::error_name;
 use crate::table::bearer_requirement;
 
 /// How one operation is described.
@@ -94,7 +96,41 @@ impl Op {
         self
     }
 
+    /// The headers with which a client says what it believes to be there.
+    fn preconditions(&self) -> Vec<(&'static str, &'static str, RefOr<Schema>)> {
+        let only_star = || {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some(["*"]))
+                .into()
+        };
+        let mut headers = Vec::new();
+        if self.writes {
+            headers.push((
+                "If-Match",
+                "The ETag of the state that this replaces or deletes; `*` for whatever is there.",
+                text_schema(),
+            ));
+        }
+        if self.writes && self.body.is_some() {
+            headers.push((
+                "If-None-Match",
+                "`*` only creates: 412 when there is something already.",
+                only_star(),
+            ));
+        }
+        if self.answers.iter().any(|(status, ..)| *status == 304) {
+            headers.push((
+                "If-None-Match",
+                "The ETags that the client has: 304 without a body when one of them is current.",
+                text_schema(),
+            ));
+        }
+        headers
+    }
+
     pub(crate) fn build(self) -> OperationBuilder {
+        let preconditions = self.preconditions();
         let mut description = self.description;
         if let Some(scope) = self.permission {
             if !description.is_empty() {
@@ -107,17 +143,31 @@ impl Op {
             .summary(Some(self.summary))
             .description(Some(description))
             .tag(self.tag);
+        if let Some(scope) = self.permission {
+            let extension = ExtensionsBuilder::new().add("x-heddle-permission", scope);
+            operation = operation.extensions(Some(extension.build()));
+        }
         if self.bearer {
             operation = operation.security(bearer_requirement());
         }
-        for (name, about) in self.query {
+        for (name, about) in &self.query {
+            operation = operation.parameter(
+                ParameterBuilder::new()
+                    .name(*name)
+                    .parameter_in(ParameterIn::Query)
+                    .required(Required::False)
+                    .description(Some(*about))
+                    .schema(Some(text_schema())),
+            );
+        }
+        for (name, about, schema) in preconditions {
             operation = operation.parameter(
                 ParameterBuilder::new()
                     .name(name)
-                    .parameter_in(ParameterIn::Query)
+                    .parameter_in(ParameterIn::Header)
                     .required(Required::False)
                     .description(Some(about))
-                    .schema(Some(text_schema())),
+                    .schema(Some(schema)),
             );
         }
         if let Some((schema, example)) = &self.body {
@@ -132,7 +182,7 @@ impl Op {
                     .build(),
             ));
         }
-        let mut errors: Vec<u16> = vec![400, 503];
+        let mut errors: Vec<u16> = vec![400, 500, 503];
         if self.bearer {
             errors.extend([401, 403, 404]);
         }
@@ -155,17 +205,7 @@ impl Op {
             operation = operation.response(status.to_string(), response);
         }
         for status in errors {
-            let content = ContentBuilder::new()
-                .schema(Some(Ref::from_schema_name("Problem")))
-                .build();
-            let response = ResponseBuilder::new()
-                .description(
-                    http::StatusCode::from_u16(status)
-                        .ok()
-                        .and_then(|s| s.canonical_reason())
-                        .unwrap_or("Error"),
-                )
-                .content("application/problem+json", content);
+            let response = Ref::from_response_name(error_name(status));
             operation = operation.response(status.to_string(), response);
         }
         operation
@@ -241,8 +281,9 @@ fn kind<T: Spec>(view: &str, schemas: &mut Vec<(String, RefOr<Schema>)>) {
         map.remove("additionalProperties");
     }
     answer["properties"]["meta"] = json!({"$ref": "#/components/schemas/Meta"});
-    answer["properties"]["status"] =
-        json!({"type": "object", "readOnly": true, "description": "What Heddle observes."});
+    if view == "Mesh" {
+        answer["properties"]["status"] = json!({"$ref": "#/components/schemas/MeshStatus"});
+    }
     if let Some(required) = answer["required"].as_array_mut() {
         required.push(json!("meta"));
     }
@@ -254,6 +295,7 @@ fn add_name(schema: &mut Value) {
     schema["properties"]["name"] = json!({
         "type": "string",
         "pattern": heddle_model::name::NAME_PATTERN,
+        "examples": ["payments"],
         "description": "Chosen once, unique among its siblings, never changed.",
     });
     if !schema["required"].is_array() {
@@ -267,11 +309,12 @@ fn add_name(schema: &mut Value) {
 fn list_of(view: &str) -> Value {
     json!({
         "type": "object",
+        "description": "One page of a list.",
         "required": ["items", "self"],
         "properties": {
-            "items": {"type": "array", "items": {"$ref": format!("#/components/schemas/{view}")}},
-            "next_cursor": {"type": "string", "description": "The cursor of the next page; absent on the last one."},
-            "self": {"type": "string", "description": "The address of this page."},
+            "items": {"type": "array", "description": "The page.", "items": {"$ref": format!("#/components/schemas/{view}")}},
+            "next_cursor": {"type": "string", "description": "The cursor of the next page; absent on the last one.", "examples": ["a_70726f64"]},
+            "self": {"type": "string", "description": "The address of this page.", "examples": ["/v1/orgs/-/meshes?limit=50"]},
         },
     })
 }
@@ -282,8 +325,13 @@ fn from_json(value: Value) -> RefOr<Schema> {
 
 fn own_schemas() -> Vec<(&'static str, Value)> {
     let text = |about: &str| json!({"type": "string", "description": about});
+    let like = |about: &str, example: &str| json!({"type": "string", "description": about, "examples": [example]});
+    let may_lack = |about: &str, example: &str| json!({"type": ["string", "null"], "description": about, "examples": [example]});
+    let one_of = |about: &str, values: &[&str]| json!({"type": "string", "description": about, "enum": values});
     let time = |about: &str| json!({"type": "string", "format": "date-time", "description": about});
+    let time_or_null = |about: &str| json!({"type": ["string", "null"], "format": "date-time", "description": about});
     let count = |about: &str| json!({"type": "integer", "minimum": 0, "description": about});
+    let flag = |about: &str| json!({"type": "boolean", "description": about});
     vec![
         (
             "Problem",
@@ -292,14 +340,17 @@ fn own_schemas() -> Vec<(&'static str, Value)> {
                 "description": "RFC 9457: what went wrong.",
                 "required": ["type", "title", "status", "detail", "code", "request_id"],
                 "properties": {
-                    "type": text("Where the code is explained."),
-                    "title": text("The same for every occurrence of the code."),
-                    "status": count("The HTTP status."),
-                    "detail": text("What is wrong here."),
-                    "instance": text("This occurrence."),
-                    "code": text("A stable code, such as `HED-1002`."),
-                    "request_id": text("Names this request in our logs."),
-                    "errors": {"type": "array", "items": {"$ref": "#/components/schemas/Violation"}},
+                    "type": like("Where the code is explained.", "/v1/codes/HED-2003"),
+                    "title": like("The same for every occurrence of the code.", "Not found"),
+                    "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status.", "examples": [404]},
+                    "detail": like("What is wrong here.", "there is no such object"),
+                    "instance": like("This occurrence.", "/requests/0193590c3a3c7b5f8d1e2f3a4b5c6d7e"),
+                    "code": like("A stable code.", "HED-2003"),
+                    "request_id": like("Names this request in our logs; also in the header `Heddle-Request-Id`.", "0193590c3a3c7b5f8d1e2f3a4b5c6d7e"),
+                    "errors": {"type": "array", "description": "Everything that is wrong with the body, not only the first of it.", "items": {"$ref": "#/components/schemas/Violation"}},
+                    "parameter": like("With 400: the parameter that is wrong.", "limit"),
+                    "permission": like("With 403: the permission that the caller lacks.", "config:write"),
+                    "current_etag": like("With 412: the ETag that the object has now.", "\"r42-5c1e9b07\""),
                 },
             }),
         ),
@@ -307,12 +358,13 @@ fn own_schemas() -> Vec<(&'static str, Value)> {
             "Violation",
             json!({
                 "type": "object",
+                "description": "One broken rule.",
                 "required": ["pointer", "code", "detail"],
                 "properties": {
-                    "pointer": text("A JSON pointer (RFC 6901) into the body as it was sent."),
-                    "code": text("A stable code."),
-                    "detail": text("What is wrong."),
-                    "hint": text("What would be right."),
+                    "pointer": like("A JSON pointer (RFC 6901) into the body as it was sent.", "/ports/0/port"),
+                    "code": like("A stable code.", "HED-1005"),
+                    "detail": like("What is wrong.", "65536 is more than 65535"),
+                    "hint": like("What would be right.", "1 to 65535"),
                 },
             }),
         ),
@@ -324,12 +376,25 @@ fn own_schemas() -> Vec<(&'static str, Value)> {
                 "description": "What Heddle keeps about an object.",
                 "required": ["uid", "kind", "etag", "revision", "created_at", "updated_at"],
                 "properties": {
-                    "uid": text("The identifier."),
-                    "kind": text("The kind."),
-                    "etag": text("For `If-Match`."),
-                    "revision": count("The mesh revision that wrote it last."),
+                    "uid": like("The identifier. It stands wherever the name may stand, and outlives nothing: a new object of the same name has another one.", "svc_01jdbg8ehwfdftt7h57xet4v7y"),
+                    "kind": like("The kind.", "service"),
+                    "etag": like("For `If-Match`.", "\"r42-5c1e9b07\""),
+                    "revision": {"type": "integer", "minimum": 0, "description": "The mesh revision that wrote it last.", "examples": [42]},
                     "created_at": time("When it was created."),
                     "updated_at": time("When it was written last."),
+                },
+            }),
+        ),
+        (
+            "MeshStatus",
+            json!({
+                "type": "object",
+                "readOnly": true,
+                "description": "What Heddle observes of a mesh.",
+                "required": ["revision", "trust_domain"],
+                "properties": {
+                    "revision": {"type": "integer", "minimum": 0, "description": "The newest revision: it grows by one with each accepted change.", "examples": [42]},
+                    "trust_domain": like("The trust domain of its SPIFFE ids. It is never given out again.", "prod-01jdbg8ehw.heddle.internal"),
                 },
             }),
         ),
@@ -344,16 +409,33 @@ fn own_schemas() -> Vec<(&'static str, Value)> {
             "JoinToken",
             json!({
                 "type": "object",
-                "required": ["name", "service", "reusable", "expires_at", "state", "meta"],
+                "description": "What Envoys present to become proxies of a service.",
+                "required": ["name", "service", "reusable", "expires_at", "state", "proxies", "meta"],
                 "properties": {
-                    "name": text("Unique in the mesh."),
-                    "service": text("The service that its proxies join."),
-                    "reusable": {"type": "boolean", "description": "Whether several proxies may join with it."},
-                    "expires_at": time("After this no new proxy joins with it."),
-                    "state": text("active, used, expired or revoked."),
+                    "name": like("Unique in the mesh.", "payments-host-1"),
+                    "service": like("The service that its proxies join.", "payments"),
+                    "reusable": flag("Whether several proxies may join with it."),
+                    "expires_at": time_or_null("After this no new proxy joins with it."),
+                    "state": one_of("Whether it opens anything now.", &["active", "used", "expired", "revoked"]),
                     "proxies": count("How many proxies joined with it."),
-                    "secret": text("The token itself: only in the answer that creates it."),
-                    "meta": {"type": "object", "readOnly": true},
+                    "secret": like("The token itself: only in the answer that creates it.", "heddle_join_..."),
+                    "meta": {"$ref": "#/components/schemas/JoinTokenMeta"},
+                },
+            }),
+        ),
+        (
+            "JoinTokenMeta",
+            json!({
+                "type": "object",
+                "readOnly": true,
+                "description": "What Heddle keeps about a join token.",
+                "required": ["uid", "kind", "created_at"],
+                "properties": {
+                    "uid": like("The identifier.", "jt_01jdbg8ehwfdftt7h57xet4v7y"),
+                    "kind": one_of("The kind.", &["join_token"]),
+                    "created_at": time("When it was created."),
+                    "last_used_at": time_or_null("When a proxy joined with it last."),
+                    "revoked_at": time_or_null("When it was revoked."),
                 },
             }),
         ),
@@ -362,33 +444,96 @@ fn own_schemas() -> Vec<(&'static str, Value)> {
             "Proxy",
             json!({
                 "type": "object",
+                "description": "An Envoy that is or was connected.",
                 "required": ["name", "service", "state", "revision", "meta"],
                 "properties": {
-                    "name": text("The Envoy's node id: unique within its service."),
-                    "service": text("The service that it serves."),
-                    "version": text("The version of the service that it runs."),
-                    "state": text("connecting, ready (every type acknowledged the mesh's current revision), stale, nacked or offline."),
-                    "address": text("Where other proxies reach it."),
-                    "ports": {"type": "object", "additionalProperties": {"type": "integer"}},
-                    "envoy": {"type": "object"},
-                    "revision": {"type": "object", "properties": {"target": count("The mesh's revision."), "acked": count("What every type has acknowledged."), "pending_types": {"type": "array", "items": {"type": "string"}}}},
-                    "nacks": {"type": "array", "items": {"type": "object"}, "description": "What the Envoy refuses right now, each with the object and field that caused it."},
-                    "meta": {"type": "object", "readOnly": true},
+                    "name": like("The Envoy's node id: unique within its service.", "payments-1"),
+                    "service": like("The service that it serves.", "payments"),
+                    "version": may_lack("The version of the service that it runs.", "v2"),
+                    "state": one_of("`ready`: every type acknowledged the mesh's current revision.", &["connecting", "ready", "stale", "nacked", "offline"]),
+                    "address": may_lack("Where other proxies reach it.", "10.0.3.17"),
+                    "ports": {"type": ["object", "null"], "description": "Its inbound port for each port of the service.", "additionalProperties": {"type": "integer"}, "examples": [{"http": 15006}]},
+                    "envoy": {"type": "object", "description": "What it says of itself.", "properties": {"version": may_lack("The version of Envoy.", "1.40.0")}},
+                    "revision": {"$ref": "#/components/schemas/ProxyRevision"},
+                    "nacks": {"type": "array", "items": {"type": "object", "description": "One refusal."}, "description": "What the Envoy refuses right now, each with the object and field that caused it."},
+                    "meta": {"$ref": "#/components/schemas/ProxyMeta"},
+                },
+            }),
+        ),
+        (
+            "ProxyRevision",
+            json!({
+                "type": "object",
+                "description": "How far the proxy is.",
+                "required": ["target"],
+                "properties": {
+                    "target": {"type": "integer", "minimum": 0, "description": "The mesh's revision.", "examples": [42]},
+                    "acked": {"type": ["integer", "null"], "minimum": 0, "description": "What every type has acknowledged.", "examples": [42]},
+                    "pending_types": {"type": "array", "description": "The types that are not acknowledged yet.", "items": text("A type, as in delta ADS."), "examples": [["RDS"]]},
+                },
+            }),
+        ),
+        (
+            "ProxyMeta",
+            json!({
+                "type": "object",
+                "readOnly": true,
+                "description": "What Heddle keeps about a proxy.",
+                "required": ["uid", "kind", "join_token", "first_joined_at"],
+                "properties": {
+                    "uid": like("The identifier.", "px_01jdbg8ehwfdftt7h57xet4v7y"),
+                    "kind": one_of("The kind.", &["proxy"]),
+                    "join_token": like("The identifier of the token that it joined with.", "jt_01jdbg8ehwfdftt7h57xet4v7y"),
+                    "first_joined_at": time("When it joined."),
+                    "last_seen_at": time_or_null("When it was connected last."),
                 },
             }),
         ),
         ("ProxyList", list_of("Proxy")),
         (
             "WhoAmI",
-            json!({"type": "object", "properties": {"org": text("The organisation."), "role": text("The role."), "actor": text("Who this is."), "permissions": {"type": "array", "items": {"type": "string"}}}}),
+            json!({
+                "type": "object",
+                "description": "The caller.",
+                "required": ["org", "actor", "role", "permissions"],
+                "properties": {
+                    "org": {"type": "object", "description": "The organisation.", "required": ["name", "uid"], "properties": {"name": like("Its name.", "acme"), "uid": like("Its identifier.", "org_01jdbg8ehwfdftt7h57xet4v7y")}},
+                    "actor": like("Who this is.", "token:ci"),
+                    "role": one_of("The role.", &["owner", "admin", "operator", "developer", "viewer", "auditor"]),
+                    "permissions": {"type": "array", "description": "What the role permits.", "items": {"type": "string"}, "examples": [["meshes:read", "config:read"]]},
+                },
+            }),
         ),
         (
             "ErrorCode",
-            json!({"type": "object", "properties": {"code": text("The code."), "status": count("The HTTP status."), "title": text("The title."), "cause": text("Why it happens."), "fix": text("What to do.")}}),
+            json!({
+                "type": "object",
+                "description": "A stable code and what to do about it.",
+                "required": ["code", "status", "title", "cause", "fix"],
+                "properties": {
+                    "code": like("The code.", "HED-1002"),
+                    "status": {"type": "integer", "description": "The HTTP status that carries it, alone or in `errors`.", "examples": [422]},
+                    "title": like("The title.", "Unknown field"),
+                    "cause": like("Why it happens.", "The object has no such field."),
+                    "fix": like("What to do.", "Remove the field or correct its spelling."),
+                },
+            }),
+        ),
+        (
+            "ErrorCodeList",
+            json!({
+                "type": "object",
+                "description": "All codes.",
+                "required": ["items", "self"],
+                "properties": {
+                    "items": {"type": "array", "description": "In ascending order.", "items": {"$ref": "#/components/schemas/ErrorCode"}},
+                    "self": like("The address of this list.", "/v1/codes"),
+                },
+            }),
         ),
         (
             "Bootstrap",
-            json!({"type": "object", "description": "An Envoy bootstrap: `envoy -c` takes it as it is."}),
+            json!({"type": "object", "description": "An Envoy bootstrap: `envoy -c` takes it as it is.", "examples": [{"node": {"id": "payments-1", "cluster": "payments"}}]}),
         ),
     ]
 }

@@ -1,21 +1,20 @@
 //! The table of contents: every operation, once.
 
-use axum::Json;
 use axum::Router;
 use axum::middleware;
-use axum::routing::get;
 use heddle_model::code::Code;
 use heddle_model::kind::{AccessRule, Mesh, Route, Service, Spec, Split};
-use utoipa::openapi::OpenApi;
+use serde_json::Value;
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Post, Put};
 
+use crate::complete::complete;
 use crate::declared::{collection, singleton};
 use crate::openapi::{Op, frame};
 use crate::problem::Problem;
 use crate::state::App;
 use crate::table::Table;
 use crate::v1::{bootstrap, codes, join_tokens, meshes, proxies, whoami};
-use crate::{health, request};
+use crate::{docs, health, request};
 
 fn table() -> Table {
     let table = Table::new(frame());
@@ -89,6 +88,7 @@ fn open_operations(table: Table) -> Table {
                 "Who the caller is and what it may do",
                 "About",
             )
+            .about("Any credential that is valid now may ask.")
             .answer(200, "The caller.", Some(String::from("WhoAmI"))),
             whoami::get,
         )
@@ -97,7 +97,8 @@ fn open_operations(table: Table) -> Table {
             "/v1/codes",
             Op::new("list_codes", "List error codes", "About")
                 .open()
-                .answer(200, "All codes.", None),
+                .about("Every code that a problem or one of its `errors` can carry, with cause and fix. Anyone may read them.")
+                .answer(200, "All codes.", Some(String::from("ErrorCodeList"))),
             codes::list,
         )
         .special(
@@ -105,6 +106,7 @@ fn open_operations(table: Table) -> Table {
             "/v1/codes/{code}",
             Op::new("get_code", "Explain an error code", "About")
                 .open()
+                .about("The `type` of every problem leads here. Anyone may read it.")
                 .answer(200, "The code.", Some(String::from("ErrorCode"))),
             codes::get,
         )
@@ -112,8 +114,8 @@ fn open_operations(table: Table) -> Table {
 
 /// The OpenAPI document.
 #[must_use]
-pub fn document() -> OpenApi {
-    table().finish().1
+pub fn document() -> Value {
+    complete(table().finish().1)
 }
 
 async fn no_such_address() -> Problem {
@@ -130,9 +132,8 @@ async fn no_such_method() -> Problem {
 /// The whole surface.
 pub fn router(app: App) -> Router {
     let (operations, document) = table().finish();
-    let document = Json(document);
     operations
-        .route("/v1/openapi.json", get(move || async move { document }))
+        .merge(docs::routes(&complete(document)))
         .merge(health::routes())
         .method_not_allowed_fallback(no_such_method)
         .fallback(no_such_address)

@@ -62,6 +62,17 @@ fn dangling(document: &Value) -> Vec<&str> {
         .collect()
 }
 
+/// A response of its own or one that operations share.
+fn resolved<'a>(document: &'a Value, response: &'a Value) -> &'a Value {
+    match response["$ref"]
+        .as_str()
+        .and_then(|target| target.strip_prefix('#'))
+    {
+        Some(pointer) => document.pointer(pointer).unwrap(),
+        None => response,
+    }
+}
+
 #[test]
 fn the_checked_in_document_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
@@ -91,6 +102,7 @@ fn operation_ids_are_unique_and_say_what_they_do() {
         let verbs: &[&str] = match method.as_str() {
             "get" => &["get", "list"],
             "post" => &["create"],
+            "patch" => &["patch"],
             "put" => &["put"],
             "delete" => &["delete"],
             _ => &[],
@@ -121,19 +133,45 @@ fn every_operation_says_what_it_is_and_what_it_needs() {
         } else {
             without_permission.push(id.clone());
         }
+        assert!(!description.is_empty(), "{id} has no description");
+        assert!(
+            operation["security"].is_array(),
+            "{id} does not say who may call it"
+        );
+        let scope = operation["x-heddle-permission"]
+            .as_str()
+            .unwrap_or_default();
+        let expected = match (bearer, description.contains("Needs the permission `")) {
+            (false, _) => scope == "public",
+            (true, false) => scope == "authenticated",
+            (true, true) => description.contains(&format!("`{scope}`")),
+        };
+        assert!(expected, "{id} has the permission {scope:?}");
         let responses = operation["responses"].as_object().unwrap();
         assert!(
             responses.keys().any(|status| status.starts_with('2')),
             "{id}"
         );
-        for status in ["401", "403", "404"].iter().filter(|_| bearer) {
-            assert!(
-                responses.contains_key(*status),
-                "{id} does not say {status}"
-            );
+        let body = operation.get("requestBody").is_some();
+        let precondition = operation["parameters"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|p| p["name"] == "If-Match"));
+        let needed = [
+            (true, &["400", "500", "503"][..]),
+            (bearer, &["401", "403", "404"]),
+            (body, &["409", "413", "415", "422"]),
+            (precondition, &["412"]),
+        ];
+        for (status, _) in needed
+            .iter()
+            .filter(|(when, _)| *when)
+            .flat_map(|(_, all)| all.iter().map(|s| (*s, ())))
+        {
+            assert!(responses.contains_key(status), "{id} does not say {status}");
         }
         for (status, response) in responses {
             if status.starts_with(['4', '5']) {
+                let response = resolved(&document, response);
                 let problem = &response["content"]["application/problem+json"]["schema"]["$ref"];
                 assert_eq!(problem, "#/components/schemas/Problem", "{id} {status}");
             }
@@ -155,38 +193,131 @@ fn every_operation_says_what_it_is_and_what_it_needs() {
         for parameter in &parameters {
             let about = parameter["description"].as_str().unwrap_or_default();
             assert!(!about.is_empty(), "{id} {}", parameter["name"]);
+            assert!(
+                parameter["schema"].is_object(),
+                "{id} {}",
+                parameter["name"]
+            );
         }
     }
     without_permission.sort();
     assert_eq!(without_permission, WITHOUT_PERMISSION);
 }
 
+/// What a value breaks of a schema of the document.
+fn broken(document: &Value, schema: &Value, value: &Value) -> Vec<String> {
+    // The components come along, so that the references of the schema find them.
+    let mut schema = schema.clone();
+    schema["components"] = document["components"].clone();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    validator
+        .iter_errors(value)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
+}
+
 #[test]
-fn every_example_of_a_body_is_valid() {
+fn every_example_is_there_and_valid() {
     let document = document();
     let mut bodies = 0;
+    let mut missing = Vec::new();
     for (id, method, _, operation) in operations(&document) {
-        let Some(body) = operation.get("requestBody") else {
-            assert!(method != "post" && method != "put", "{id} has no body");
-            continue;
-        };
-        let content = &body["content"]["application/json"];
-        // The components come along, so that the references of the schema find them.
-        let mut schema = content["schema"].clone();
-        schema["components"] = document["components"].clone();
-        let validator = jsonschema::validator_for(&schema).unwrap();
-        let problems: Vec<String> = validator
-            .iter_errors(&content["example"])
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect();
-        assert!(problems.is_empty(), "{id}: {problems:?}");
+        let body = operation.get("requestBody");
         assert!(
-            !validator.is_valid(&json!({"no_such_field": 1})),
-            "{id} takes anything"
+            body.is_some() || (method != "post" && method != "put" && method != "patch"),
+            "{id} has no body"
         );
-        bodies += 1;
+        for (kind, content) in body
+            .into_iter()
+            .flat_map(|body| body["content"].as_object().unwrap())
+        {
+            let problems = broken(&document, &content["schema"], &content["example"]);
+            assert!(problems.is_empty(), "{id} {kind}: {problems:?}");
+            let anything =
+                broken(&document, &content["schema"], &json!({"no_such_field": 1})).is_empty();
+            assert!(!anything, "{id} takes anything");
+            bodies += 1;
+        }
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let response = resolved(&document, response);
+            for (kind, content) in response["content"].as_object().into_iter().flatten() {
+                let Some(example) = content.get("example") else {
+                    missing.push(format!("{id} {status} {kind}"));
+                    continue;
+                };
+                let problems = broken(&document, &content["schema"], example);
+                assert!(
+                    problems.is_empty(),
+                    "{id} {status} {kind}: {problems:?}\n{example:#}"
+                );
+            }
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let what = format!("{id} {} {}", parameter["in"], parameter["name"]);
+            if let Some(example) = parameter.get("example") {
+                let problems = broken(&document, &parameter["schema"], example);
+                assert!(problems.is_empty(), "{what}: {problems:?}");
+            }
+        }
     }
     assert!(bodies >= 10, "{bodies}");
+    assert_eq!(
+        missing,
+        Vec::<String>::new(),
+        "a text with a pattern needs an example of its own"
+    );
+}
+
+/// Fields without a description, of their own or of what they refer to.
+fn undescribed(document: &Value, at: &str, schema: &Value, found: &mut Vec<String>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let at = format!("{at}.{name}");
+        let target = field["$ref"]
+            .as_str()
+            .and_then(|target| document.pointer(target.strip_prefix('#')?));
+        let about = [Some(field), target]
+            .into_iter()
+            .flatten()
+            .find_map(|s| s["description"].as_str());
+        if about.is_none_or(str::is_empty) {
+            found.push(at.clone());
+        }
+        undescribed(document, &at, field, found);
+        undescribed(document, &at, &field["items"], found);
+    }
+}
+
+#[test]
+fn every_field_and_every_schema_is_described() {
+    let document = document();
+    let mut found = Vec::new();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        if schema["description"].as_str().is_none_or(str::is_empty) {
+            found.push(name.clone());
+        }
+        undescribed(&document, name, schema, &mut found);
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn every_link_names_an_operation_and_parameters_that_it_has() {
+    let document = document();
+    let operations = operations(&document);
+    let links = document["components"]["links"].as_object().unwrap();
+    assert!(links.len() > 20, "{}", links.len());
+    for (name, link) in links {
+        let target = operations
+            .iter()
+            .find(|(id, ..)| link["operationId"] == **id);
+        let (_, _, path, _) = target.unwrap_or_else(|| panic!("{name} leads nowhere"));
+        for parameter in link["parameters"].as_object().unwrap().keys() {
+            assert!(
+                path.contains(&format!("{{{parameter}}}")),
+                "{name}: {parameter}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod access;
 mod bad_input;
 mod canary;
 mod demo;
+mod document;
 mod identity;
 mod isolation;
 mod outage;

@@ -1,0 +1,78 @@
+//! What each parameter looks like, by its name: the same name means the same thing everywhere.
+
+use serde_json::{Value, json};
+
+/// A name that a person chose, or an identifier of ours.
+const HANDLE: &str = "^([a-z]([a-z0-9-]{0,61}[a-z0-9])?|[a-z]{2,6}_[0-7][0-9a-hjkmnp-tv-z]{25})$";
+
+/// Replaces the schema of a parameter of which the table says no more than that it is text.
+pub(super) fn refine(parameter: &mut Value) {
+    if parameter["schema"] != json!({"type": "string"}) {
+        return;
+    }
+    let name = parameter["name"].as_str().unwrap_or_default();
+    let place = parameter["in"].as_str().unwrap_or_default();
+    if let Some((schema, example)) = known(place, name) {
+        parameter["schema"] = schema;
+        parameter["example"] = example;
+    }
+}
+
+fn known(place: &str, name: &str) -> Option<(Value, Value)> {
+    let handle = || json!({"type": "string", "pattern": HANDLE});
+    let dns_label = || json!({"type": "string", "pattern": heddle_model::name::NAME_PATTERN});
+    let address = || json!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]});
+    let port = || json!({"type": "integer", "minimum": 1, "maximum": 65535});
+    Some(match (place, name) {
+        ("path", "org") => (
+            json!({"type": "string", "pattern": HANDLE.replace("^(", "^(-|")}),
+            json!("-"),
+        ),
+        ("path", "mesh") => (handle(), json!("prod")),
+        ("path", "service") => (handle(), json!("payments")),
+        ("path", "route") => (handle(), json!("charges")),
+        ("path", "rule") => (handle(), json!("checkout-may-charge")),
+        ("path", "token") => (handle(), json!("payments-host-1")),
+        ("path", "proxy") => (
+            json!({"type": "string", "minLength": 1}),
+            json!("payments-1"),
+        ),
+        ("path", "code") => (
+            json!({"type": "string", "pattern": "^HED-[0-9]{4}$"}),
+            json!("HED-1002"),
+        ),
+        ("query", "limit") => (
+            json!({"type": "integer", "minimum": 1, "default": 50}),
+            json!(50),
+        ),
+        ("query", "cursor") => (
+            json!({"type": "string", "pattern": "^a_([2-7][0-9a-f])*$"}),
+            json!("a_70726f64"),
+        ),
+        ("query", "proxy") => (
+            json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"}),
+            json!("payments-1"),
+        ),
+        ("query", "service") => (dns_label(), json!("payments")),
+        ("query", "version") => (dns_label(), json!("v1")),
+        ("query", "bind_address") => (address(), json!("0.0.0.0")),
+        ("query", "advertise_address") => (address(), json!("10.0.3.17")),
+        ("query", "app_address" | "admin_address") => (address(), json!("127.0.0.1")),
+        ("query", "inbound_port") => (port(), json!(15006)),
+        ("query", "outbound_port") => (port(), json!(15001)),
+        ("query", "admin_port") => (port(), json!(15000)),
+        ("query", "inbound_ports") => (
+            json!({"type": "string", "pattern": "^[a-z0-9-]+:[0-9]{1,5}(,[a-z0-9-]+:[0-9]{1,5})*$"}),
+            json!("http:15006,grpc:15007"),
+        ),
+        ("query", "token_file") => (
+            json!({"type": "string", "pattern": "^/[!-~]*$", "maxLength": 1024}),
+            json!("/etc/heddle/token"),
+        ),
+        ("header", "If-Match") => (
+            json!({"type": "string", "pattern": "^([*]|\"[!#-~]*\")$"}),
+            json!("\"r42-5c1e9b07\""),
+        ),
+        _ => return None,
+    })
+}

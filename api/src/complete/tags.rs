@@ -1,0 +1,47 @@
+//! The groups of operations, each with a sentence.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+/// In the order in which people meet them.
+const TAGS: &[(&str, &str)] = &[
+    (
+        "Meshes",
+        "A mesh is one trust domain, one namespace of services and one sequence of revisions.",
+    ),
+    (
+        "Services",
+        "A service is what callers name; its workloads are found, not listed.",
+    ),
+    (
+        "Routes",
+        "A route says which of a service's requests go where.",
+    ),
+    ("Access rules", "Who may call a service, and who may not."),
+    (
+        "Proxies",
+        "The Envoys of a mesh: how they join, and what they are doing.",
+    ),
+    ("About", "Who the caller is, and what the API's codes mean."),
+];
+
+/// The tags that the operations use.
+pub(super) fn of(document: &Value) -> Value {
+    let mut used = BTreeSet::new();
+    for item in document["paths"].as_object().into_iter().flatten() {
+        for operation in item.1.as_object().into_iter().flatten() {
+            used.extend(
+                operation.1["tags"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str),
+            );
+        }
+    }
+    let known = TAGS.iter().filter(|(name, _)| used.contains(name));
+    known
+        .map(|(name, about)| json!({"name": name, "description": about}))
+        .collect()
+}
