@@ -5,8 +5,10 @@ SHELL := bash
 
 # Flags for `heddled up`, for example: make run ARGS="--data-dir /tmp/d --ready-file /tmp/ready.json"
 ARGS ?=
+# Flags of `make bench`, for example: make bench BENCH="endpoint --proxies 10000 --services 1000"
+BENCH ?=
 
-.PHONY: help setup run test test-setup test-rust test-long clean
+.PHONY: help setup run test test-setup test-rust test-long bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +33,10 @@ test-rust: test-setup ## Formatting, lints, the repository's own checks and all 
 
 test-long: test-setup ## The tests that take minutes
 	cargo test --workspace --locked -- --ignored
+
+bench: setup ## Measure: proxies connecting, changes reaching them, a killed server; more by BENCH="--proxies 10000 ..."
+	cargo build --release --locked -p heddled -p heddle-bench
+	@target/release/heddle-bench scenario $(BENCH)
 
 clean: ## Remove what was built; data and tools stay
 	cargo clean

@@ -1,0 +1,398 @@
+//! Many simulated Envoys on one server.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use bytes::{Buf as _, Bytes, BytesMut};
+use h2::{RecvStream, SendStream};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
+
+use crate::catalogue::Catalogue;
+use crate::envoy::Envoy;
+use crate::probe::Probe;
+use crate::target::Target;
+use crate::wire::{Protocol, Response};
+
+/// How long a proxy waits between attempts; an Envoy with our bootstrap waits up to five seconds.
+const BACK_OFF: Duration = Duration::from_millis(200);
+/// Window of a connection and a stream, in bytes: as large as Envoy's.
+const WINDOW: u32 = 256 << 10;
+
+/// One proxy of a fleet.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// Encoded `Node`.
+    pub(crate) node: Bytes,
+    pub(crate) token: Option<Arc<str>>,
+}
+
+/// How its members behave.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Behaviour {
+    pub(crate) protocol: Protocol,
+    /// Of 100 responses this many are refused.
+    pub(crate) nack_percent: u64,
+    /// Of 100 proxies this many stop reading once they are ready, until [`Fleet::read_again`].
+    pub(crate) slow_percent: usize,
+    /// Streams that share a connection.
+    pub(crate) streams_per_connection: usize,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::Delta,
+            nack_percent: 0,
+            slow_percent: 0,
+            streams_per_connection: 1,
+        }
+    }
+}
+
+/// What is counted over all members since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) responses: AtomicU64,
+    pub(crate) resources: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) nacks: AtomicU64,
+    pub(crate) connects: AtomicU64,
+    pub(crate) failures: AtomicU64,
+}
+
+struct Shared {
+    target: Target,
+    behaviour: Behaviour,
+    catalogue: Catalogue,
+    probe: Probe,
+    counters: Counters,
+    ready: AtomicUsize,
+    changed: Notify,
+    /// Lets so many be on their way to ready at a time.
+    admission: Semaphore,
+    slow: AtomicBool,
+    read_again: Notify,
+}
+
+/// A running fleet; ends when it is dropped.
+pub(crate) struct Fleet {
+    shared: Arc<Shared>,
+    members: usize,
+    began: Instant,
+    _tasks: JoinSet<()>,
+    ready_after: Arc<std::sync::Mutex<Vec<Duration>>>,
+}
+
+impl Fleet {
+    /// Starts every member; at most `in_flight` of them are on their way to ready at a time.
+    pub(crate) fn start(
+        target: Target,
+        members: Vec<Member>,
+        in_flight: usize,
+        behaviour: Behaviour,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            target,
+            behaviour,
+            catalogue: Catalogue::default(),
+            probe: Probe::default(),
+            counters: Counters::default(),
+            ready: AtomicUsize::new(0),
+            changed: Notify::new(),
+            admission: Semaphore::new(in_flight),
+            slow: AtomicBool::new(behaviour.slow_percent > 0),
+            read_again: Notify::new(),
+        });
+        let ready_after: Arc<std::sync::Mutex<Vec<Duration>>> = Arc::default();
+        let mut tasks = JoinSet::new();
+        let count = members.len();
+        let per = behaviour.streams_per_connection.max(1);
+        let mut members = members.into_iter().enumerate().peekable();
+        while members.peek().is_some() {
+            let group: Vec<_> = members.by_ref().take(per).collect();
+            tasks.spawn(connection(shared.clone(), group, ready_after.clone()));
+        }
+        Self {
+            shared,
+            members: count,
+            began: Instant::now(),
+            _tasks: tasks,
+            ready_after,
+        }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    pub(crate) fn probe(&self) -> &Probe {
+        &self.shared.probe
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.members
+    }
+
+    pub(crate) fn ready(&self) -> usize {
+        self.shared.ready.load(Ordering::SeqCst)
+    }
+
+    /// Until every member is ready.
+    ///
+    /// # Errors
+    /// Not all are within the deadline.
+    pub(crate) async fn all_ready(&self, deadline: Duration) -> anyhow::Result<Duration> {
+        let wait = async {
+            loop {
+                let changed = self.shared.changed.notified();
+                if self.ready() >= self.members {
+                    return;
+                }
+                // A missed notification costs a look, not the answer.
+                let _ = tokio::time::timeout(Duration::from_millis(50), changed).await;
+            }
+        };
+        tokio::time::timeout(deadline, wait)
+            .await
+            .with_context(|| {
+                format!(
+                    "{} of {} proxies are ready after {deadline:?}",
+                    self.ready(),
+                    self.members
+                )
+            })?;
+        Ok(self.began.elapsed())
+    }
+
+    /// How long each connect took until ready; shortest first.
+    pub(crate) fn times_to_ready(&self) -> Vec<Duration> {
+        let mut times = self
+            .ready_after
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone();
+        times.sort_unstable();
+        times
+    }
+
+    /// Slow readers read from now on.
+    pub(crate) fn read_again(&self) {
+        self.shared.slow.store(false, Ordering::SeqCst);
+        self.shared.read_again.notify_waiters();
+    }
+}
+
+type Times = Arc<std::sync::Mutex<Vec<Duration>>>;
+
+/// Keeps one connection with its streams, for ever.
+async fn connection(shared: Arc<Shared>, group: Vec<(usize, Member)>, times: Times) {
+    let protocol = shared.behaviour.protocol;
+    let mut envoys: Vec<_> = group
+        .iter()
+        .map(|(number, member)| {
+            (
+                *number,
+                member.clone(),
+                Envoy::new(protocol, member.node.clone()),
+            )
+        })
+        .collect();
+    loop {
+        let begun = Instant::now();
+        let outcome = attempt(&shared, &mut envoys, begun, &times).await;
+        if outcome.is_err() {
+            shared.counters.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        tokio::time::sleep(BACK_OFF).await;
+    }
+}
+
+async fn attempt(
+    shared: &Arc<Shared>,
+    envoys: &mut [(usize, Member, Envoy)],
+    begun: Instant,
+    times: &Times,
+) -> anyhow::Result<()> {
+    let permit = shared.admission.acquire().await?;
+    let io = shared
+        .target
+        .connect(envoys.first().map_or(0, |e| e.0))
+        .await?;
+    let (requests, connection) = h2::client::Builder::new()
+        .initial_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .handshake::<_, Bytes>(io)
+        .await?;
+    shared.counters.connects.fetch_add(1, Ordering::Relaxed);
+    let driver = tokio::spawn(connection);
+    let abort = driver.abort_handle();
+    let mut permit = Some(permit);
+    let streams = envoys.iter_mut().map(|(number, member, envoy)| {
+        let stream = Stream {
+            shared: shared.clone(),
+            requests: requests.clone(),
+            number: *number,
+            member,
+            envoy,
+            begun,
+            times: times.clone(),
+            permit: permit.take(),
+        };
+        Box::pin(stream.run())
+    });
+    let mut streams: Vec<_> = streams.collect();
+    // The first that ends takes the connection with it: as when a server goes away.
+    let outcome = std::future::poll_fn(|cx| {
+        for stream in &mut streams {
+            if let std::task::Poll::Ready(outcome) = stream.as_mut().poll(cx) {
+                return std::task::Poll::Ready(outcome);
+            }
+        }
+        std::task::Poll::Pending
+    })
+    .await;
+    drop(streams);
+    abort.abort();
+    outcome
+}
+
+/// One stream for as long as it lasts.
+struct Stream<'a> {
+    shared: Arc<Shared>,
+    requests: h2::client::SendRequest<Bytes>,
+    number: usize,
+    member: &'a Member,
+    envoy: &'a mut Envoy,
+    begun: Instant,
+    times: Times,
+    permit: Option<tokio::sync::SemaphorePermit<'a>>,
+}
+
+/// Counts a proxy as ready while it lives.
+struct Ready<'a>(&'a Shared);
+
+impl Drop for Ready<'_> {
+    fn drop(&mut self) {
+        self.0.ready.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Stream<'_> {
+    async fn run(mut self) -> anyhow::Result<()> {
+        let shared = self.shared.clone();
+        let authority = shared.target.address();
+        let mut request = http::Request::post(format!(
+            "{}://{authority}{}",
+            shared.target.scheme(),
+            shared.behaviour.protocol.path()
+        ))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+        if let Some(token) = &self.member.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let mut requests = self.requests.clone().ready().await?;
+        let (response, mut out) = requests.send_request(request.body(())?, false)?;
+        for frame in self.envoy.start() {
+            send(&mut out, frame).await?;
+        }
+        let response = response.await?;
+        anyhow::ensure!(
+            response.status().is_success(),
+            "status {}",
+            response.status()
+        );
+        if let Some(status) = response.headers().get("grpc-status") {
+            anyhow::bail!("refused: {status:?}");
+        }
+        let mut body = response.into_body();
+        let mut buffer = BytesMut::new();
+        let mut ready = None;
+        let mut answered = 0_u64;
+        let mut seen = 0_u64;
+        let slow = self.number % 100 < shared.behaviour.slow_percent;
+        loop {
+            if ready.is_none() && self.envoy.is_ready() {
+                self.permit = None;
+                shared.ready.fetch_add(1, Ordering::SeqCst);
+                ready = Some(Ready(&shared));
+                self.times
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .push(self.begun.elapsed());
+                shared.changed.notify_one();
+            }
+            if slow && ready.is_some() && shared.slow.load(Ordering::SeqCst) {
+                shared.read_again.notified().await;
+            }
+            let Some(message) = message(&mut body, &mut buffer).await? else {
+                anyhow::bail!("the stream ended");
+            };
+            let counters = &shared.counters;
+            counters.responses.fetch_add(1, Ordering::Relaxed);
+            counters
+                .bytes
+                .fetch_add(message.len() as u64, Ordering::Relaxed);
+            seen += 1;
+            let refuse = ready.is_some()
+                && (self.number as u64 + seen * 7) % 100 < shared.behaviour.nack_percent;
+            let response = Response::parse(shared.behaviour.protocol, message)?;
+            let kind = response.kind;
+            let received = self.envoy.receive(&shared.catalogue, response, refuse)?;
+            counters
+                .resources
+                .fetch_add(received.resources as u64, Ordering::Relaxed);
+            if refuse {
+                counters.nacks.fetch_add(1, Ordering::Relaxed);
+            }
+            if let Some(kind) = kind
+                && ready.is_some()
+                && received.resources > 0
+            {
+                shared.probe.heard(kind, &mut answered);
+            }
+            for frame in received.requests {
+                send(&mut out, frame).await?;
+            }
+        }
+    }
+}
+
+/// Sends one message, as the peer's window allows.
+async fn send(out: &mut SendStream<Bytes>, mut frame: Bytes) -> anyhow::Result<()> {
+    while frame.has_remaining() {
+        out.reserve_capacity(frame.len());
+        let granted = std::future::poll_fn(|cx| out.poll_capacity(cx)).await;
+        let granted = granted.context("the stream was closed")??;
+        let part = frame.split_to(granted.min(frame.len()));
+        out.send_data(part, false)?;
+    }
+    Ok(())
+}
+
+/// The next whole message; `None` when the server ended the stream.
+async fn message(body: &mut RecvStream, buffer: &mut BytesMut) -> anyhow::Result<Option<Bytes>> {
+    loop {
+        if buffer.len() >= 5 {
+            let length = u32::from_be_bytes([buffer[1], buffer[2], buffer[3], buffer[4]]) as usize;
+            if buffer.len() >= 5 + length {
+                buffer.advance(5);
+                let message = buffer.split_to(length).freeze();
+                if buffer.is_empty() {
+                    // An idle proxy holds no buffer.
+                    *buffer = BytesMut::new();
+                }
+                return Ok(Some(message));
+            }
+        }
+        let Some(part) = body.data().await else {
+            return Ok(None);
+        };
+        let part = part?;
+        body.flow_control().release_capacity(part.len())?;
+        buffer.extend_from_slice(&part);
+    }
+}

@@ -1,0 +1,82 @@
+//! Benchmarks that anyone can run: `heddle-bench scenario` measures a Heddle of its own, `heddle-bench xds-load` puts any
+//! xDS server under load.
+//!
+//! What lives here: a load client that behaves as Envoy does on the wire, the scenarios, and the figures. What does not:
+//! anything of the product; it is driven from outside, as users do, so no crate of ours is a dependency. A new scenario
+//! is one variant and one function in `scenario.rs`.
+
+mod calibration;
+mod catalogue;
+mod envoy;
+mod fleet;
+mod heddle;
+mod load;
+mod probe;
+mod process;
+mod report;
+mod scenario;
+mod target;
+mod wire;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::scenario::{Scenario, Size};
+
+/// Benchmarks of Heddle, and a load client for any xDS server
+#[derive(Parser)]
+#[command(name = "heddle-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure a Heddle that is started for it; all scenarios unless some are named
+    Scenario {
+        /// Which ones
+        scenarios: Vec<Scenario>,
+        #[command(flatten)]
+        size: Size,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench")]
+        out: PathBuf,
+    },
+    /// Put an xDS server under load: connect, fetch everything, stay, and say what came
+    XdsLoad(Box<load::Args>),
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    // Fails only when one is installed already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match Cli::parse().command {
+        Command::Scenario {
+            scenarios,
+            size,
+            out,
+        } => {
+            let chosen = match scenarios.is_empty() {
+                true => Scenario::ALL.to_vec(),
+                false => scenarios,
+            };
+            for scenario in chosen {
+                let report = scenario::run(scenario, &size).await?;
+                report.print();
+                report.write(&out)?;
+            }
+            Ok(())
+        }
+        Command::XdsLoad(args) => load::run(*args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        <super::Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

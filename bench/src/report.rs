@@ -1,0 +1,103 @@
+//! Figures: a table for people and one flat JSON object for programs, the unit in every key.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::{Map, Value, json};
+
+/// The figures of one scenario, in the order in which they were taken.
+#[derive(Debug)]
+pub(crate) struct Report {
+    name: String,
+    figures: Map<String, Value>,
+}
+
+impl Report {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            figures: Map::new(),
+        }
+    }
+
+    pub(crate) fn count(&mut self, key: &str, value: impl TryInto<u64>) {
+        self.figures
+            .insert(key.to_owned(), json!(value.try_into().unwrap_or(u64::MAX)));
+    }
+
+    /// With three decimals: nobody measures more here.
+    pub(crate) fn number(&mut self, key: &str, value: f64) {
+        self.figures
+            .insert(key.to_owned(), json!((value * 1e3).round() / 1e3));
+    }
+
+    /// In milliseconds; the key ends in `_ms`.
+    pub(crate) fn time(&mut self, key: &str, value: Duration) {
+        self.number(&format!("{key}_ms"), value.as_secs_f64() * 1e3);
+    }
+
+    /// Middle, 99th percentile and longest of times that are sorted.
+    pub(crate) fn times(&mut self, key: &str, sorted: &[Duration]) {
+        self.time(&format!("{key}_p50"), percentile(sorted, 50));
+        self.time(&format!("{key}_p99"), percentile(sorted, 99));
+        self.time(&format!("{key}_max"), percentile(sorted, 100));
+    }
+
+    #[expect(clippy::print_stdout, reason = "it is what the program is for")]
+    pub(crate) fn print(&self) {
+        println!("\n{}", self.name);
+        let width = self
+            .figures
+            .keys()
+            .map(String::len)
+            .max()
+            .unwrap_or_default();
+        for (key, value) in &self.figures {
+            println!("  {key:width$}  {value}");
+        }
+    }
+
+    /// Writes `<directory>/<name>.json`.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn write(&self, directory: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("make {}", directory.display()))?;
+        let file = directory.join(format!("{}.json", self.name));
+        let text = format!("{:#}\n", Value::Object(self.figures.clone()));
+        std::fs::write(&file, text).with_context(|| format!("write {}", file.display()))
+    }
+}
+
+/// The time below which `percent` of the sorted times lie.
+pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    let last = sorted.len().saturating_sub(1);
+    let at = (sorted.len() * percent)
+        .div_ceil(100)
+        .saturating_sub(1)
+        .min(last);
+    sorted.get(at).copied().unwrap_or_default()
+}
+
+/// The middle one of several measurements.
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    percentile(&times, 50)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_measured_values() {
+        let times: Vec<_> = (1..=100).map(Duration::from_millis).collect();
+        assert_eq!(percentile(&times, 50), Duration::from_millis(50));
+        assert_eq!(percentile(&times, 99), Duration::from_millis(99));
+        assert_eq!(percentile(&times, 100), Duration::from_millis(100));
+        assert_eq!(percentile(&[], 99), Duration::ZERO);
+        assert_eq!(percentile(&times[..1], 99), Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,97 @@
+//! The server under load, and how a connection to it is made.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
+
+/// Anything that bytes go through.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// An xDS server on this machine.
+#[derive(Clone)]
+pub(crate) struct Target {
+    address: SocketAddr,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl Target {
+    /// Only loopback: a load goes nowhere else.
+    ///
+    /// # Errors
+    /// The address is not loopback, or the TLS files cannot be used.
+    pub(crate) fn new(
+        address: SocketAddr,
+        ca: Option<&Path>,
+        client: Option<(&Path, &Path)>,
+    ) -> anyhow::Result<Self> {
+        if !address.ip().is_loopback() {
+            bail!("{address} is not loopback; a load goes nowhere else");
+        }
+        let Some(ca) = ca else {
+            return Ok(Self { address, tls: None });
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in
+            CertificateDer::pem_file_iter(ca).with_context(|| format!("read {}", ca.display()))?
+        {
+            roots.add(certificate.context("read a CA certificate")?)?;
+        }
+        let config = ClientConfig::builder().with_root_certificates(roots);
+        let mut config = match client {
+            None => config.with_no_client_auth(),
+            Some((chain, key)) => {
+                let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(chain)?.collect();
+                config.with_client_auth_cert(chain?, PrivateKeyDer::from_pem_file(key)?)?
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let name = ServerName::IpAddress(address.ip().into());
+        Ok(Self {
+            address,
+            tls: Some((TlsConnector::from(Arc::new(config)), name)),
+        })
+    }
+
+    /// The same server on another port.
+    pub(crate) const fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Connects. Spread over source addresses, since one pair of addresses has only 28,000 ports.
+    pub(crate) async fn connect(&self, number: usize) -> anyhow::Result<Box<dyn Io>> {
+        let socket = match self.address {
+            SocketAddr::V4(_) => {
+                let socket = TcpSocket::new_v4()?;
+                let last = u8::try_from(2 + number % 8).unwrap_or(2);
+                socket.bind(SocketAddr::new(
+                    IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)),
+                    0,
+                ))?;
+                socket
+            }
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        let stream: TcpStream = socket.connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        match &self.tls {
+            None => Ok(Box::new(stream)),
+            Some((connector, name)) => Ok(Box::new(connector.connect(name.clone(), stream).await?)),
+        }
+    }
+}
