@@ -27,44 +27,59 @@ impl FromRequest<App> for JsonBytes {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
-        let kind = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
-            return Err(Problem::new(
-                Code::UnsupportedMediaType,
-                "send `Content-Type: application/json`",
-            ));
-        }
-        if request.headers().contains_key(header::CONTENT_ENCODING) {
-            return Err(Problem::new(
-                Code::UnsupportedMediaType,
-                "compressed bodies are not accepted",
-            ));
-        }
-        let body = to_bytes(request.into_body(), MAX_BODY_BYTES);
-        let body = tokio::time::timeout(BODY_DEADLINE, body)
+        let refusal = "send `Content-Type: application/json`";
+        body(request, &["application/json"], refusal)
             .await
-            .map_err(|_| {
-                Problem::new(
-                    Code::MalformedJson,
-                    "the body did not arrive within 30 seconds",
-                )
-            })?;
-        match body {
-            Ok(bytes) => Ok(Self(bytes)),
-            Err(error) if is_too_long(&error) => {
-                Err(Problem::new(Code::TooLarge, "the body exceeds 1 MiB"))
-            }
-            Err(_) => Err(Problem::new(
-                Code::MalformedJson,
-                "the body ended before it was complete",
-            )),
-        }
+            .map(Self)
     }
+}
+
+/// The bytes of a JSON Merge Patch (RFC 7396).
+pub(crate) struct PatchBytes(pub(crate) Bytes);
+
+impl FromRequest<App> for PatchBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
+        let refusal = "send `Content-Type: application/merge-patch+json`";
+        let types = ["application/merge-patch+json", "application/json"];
+        body(request, &types, refusal).await.map(Self)
+    }
+}
+
+/// The bytes of a body of one of these types.
+async fn body(request: Request, types: &[&str], refusal: &str) -> Result<Bytes, Problem> {
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !types.iter().any(|one| essence.eq_ignore_ascii_case(one)) {
+        return Err(Problem::new(Code::UnsupportedMediaType, refusal));
+    }
+    if request.headers().contains_key(header::CONTENT_ENCODING) {
+        return Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "compressed bodies are not accepted",
+        ));
+    }
+    let body = to_bytes(request.into_body(), MAX_BODY_BYTES);
+    let body = tokio::time::timeout(BODY_DEADLINE, body)
+        .await
+        .map_err(|_| {
+            Problem::new(
+                Code::MalformedJson,
+                "the body did not arrive within 30 seconds",
+            )
+        })?;
+    body.map_err(|error| {
+        if is_too_long(&error) {
+            Problem::new(Code::TooLarge, "the body exceeds 1 MiB")
+        } else {
+            Problem::new(Code::MalformedJson, "the body ended before it was complete")
+        }
+    })
 }
 
 fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
@@ -112,6 +127,18 @@ impl Query {
                     .map_err(|error: T::Err| Problem::parameter(name, format!("`{name}`: {error}")))
             })
             .transpose()
+    }
+
+    /// Takes out a parameter that is `true` or `false`; false when absent.
+    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, Problem> {
+        match self.take(name).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Problem::parameter(
+                name,
+                format!("`{name}` is `true` or `false`"),
+            )),
+        }
     }
 
     /// What is left was not understood.

@@ -13,6 +13,7 @@ mod declared;
 mod docs;
 mod extract;
 pub mod health;
+mod intent;
 mod named;
 pub mod openapi;
 pub mod problem;

@@ -15,6 +15,8 @@ use utoipa::openapi::{
 use crate::complete::error_name;
 use crate::table::bearer_requirement;
 
+mod schema;
+
 /// How one operation is described.
 pub(crate) struct Op {
     id: String,
@@ -27,6 +29,8 @@ pub(crate) struct Op {
     permission: Option<&'static str>,
     bearer: bool,
     writes: bool,
+    patch: bool,
+    flags: Vec<(&'static str, &'static str)>,
 }
 
 impl Op {
@@ -46,6 +50,8 @@ impl Op {
             permission: None,
             bearer: true,
             writes: false,
+            patch: false,
+            flags: Vec::new(),
         }
     }
 
@@ -112,7 +118,7 @@ impl Op {
                 text_schema(),
             ));
         }
-        if self.writes && self.body.is_some() {
+        if self.writes && self.body.is_some() && !self.patch {
             headers.push((
                 "If-None-Match",
                 "`*` only creates: 412 when there is something already.",
@@ -127,6 +133,21 @@ impl Op {
             ));
         }
         headers
+    }
+
+    /// It can be tried without being kept.
+    pub(crate) fn tries(mut self) -> Self {
+        self.flags.push((
+            "dry_run",
+            "`true`: check and answer as always, but keep nothing; the answer has `Heddle-Dry-Run: true`.",
+        ));
+        self
+    }
+
+    /// Its body is a JSON Merge Patch of the kind that is shown as `view`.
+    pub(crate) fn patch(mut self, view: &str, example: Value) -> Self {
+        self.patch = true;
+        self.body(format!("Patch{view}"), example)
     }
 
     pub(crate) fn build(self) -> OperationBuilder {
@@ -170,17 +191,27 @@ impl Op {
                     .schema(Some(schema)),
             );
         }
+        for (name, about) in self.flags {
+            operation = operation.parameter(
+                ParameterBuilder::new()
+                    .name(name)
+                    .parameter_in(ParameterIn::Query)
+                    .required(Required::False)
+                    .description(Some(about))
+                    .schema(Some(ObjectBuilder::new().schema_type(Type::Boolean))),
+            );
+        }
         if let Some((schema, example)) = &self.body {
             let content = ContentBuilder::new()
                 .schema(Some(Ref::from_schema_name(schema)))
                 .example(Some(example.clone()))
                 .build();
-            operation = operation.request_body(Some(
-                RequestBodyBuilder::new()
-                    .content("application/json", content)
-                    .required(Some(Required::True))
-                    .build(),
-            ));
+            let mut body = RequestBodyBuilder::new();
+            if self.patch {
+                body = body.content("application/merge-patch+json", content.clone());
+            }
+            let body = body.content("application/json", content);
+            operation = operation.request_body(Some(body.required(Some(Required::True)).build()));
         }
         let mut errors: Vec<u16> = vec![400, 500, 503];
         if self.bearer {
@@ -261,7 +292,7 @@ pub(crate) fn frame() -> OpenApi {
 }
 
 /// The schemas of one kind: what is sent (`ServiceSpec`), what creates (`CreateService`), what comes back
-/// (`Service`) and its list. The last three are made from the first, so they cannot differ from it.
+/// (`Service`), what patches (`PatchService`) and its list. All are made from the first, so they cannot differ from it.
 fn kind<T: Spec>(view: &str, schemas: &mut Vec<(String, RefOr<Schema>)>) {
     let mut nested = Vec::new();
     T::schemas(&mut nested);
@@ -275,6 +306,10 @@ fn kind<T: Spec>(view: &str, schemas: &mut Vec<(String, RefOr<Schema>)>) {
     let mut create = spec.clone();
     add_name(&mut create);
     schemas.push((format!("Create{view}"), from_json(create)));
+    let mut patch = spec.clone();
+    add_name(&mut patch);
+    schema::loosen(&mut patch, schemas);
+    schemas.push((format!("Patch{view}"), from_json(patch)));
     let mut answer = spec;
     add_name(&mut answer);
     if let Value::Object(map) = &mut answer {

@@ -5,7 +5,7 @@ use axum::middleware;
 use heddle_model::code::Code;
 use heddle_model::kind::{AccessRule, Mesh, Route, Service, Spec, Split};
 use serde_json::Value;
-use utoipa::openapi::path::HttpMethod::{Delete, Get, Post, Put};
+use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 
 use crate::complete::complete;
 use crate::declared::{collection, singleton};
@@ -34,19 +34,20 @@ fn mesh_operations(table: Table) -> Table {
     example["name"] = serde_json::json!("prod");
     table
         .op(Get, meshes::COLLECTION, Op::new("list_meshes", "List meshes, by name", "Meshes").paged().answer(200, "One page.", Some(String::from("MeshList"))), meshes::list)
-        .op(Post, meshes::COLLECTION, Op::new("create_mesh", "Create a mesh", "Meshes").about("409 when the name is taken: POST never overwrites.").body("CreateMesh", example).answer(201, "Created.", view()), meshes::create)
+        .op(Post, meshes::COLLECTION, Op::new("create_mesh", "Create a mesh", "Meshes").about("409 when the name is taken: POST never overwrites.").body("CreateMesh", example).tries().answer(201, "Created.", view()), meshes::create)
         .op(Get, meshes::ITEM, Op::new("get_mesh", "Read a mesh", "Meshes").answer(200, "The mesh.", view()), meshes::get)
-        .op(Put, meshes::ITEM, Op::new("put_mesh", "Create or replace a mesh", "Meshes").about("Idempotent. Equal content makes no revision.").body("MeshSpec", Mesh::sample()).writes().answer(200, "Replaced, or equal already.", view()).answer(201, "Created.", view()), meshes::put)
-        .op(Delete, meshes::ITEM, Op::new("delete_mesh", "Delete a mesh with everything in it", "Meshes").about("409 while `deletion_protection` is on, which is the default. Its proxies keep their last configuration; its trust domain is never given out again.").writes().answer(204, "Deleted.", None), meshes::delete)
+        .op(Put, meshes::ITEM, Op::new("put_mesh", "Create or replace a mesh", "Meshes").about("Idempotent. Equal content makes no revision.").body("MeshSpec", Mesh::sample()).writes().tries().answer(200, "Replaced, or equal already.", view()).answer(201, "Created.", view()), meshes::put)
+        .op(Patch, meshes::ITEM, Op::new("patch_mesh", "Change parts of a mesh", "Meshes").about("A JSON Merge Patch (RFC 7396), merged onto what was sent before and then judged as a whole.").patch("Mesh", serde_json::json!({"display_name": "Production"})).writes().tries().answer(200, "Changed, or equal already.", view()), meshes::patch)
+        .op(Delete, meshes::ITEM, Op::new("delete_mesh", "Delete a mesh with everything in it", "Meshes").about("409 while `deletion_protection` is on, which is the default. Its proxies keep their last configuration; its trust domain is never given out again.").writes().tries().answer(204, "Deleted.", None), meshes::delete)
 }
 
 fn join_token_operations(table: Table) -> Table {
     let view = || Some(String::from("JoinToken"));
     table
         .op(Get, join_tokens::COLLECTION, Op::new("list_join_tokens", "List join tokens, by name", "Proxies").paged().answer(200, "One page.", Some(String::from("JoinTokenList"))), join_tokens::list)
-        .op(Post, join_tokens::COLLECTION, Op::new("create_join_token", "Create a join token", "Proxies").about("The answer holds the secret; no later one does.").body("CreateJoinToken", join_tokens::sample()).answer(201, "Created.", view()), join_tokens::create)
+        .op(Post, join_tokens::COLLECTION, Op::new("create_join_token", "Create a join token", "Proxies").about("The answer holds the secret; no later one does, and a dry run shows none.").body("CreateJoinToken", join_tokens::sample()).tries().answer(201, "Created.", view()), join_tokens::create)
         .op(Get, join_tokens::ITEM, Op::new("get_join_token", "Read a join token", "Proxies").answer(200, "The token, without its secret.", view()), join_tokens::get)
-        .op(Delete, join_tokens::ITEM, Op::new("delete_join_token", "Revoke a join token", "Proxies").about("Proxies that joined with it are disconnected within seconds and may not come back.").answer(204, "Revoked.", None), join_tokens::delete)
+        .op(Delete, join_tokens::ITEM, Op::new("delete_join_token", "Revoke a join token", "Proxies").about("Proxies that joined with it are disconnected within seconds and may not come back.").tries().answer(204, "Revoked.", None), join_tokens::delete)
 }
 
 fn proxy_operations(table: Table) -> Table {
@@ -54,7 +55,7 @@ fn proxy_operations(table: Table) -> Table {
     table
         .op(Get, proxies::COLLECTION, Op::new("list_proxies", "List proxies", "Proxies").paged().answer(200, "One page.", Some(String::from("ProxyList"))), proxies::list)
         .op(Get, proxies::ITEM, Op::new("get_proxy", "Read a proxy", "Proxies").answer(200, "The proxy.", view()), proxies::get)
-        .op(Delete, proxies::ITEM, Op::new("delete_proxy", "Forget a proxy", "Proxies").about("It is disconnected and loses its binding to the join token; with a reusable token it may join again.").answer(204, "Forgotten.", None), proxies::delete)
+        .op(Delete, proxies::ITEM, Op::new("delete_proxy", "Forget a proxy", "Proxies").about("It is disconnected and loses its binding to the join token; with a reusable token it may join again.").tries().answer(204, "Forgotten.", None), proxies::delete)
         // Its own check: a member's API token with bootstrap:read, or the join token itself.
         .special(
             Get,

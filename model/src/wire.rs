@@ -4,6 +4,7 @@
 //! rules that a schema cannot express. The schema is the one in the OpenAPI document, so what is promised
 //! there and what is enforced here cannot drift apart.
 
+mod merge;
 mod schema;
 mod strict;
 
@@ -13,6 +14,7 @@ use crate::code::Code;
 use crate::kind::Spec;
 use crate::violation::{Pointer, Violation, Violations};
 
+pub use merge::merge;
 pub use schema::violations_of;
 
 /// Fields that the server adds to an answer. They are accepted and ignored in a request, so that what was read
@@ -69,6 +71,16 @@ pub fn decode<T: Spec>(bytes: &[u8]) -> Result<Decoded<T>, Refused> {
 /// # Errors
 /// Every violation.
 pub fn decode_sent<T: Spec>(mut sent: Map<String, Value>) -> Result<Decoded<T>, Violations> {
+    let etag = set_aside(&mut sent);
+    let value = decode_object::<T>(&sent)?;
+    let mut violations = Violations::new();
+    value.validate(&Pointer::Root, &mut violations);
+    violations.into_result()?;
+    Ok(Decoded { sent, value, etag })
+}
+
+/// Takes out the fields that only the server writes, and says which `meta.etag` was among them.
+pub fn set_aside(sent: &mut Map<String, Value>) -> Option<String> {
     let mut etag = None;
     for field in OUTPUT_ONLY {
         if let Some(value) = sent.shift_remove(field)
@@ -80,11 +92,7 @@ pub fn decode_sent<T: Spec>(mut sent: Map<String, Value>) -> Result<Decoded<T>, 
                 .map(ToOwned::to_owned);
         }
     }
-    let value = decode_object::<T>(&sent)?;
-    let mut violations = Violations::new();
-    value.validate(&Pointer::Root, &mut violations);
-    violations.into_result()?;
-    Ok(Decoded { sent, value, etag })
+    etag
 }
 
 /// Checks an object against the schema of `T` and converts it.

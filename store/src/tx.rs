@@ -123,6 +123,15 @@ impl<P: Permission<Access = access::Write>> Tx<P> {
     pub async fn commit(self) -> Result<Committed> {
         self.work.commit().await
     }
+
+    /// Undoes everything that the transaction did: for a write that was only tried.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; nothing is kept then either.
+    pub async fn roll_back(self) -> Result<()> {
+        self.work.tx.rollback().await?;
+        Ok(())
+    }
 }
 
 /// What a transaction is for.

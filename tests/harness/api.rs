@@ -23,6 +23,8 @@ pub struct Reply {
     pub etag: Option<String>,
     /// Its content type.
     pub content_type: String,
+    /// All its headers.
+    pub headers: reqwest::header::HeaderMap,
     /// Its body, null when it is not JSON.
     pub json: Value,
     /// Its body.
@@ -30,6 +32,12 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// One of its headers, when it is there and is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// The codes of its violations with their pointers.
     #[must_use]
     pub fn violations(&self) -> Vec<(String, String)> {
@@ -130,14 +138,41 @@ impl Api {
         };
         let (etag, content_type) = (header("etag"), header("content-type").unwrap_or_default());
         let status: StatusCode = response.status();
+        let headers = response.headers().clone();
         let text = response.text().await.expect("the answer is text");
         Reply {
             status: status.as_u16(),
             etag,
             content_type,
+            headers,
             json: serde_json::from_str(&text).unwrap_or_default(),
             text,
         }
+    }
+
+    /// Sends a request below `/v1/orgs/<org>` with further headers.
+    pub async fn with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Reply {
+        let mut all = headers.to_vec();
+        if body.is_some() && !headers.iter().any(|(name, _)| *name == "content-type") {
+            all.push(("content-type", "application/json"));
+        }
+        let bytes = body
+            .map(|body| body.to_string().into_bytes())
+            .unwrap_or_default();
+        self.raw(method, &format!("/v1/orgs/{}{path}", self.org), &all, bytes)
+            .await
+    }
+
+    /// PATCH, as a merge patch.
+    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+        let headers = [("content-type", "application/merge-patch+json")];
+        self.with(Method::PATCH, path, &headers, Some(body)).await
     }
 
     /// GET.

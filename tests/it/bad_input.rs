@@ -76,7 +76,7 @@ fn expand(body: &str) -> String {
 }
 
 /// Every row of every table, as text.
-async fn dump(stack: &Stack) -> String {
+pub(crate) async fn dump(stack: &Stack) -> String {
     let mut database = stack.postgres.inspect().await;
     let tables =
         sqlx::query("select tablename::text from pg_tables where schemaname = 'heddle' order by 1");

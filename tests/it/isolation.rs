@@ -77,6 +77,7 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         all.push((Method::POST, collection, Some(named(body))));
         all.push((Method::GET, item.clone(), None));
         all.push((Method::PUT, item.clone(), Some(body.clone())));
+        all.push((Method::PATCH, item.clone(), Some(json!({}))));
         all.push((Method::DELETE, item, None));
     };
     both(
@@ -98,6 +99,7 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
     let item = format!("{payments}/routes/all/split");
     all.push((Method::GET, item.clone(), None));
     all.push((Method::PUT, item.clone(), Some(split)));
+    all.push((Method::PATCH, item.clone(), Some(json!({}))));
     all.push((Method::DELETE, item, None));
     all.push((Method::GET, format!("{mesh}/join-tokens"), None));
     all.push((

@@ -21,6 +21,7 @@ use utoipa::ToSchema;
 
 use crate::auth::Allow;
 use crate::extract::{JsonBytes, Page, Query, Segments};
+use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
 use crate::view;
@@ -86,9 +87,10 @@ pub(crate) async fn create(
     Allow(grant): Allow<JoinTokenWrite>,
     State(app): State<App>,
     Segments((_, mesh)): Segments<(String, String)>,
-    (query, OriginalUri(uri)): (Query, OriginalUri),
+    (mut query, OriginalUri(uri)): (Query, OriginalUri),
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
+    let intent = Intent::take(&mut query)?;
     query.finish()?;
     let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
     let wanted: CreateJoinToken = wire::decode_object(&sent).map_err(Problem::invalid)?;
@@ -122,9 +124,11 @@ pub(crate) async fn create(
         expires_at: Some(expires_at),
     };
     let created = join_tokens::create(&mut tx, mesh.id, &new).await?;
-    tx.commit().await?;
     let mut answer = render(&created.row, now);
-    answer["secret"] = json!(created.secret.expose_secret());
+    // A token that nobody keeps opens nothing, so a dry run shows none.
+    if !intent.dry_run {
+        answer["secret"] = json!(created.secret.expose_secret());
+    }
     let location = format!("{}/{}", uri.path(), created.row.name);
     let mut response = (StatusCode::CREATED, axum::Json(answer)).into_response();
     let headers = response.headers_mut();
@@ -135,7 +139,7 @@ pub(crate) async fn create(
     if let Ok(location) = location.parse() {
         headers.insert(http::header::LOCATION, location);
     }
-    Ok(response)
+    intent.finish(tx, response).await
 }
 
 fn violation(pointer: &str, code: Code, detail: &str) -> Problem {
@@ -190,12 +194,14 @@ pub(crate) async fn delete(
     Allow(grant): Allow<JoinTokenWrite>,
     State(app): State<App>,
     Segments((_, mesh, token)): Segments<(String, String, String)>,
-    query: Query,
-) -> Result<StatusCode, Problem> {
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let intent = Intent::take(&mut query)?;
     query.finish()?;
     let mut tx = app.store.begin(&grant).await?;
     let mesh = meshes::require(&mut tx, &mesh).await?;
     join_tokens::revoke(&mut tx, mesh.id, &token).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    intent
+        .finish(tx, StatusCode::NO_CONTENT.into_response())
+        .await
 }

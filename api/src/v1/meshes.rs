@@ -12,7 +12,8 @@ use heddle_store::resources::Precondition;
 use serde_json::{Value, json};
 
 use crate::auth::Allow;
-use crate::extract::{Headers, JsonBytes, Page, Query, Segments, precondition};
+use crate::extract::{Headers, JsonBytes, Page, PatchBytes, Query, Segments, precondition};
+use crate::intent::Intent;
 use crate::named::{decode_named, name_in_path, same_name};
 use crate::problem::Problem;
 use crate::state::App;
@@ -52,10 +53,10 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     Allow(grant): Allow<MeshWrite>,
     State(app): State<App>,
-    OriginalUri(uri): OriginalUri,
-    query: Query,
+    (OriginalUri(uri), mut query): (OriginalUri, Query),
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
+    let intent = Intent::take(&mut query)?;
     query.finish()?;
     let (name, decoded) = decode_named::<Mesh>(&body)?;
     let mut tx = app.store.begin(&grant).await?;
@@ -66,14 +67,14 @@ pub(crate) async fn create(
         &decoded.sent,
     )
     .await?;
-    tx.commit().await?;
     let location = format!("{}/{name}", uri.path());
-    Ok(view::answer(
+    let answer = view::answer(
         StatusCode::CREATED,
         render(&row),
         &row.spec.etag(),
         Some(&location),
-    ))
+    );
+    intent.finish(tx, answer).await
 }
 
 pub(crate) async fn get(
@@ -98,9 +99,10 @@ pub(crate) async fn put(
     Allow(grant): Allow<MeshWrite>,
     State(app): State<App>,
     Segments((_, mesh)): Segments<(String, String)>,
-    (query, Headers(headers), OriginalUri(uri)): (Query, Headers, OriginalUri),
+    (mut query, Headers(headers), OriginalUri(uri)): (Query, Headers, OriginalUri),
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
+    let intent = Intent::take(&mut query)?;
     query.finish()?;
     let mut sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
     let body_name = sent.shift_remove("name");
@@ -110,13 +112,8 @@ pub(crate) async fn put(
     if let Some(row) = meshes::find(&mut tx, &mesh).await? {
         same_name(body_name, &row.name)?;
         let row = meshes::replace(&mut tx, &row, &decoded.sent, &precondition).await?;
-        tx.commit().await?;
-        return Ok(view::answer(
-            StatusCode::OK,
-            render(&row),
-            &row.spec.etag(),
-            None,
-        ));
+        let answer = view::answer(StatusCode::OK, render(&row), &row.spec.etag(), None);
+        return intent.finish(tx, answer).await;
     }
     let name = name_in_path(&mesh)?;
     same_name(body_name, &name)?;
@@ -133,22 +130,45 @@ pub(crate) async fn put(
         &decoded.sent,
     )
     .await?;
-    tx.commit().await?;
-    Ok(view::answer(
+    let answer = view::answer(
         StatusCode::CREATED,
         render(&row),
         &row.spec.etag(),
         Some(uri.path()),
-    ))
+    );
+    intent.finish(tx, answer).await
+}
+
+pub(crate) async fn patch(
+    Allow(grant): Allow<MeshWrite>,
+    State(app): State<App>,
+    Segments((_, mesh)): Segments<(String, String)>,
+    (mut query, Headers(headers)): (Query, Headers),
+    PatchBytes(body): PatchBytes,
+) -> Result<Response, Problem> {
+    let intent = Intent::take(&mut query)?;
+    query.finish()?;
+    let mut patch = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
+    let body_name = patch.shift_remove("name");
+    let precondition = precondition(&headers, wire::set_aside(&mut patch))?;
+    let mut tx = app.store.begin(&grant).await?;
+    let row = meshes::require(&mut tx, &mesh).await?;
+    same_name(body_name, &row.name)?;
+    let merged = wire::merge(row.spec.sent.clone(), patch);
+    let decoded = wire::decode_sent::<Mesh>(merged).map_err(Problem::invalid)?;
+    let row = meshes::replace(&mut tx, &row, &decoded.sent, &precondition).await?;
+    let answer = view::answer(StatusCode::OK, render(&row), &row.spec.etag(), None);
+    intent.finish(tx, answer).await
 }
 
 pub(crate) async fn delete(
     Allow(grant): Allow<MeshWrite>,
     State(app): State<App>,
     Segments((_, mesh)): Segments<(String, String)>,
-    query: Query,
+    mut query: Query,
     Headers(headers): Headers,
 ) -> Result<Response, Problem> {
+    let intent = Intent::take(&mut query)?;
     query.finish()?;
     let precondition = precondition(&headers, None)?;
     let mut tx = app.store.begin(&grant).await?;
@@ -165,6 +185,7 @@ pub(crate) async fn delete(
         ));
     }
     meshes::delete(&mut tx, &row, &precondition).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    intent
+        .finish(tx, StatusCode::NO_CONTENT.into_response())
+        .await
 }

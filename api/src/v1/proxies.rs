@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use heddle_model::authz::permission::{ProxyRead, ProxyWrite};
 use heddle_store::meshes;
 use heddle_store::proxies::{self, ProxyRow};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::auth::Allow;
 use crate::extract::{Page, Query, Segments};
+use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
 use crate::view;
@@ -93,8 +94,9 @@ pub(crate) async fn delete(
     Allow(grant): Allow<ProxyWrite>,
     State(app): State<App>,
     Segments((_, mesh, proxy)): Segments<(String, String, String)>,
-    query: Query,
-) -> Result<StatusCode, Problem> {
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let intent = Intent::take(&mut query)?;
     query.finish()?;
     let mut tx = app.store.begin(&grant).await?;
     let mesh = meshes::require(&mut tx, &mesh).await?;
@@ -102,6 +104,7 @@ pub(crate) async fn delete(
         .await?
         .ok_or_else(Problem::not_found)?;
     proxies::forget(&mut tx, mesh.id, &row).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    intent
+        .finish(tx, StatusCode::NO_CONTENT.into_response())
+        .await
 }

@@ -2,8 +2,8 @@
 
 use heddle_model::authz::permission::{ConfigRead, ConfigWrite};
 use heddle_model::kind::Kind;
-use heddle_store::Error;
 use heddle_store::resources::{self, Precondition};
+use heddle_store::{Error, meshes};
 use serde_json::json;
 
 use crate::build::{
@@ -309,4 +309,35 @@ async fn text_that_postgres_cannot_store_is_named() {
     let sent = object(json!({"display_name": "a\0b"}));
     let refused = put_if(&db.store, &owner, &at, &sent, &Precondition::None).await;
     assert!(matches!(refused, Err(Error::NulCharacter)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_is_rolled_back_leaves_nothing() {
+    let db = TestDb::new().await;
+    let owner = db.owner("acme").await;
+    let mesh = mesh(&db.store, &owner, "prod").await;
+    let count =
+        "select (select count(*) from heddle.resources) + (select count(*) from heddle.changes)";
+    let before: i64 = sqlx::query_scalar(count)
+        .fetch_one(&db.superuser().await)
+        .await
+        .unwrap();
+    let mut committed = db.store.committed();
+    let tried = name("tried");
+    let mut tx = db.store.begin(&grant::<ConfigWrite>(&owner)).await.unwrap();
+    let at = address(mesh.id, Kind::Service, None, &tried);
+    let stored = resources::insert(&mut tx, &at, &service_spec(1))
+        .await
+        .unwrap();
+    assert_eq!(stored.revision, 2);
+    tx.roll_back().await.unwrap();
+    let after: i64 = sqlx::query_scalar(count)
+        .fetch_one(&db.superuser().await)
+        .await
+        .unwrap();
+    assert_eq!(after, before);
+    assert!(committed.try_recv().is_err(), "nobody is told of it");
+    let mut tx = db.store.begin(&grant::<ConfigRead>(&owner)).await.unwrap();
+    let found = meshes::require(&mut tx, "prod").await.unwrap();
+    assert_eq!(found.revision, 1);
 }

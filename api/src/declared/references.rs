@@ -1,0 +1,54 @@
+//! What an object names and what it claims, judged against the other objects of its mesh.
+
+use heddle_model::code::Code;
+use heddle_model::name::Name;
+use heddle_model::violation::{Violation, Violations};
+use heddle_model::wire;
+use heddle_store::Tx;
+use heddle_store::resources::{self, Stored};
+
+use super::{Declared, Place};
+use crate::problem::Problem;
+
+/// What an object names must exist in this mesh, and the hosts that it claims must be free. What it named before is not
+/// asked for again: a service may go while others refer to it, and they can still be written.
+pub(super) async fn check_references<T: Declared>(
+    tx: &mut Tx<T::Write>,
+    place: &Place,
+    value: &T,
+    name: &Name,
+    existing: Option<&Stored>,
+) -> Result<(), Problem> {
+    let mut references = value.service_references();
+    if let Some(before) = existing.and_then(|stored| wire::decode_object::<T>(&stored.sent).ok()) {
+        let before = before.service_references();
+        references.retain(|(_, name)| !before.iter().any(|(_, named)| named == name));
+    }
+    let names: Vec<Name> = references.iter().map(|(_, name)| name.clone()).collect();
+    let exists = resources::service_exists(tx, place.mesh.id, &names).await?;
+    let mut violations = Violations::new();
+    for ((pointer, name), exists) in references.into_iter().zip(exists) {
+        if !exists {
+            violations.push(Violation {
+                pointer,
+                code: Code::UnknownReference,
+                detail: format!("there is no service {name} in this mesh"),
+                hint: None,
+            });
+        }
+    }
+    violations.into_result().map_err(Problem::invalid)?;
+    let mut taken = Violations::new();
+    let own = existing.map(|stored| stored.id);
+    for (pointer, host) in value.hosts(name) {
+        if let Some(owner) = resources::host_owner(tx, place.mesh.id, &host, own).await? {
+            taken.push(Violation {
+                pointer,
+                code: Code::HostTaken,
+                detail: format!("service {owner} answers for the host {host}"),
+                hint: None,
+            });
+        }
+    }
+    taken.into_result().map_err(Problem::host_taken)
+}
