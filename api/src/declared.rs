@@ -11,6 +11,7 @@ use heddle_model::name::Name;
 use heddle_store::Tx;
 use heddle_store::meshes::{self, MeshRow};
 use heddle_store::resources;
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::problem::Problem;
@@ -44,6 +45,20 @@ pub(crate) trait Declared: Spec {
 pub(crate) struct Place {
     pub(crate) mesh: MeshRow,
     pub(crate) parent: Option<Uuid>,
+    /// What it is below, for `meta.parent`: kind to name.
+    pub(crate) parents: Map<String, Value>,
+}
+
+impl Place {
+    fn of(mesh: MeshRow) -> Self {
+        let mut parents = Map::new();
+        parents.insert(Kind::Mesh.as_str().to_owned(), json!(mesh.name));
+        Self {
+            mesh,
+            parent: None,
+            parents,
+        }
+    }
 }
 
 /// Finds the mesh and the parents that the path names.
@@ -53,12 +68,16 @@ pub(crate) async fn place<P: Permission>(
     parents: &[Kind],
 ) -> Result<Place, Problem> {
     let mesh = meshes::require(tx, path.get(1).map_or("", String::as_str)).await?;
-    let mut parent = None;
+    let mut place = Place::of(mesh);
     for (kind, name) in parents.iter().zip(path.iter().skip(2)) {
-        let found = resources::find(tx, mesh.id, *kind, parent, name).await?;
-        parent = Some(found.ok_or_else(Problem::not_found)?.id);
+        let found = resources::find(tx, place.mesh.id, *kind, place.parent, name).await?;
+        let found = found.ok_or_else(Problem::not_found)?;
+        place.parent = Some(found.id);
+        place
+            .parents
+            .insert(kind.as_str().to_owned(), json!(found.name));
     }
-    Ok(Place { mesh, parent })
+    Ok(place)
 }
 
 /// The name in the path: the last segment, or the kind itself for a singleton.

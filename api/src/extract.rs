@@ -177,6 +177,15 @@ impl FromRequestParts<App> for Query {
     }
 }
 
+/// Takes `limit` out of a query: 1 to 500, larger is taken as 500; 50 when absent.
+pub(crate) fn limit(query: &mut Query) -> Result<u32, Problem> {
+    let limit = query.parse::<u32>("limit")?.unwrap_or(50);
+    if limit == 0 {
+        return Err(Problem::parameter("limit", "`limit`: at least 1"));
+    }
+    Ok(limit.min(500))
+}
+
 /// Which page of a list: `limit` (1 to 500, larger is taken as 500; 50 when absent) and `cursor`.
 #[derive(Debug)]
 pub(crate) struct Page {
@@ -188,10 +197,7 @@ const CURSOR_PREFIX: &str = "a_";
 
 impl Page {
     pub(crate) fn take(query: &mut Query) -> Result<Self, Problem> {
-        let limit = query.parse::<u32>("limit")?.unwrap_or(50);
-        if limit == 0 {
-            return Err(Problem::parameter("limit", "`limit`: at least 1"));
-        }
+        let limit = limit(query)?;
         let bad =
             || Problem::parameter("cursor", "`cursor`: not one that this list has handed out");
         let after = match query.take("cursor") {
@@ -206,10 +212,7 @@ impl Page {
                 Some(text)
             }
         };
-        Ok(Self {
-            limit: limit.min(500),
-            after,
-        })
+        Ok(Self { limit, after })
     }
 
     /// The cursor of the page after one that ended with `last`.

@@ -14,6 +14,7 @@ mod docs;
 mod extract;
 pub mod health;
 mod intent;
+mod listing;
 mod named;
 pub mod openapi;
 pub mod problem;

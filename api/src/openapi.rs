@@ -31,6 +31,7 @@ pub(crate) struct Op {
     writes: bool,
     patch: bool,
     flags: Vec<(&'static str, &'static str)>,
+    typed: Vec<(&'static str, String, Value)>,
 }
 
 impl Op {
@@ -52,6 +53,7 @@ impl Op {
             writes: false,
             patch: false,
             flags: Vec::new(),
+            typed: Vec::new(),
         }
     }
 
@@ -83,6 +85,12 @@ impl Op {
     pub(crate) fn paged(self) -> Self {
         self.query("limit", "How many items at most: 1 to 500; 50 when absent.")
             .query("cursor", "`next_cursor` of the page before.")
+    }
+
+    /// A list of objects of the kind `T`.
+    pub(crate) fn listed<T: Spec>(mut self) -> Self {
+        self.typed = schema::list_parameters::<T>();
+        self.query("limit", "How many items at most: 1 to 500; 50 when absent.")
     }
 
     pub(crate) fn permission(mut self, scope: &'static str) -> Self {
@@ -189,6 +197,16 @@ impl Op {
                     .required(Required::False)
                     .description(Some(about))
                     .schema(Some(schema)),
+            );
+        }
+        for (name, about, schema) in self.typed {
+            operation = operation.parameter(
+                ParameterBuilder::new()
+                    .name(name)
+                    .parameter_in(ParameterIn::Query)
+                    .required(Required::False)
+                    .description(Some(about))
+                    .schema(Some(from_json(schema))),
             );
         }
         for (name, about) in self.flags {
@@ -417,6 +435,7 @@ fn own_schemas() -> Vec<(&'static str, Value)> {
                     "revision": {"type": "integer", "minimum": 0, "description": "The mesh revision that wrote it last.", "examples": [42]},
                     "created_at": time("When it was created."),
                     "updated_at": time("When it was written last."),
+                    "parent": {"type": "object", "description": "What it is below: kind to name.", "additionalProperties": {"type": "string"}},
                 },
             }),
         ),

@@ -33,7 +33,7 @@ fn mesh_operations(table: Table) -> Table {
     let mut example = Mesh::sample();
     example["name"] = serde_json::json!("prod");
     table
-        .op(Get, meshes::COLLECTION, Op::new("list_meshes", "List meshes, by name", "Meshes").paged().answer(200, "One page.", Some(String::from("MeshList"))), meshes::list)
+        .op(Get, meshes::COLLECTION, Op::new("list_meshes", "List meshes, by name", "Meshes").listed::<Mesh>().answer(200, "One page.", Some(String::from("MeshList"))), meshes::list)
         .op(Post, meshes::COLLECTION, Op::new("create_mesh", "Create a mesh", "Meshes").about("409 when the name is taken: POST never overwrites.").body("CreateMesh", example).tries().answer(201, "Created.", view()), meshes::create)
         .op(Get, meshes::ITEM, Op::new("get_mesh", "Read a mesh", "Meshes").answer(200, "The mesh.", view()), meshes::get)
         .op(Put, meshes::ITEM, Op::new("put_mesh", "Create or replace a mesh", "Meshes").about("Idempotent. Equal content makes no revision.").body("MeshSpec", Mesh::sample()).writes().tries().answer(200, "Replaced, or equal already.", view()).answer(201, "Created.", view()), meshes::put)

@@ -50,6 +50,17 @@ pub(crate) fn object(stored: &Stored, status: Option<Value>) -> Value {
     Value::Object(body)
 }
 
+/// The same, with the names of what it is below in `meta.parent`.
+pub(crate) fn object_below(
+    stored: &Stored,
+    parents: &Map<String, Value>,
+    status: Option<Value>,
+) -> Value {
+    let mut body = object(stored, status);
+    body["meta"]["parent"] = Value::Object(parents.clone());
+    body
+}
+
 /// Answers with one object, its ETag and, when it is new, its address.
 pub(crate) fn answer(
     status: StatusCode,

@@ -105,7 +105,6 @@ fn operation_ids_are_unique_and_say_what_they_do() {
             "patch" => &["patch"],
             "put" => &["put"],
             "delete" => &["delete"],
-            "patch" => &["patch"],
             _ => &[],
         };
         let verb = id.split('_').next().unwrap();

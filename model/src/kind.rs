@@ -1,6 +1,8 @@
 //! The declarative kinds: one line each.
 
 pub mod access_rule;
+pub mod annotations;
+pub mod changes;
 pub mod labels;
 pub mod mesh;
 pub mod route;

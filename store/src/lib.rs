@@ -54,6 +54,7 @@ pub mod admin;
 pub mod authorities;
 pub mod certificates;
 pub mod join_tokens;
+pub mod listing;
 pub mod meshes;
 pub mod proxies;
 pub mod resources;

@@ -7,11 +7,13 @@ use heddle_model::kind::Kind;
 use heddle_model::name::Name;
 use serde_json::{Map, Value};
 use sqlx::FromRow as _;
+use sqlx::QueryBuilder;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::listing::Wanted;
 use crate::resources::{
     Address, COLUMNS, Named, Precondition, Row, Stored, insert_row, named, put_row, require_match,
 };
@@ -85,7 +87,7 @@ pub async fn find<P: Permission>(tx: &mut Tx<P>, name_or_id: &str) -> Result<Opt
         Some(Named::Id(id)) => (Some(id), None),
         Some(Named::Name(name)) => (None, Some(name)),
     };
-    let rows = select(&mut tx.work, id, name, "", Some(1)).await?;
+    let rows = select(&mut tx.work, id, name).await?;
     Ok(rows.into_iter().next())
 }
 
@@ -99,44 +101,43 @@ pub async fn require<P: Permission>(tx: &mut Tx<P>, name_or_id: &str) -> Result<
     if !tx.work.lock_if_writing(found.id).await? {
         return Ok(found);
     }
-    let locked = select(&mut tx.work, Some(found.id.uuid()), None, "", Some(1)).await?;
+    let locked = select(&mut tx.work, Some(found.id.uuid()), None).await?;
     locked.into_iter().next().ok_or(Error::NotFound)
 }
 
-/// The live meshes in the order of their names, after the name `after`, at most `limit`.
+/// The live meshes that are wanted.
 ///
 /// # Errors
 /// [`Error::Unavailable`], [`Error::Inconsistent`].
-pub async fn page<P: Permission>(
-    tx: &mut Tx<P>,
-    after: Option<&str>,
-    limit: u32,
-) -> Result<Vec<MeshRow>> {
-    let after = after.unwrap_or_default();
-    select(&mut tx.work, None, None, after, Some(limit)).await
+pub async fn search<P: Permission>(tx: &mut Tx<P>, wanted: &Wanted) -> Result<Vec<MeshRow>> {
+    let mut query = QueryBuilder::new("select m.trust_domain, m.revision as mesh_revision, ");
+    query.push(COLUMNS).push(
+        " from heddle.meshes m \
+         join heddle.resources r on r.org_id = m.org_id and r.mesh_id = m.mesh_id \
+                                and r.id = m.mesh_id and r.to_revision is null \
+         where m.deleted_at is null",
+    );
+    wanted.push(&mut query);
+    let rows = query
+        .build()
+        .persistent(wanted.filter.is_none())
+        .fetch_all(tx.work.conn())
+        .await?;
+    rows.iter().map(mesh_row).collect()
 }
 
-async fn select(
-    work: &mut Work,
-    id: Option<Uuid>,
-    name: Option<&str>,
-    after: &str,
-    limit: Option<u32>,
-) -> Result<Vec<MeshRow>> {
+async fn select(work: &mut Work, id: Option<Uuid>, name: Option<&str>) -> Result<Vec<MeshRow>> {
     let sql = format!(
         "select m.trust_domain, m.revision as mesh_revision, {COLUMNS} \
          from heddle.meshes m \
          join heddle.resources r on r.org_id = m.org_id and r.mesh_id = m.mesh_id \
                                 and r.id = m.mesh_id and r.to_revision is null \
          where m.deleted_at is null and ($1::uuid is null or m.mesh_id = $1) \
-           and ($2::text is null or m.name = $2) and m.name > $3 \
-         order by m.name limit $4"
+           and ($2::text is null or m.name = $2) limit 1"
     );
     let rows = sqlx::query(&sql)
         .bind(id)
         .bind(name)
-        .bind(after)
-        .bind(limit.map(i64::from))
         .fetch_all(work.conn())
         .await?;
     rows.iter().map(mesh_row).collect()
@@ -168,7 +169,7 @@ pub async fn replace(
 ) -> Result<MeshRow> {
     let work = &mut tx.work;
     put_row(work, &address(mesh.id, &mesh.name), sent, precondition).await?;
-    let rows = select(work, Some(mesh.id.uuid()), None, "", Some(1)).await?;
+    let rows = select(work, Some(mesh.id.uuid()), None).await?;
     rows.into_iter().next().ok_or(Error::NotFound)
 }
 
@@ -184,7 +185,7 @@ pub async fn delete(
 ) -> Result<()> {
     let work = &mut tx.work;
     work.lock(mesh.id).await?;
-    let now = select(work, Some(mesh.id.uuid()), None, "", Some(1)).await?;
+    let now = select(work, Some(mesh.id.uuid()), None).await?;
     let now = now.first().ok_or(Error::NotFound)?;
     require_match(precondition, Some(&now.spec))?;
     let revision = work.bump(mesh.id).await?;

@@ -12,9 +12,11 @@ use heddle_model::kind::Kind;
 use heddle_model::name::Name;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use crate::error::{Error, Result, inconsistent};
+use crate::listing::Wanted;
 use crate::tx::{Tx, Work};
 
 pub use write::{Put, delete, insert, put};
@@ -193,19 +195,70 @@ pub(crate) async fn find_row(
     row.map(Stored::try_from).transpose()
 }
 
-/// The objects below `parent` in the order of their names, after the name `after`, at most `limit`.
+/// Which objects of a kind a list is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Below {
+    /// Those of one parent; `None` is the mesh itself.
+    One(Option<Uuid>),
+    /// Those of every parent in the mesh.
+    Any,
+}
+
+/// The objects of a kind that are wanted.
 ///
 /// # Errors
 /// [`Error::Unavailable`], [`Error::Inconsistent`].
-pub async fn page<P: Permission>(
+pub async fn search<P: Permission>(
     tx: &mut Tx<P>,
     mesh: MeshId,
     kind: Kind,
-    parent: Option<Uuid>,
-    after: Option<&str>,
-    limit: u32,
+    below: Below,
+    wanted: &Wanted,
 ) -> Result<Vec<Stored>> {
-    list(&mut tx.work, mesh, kind, parent, after, Some(limit)).await
+    let mut query = QueryBuilder::new("select ");
+    query
+        .push(COLUMNS)
+        .push(" from heddle.resources r where r.to_revision is null and r.mesh_id = ")
+        .push_bind(mesh.uuid())
+        .push(" and r.kind = ")
+        .push_bind(kind.as_str());
+    if let Below::One(parent) = below {
+        query
+            .push(" and coalesce(r.parent_id, r.mesh_id) = ")
+            .push_bind(parent.unwrap_or(mesh.uuid()));
+    }
+    wanted.push(&mut query);
+    // What clients make up is not worth the connection's memory.
+    let rows: Vec<Row> = query
+        .build_query_as()
+        .persistent(wanted.filter.is_none())
+        .fetch_all(tx.work.conn())
+        .await?;
+    rows.into_iter().map(Stored::try_from).collect()
+}
+
+/// What some objects of a mesh are called, and what they are below.
+///
+/// # Errors
+/// [`Error::Unavailable`], [`Error::Inconsistent`].
+pub async fn names<P: Permission>(
+    tx: &mut Tx<P>,
+    mesh: MeshId,
+    ids: &[Uuid],
+) -> Result<Vec<(Uuid, Name, Option<Uuid>)>> {
+    let rows: Vec<(Uuid, String, Option<Uuid>)> = sqlx::query_as(
+        "select r.id, r.name, r.parent_id from heddle.resources r \
+         where r.mesh_id = $1 and r.id = any($2) and r.to_revision is null",
+    )
+    .bind(mesh.uuid())
+    .bind(ids)
+    .fetch_all(tx.work.conn())
+    .await?;
+    let named = |(id, name, parent): (Uuid, String, Option<Uuid>)| match name.parse() {
+        Ok(name) => Ok((id, name, parent)),
+        Err(error) => Err(inconsistent("resources", "name", id, error)),
+    };
+    rows.into_iter().map(named).collect()
 }
 
 /// All objects below `parent` in the order of their names.
@@ -218,30 +271,17 @@ pub async fn all<P: Permission>(
     kind: Kind,
     parent: Option<Uuid>,
 ) -> Result<Vec<Stored>> {
-    list(&mut tx.work, mesh, kind, parent, None, None).await
-}
-
-async fn list(
-    work: &mut Work,
-    mesh: MeshId,
-    kind: Kind,
-    parent: Option<Uuid>,
-    after: Option<&str>,
-    limit: Option<u32>,
-) -> Result<Vec<Stored>> {
     let sql = format!(
         "select {COLUMNS} from heddle.resources r \
          where r.mesh_id = $1 and r.kind = $2 and coalesce(r.parent_id, r.mesh_id) = coalesce($3, $1) \
-           and r.to_revision is null and r.name > $4 \
-         order by r.name limit $5"
+           and r.to_revision is null \
+         order by r.name"
     );
     let rows: Vec<Row> = sqlx::query_as(&sql)
         .bind(mesh.uuid())
         .bind(kind.as_str())
         .bind(parent)
-        .bind(after.unwrap_or_default())
-        .bind(limit.map(i64::from))
-        .fetch_all(work.conn())
+        .fetch_all(tx.work.conn())
         .await?;
     rows.into_iter().map(Stored::try_from).collect()
 }

@@ -1,5 +1,6 @@
 //! What every declarative kind can do, tried on each of them: dry runs, patches.
 
+mod lists;
 mod writes;
 
 use heddle_tests::{Api, Stack};

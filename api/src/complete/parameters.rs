@@ -29,7 +29,11 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
             json!("-"),
         ),
         ("path", "mesh") => (handle(), json!("prod")),
-        ("path", "service") => (handle(), json!("payments")),
+        // `-` in a list stands for every service.
+        ("path", "service") => (
+            json!({"type": "string", "pattern": HANDLE.replace("^(", "^(-|")}),
+            json!("payments"),
+        ),
         ("path", "route") => (handle(), json!("charges")),
         ("path", "rule") => (handle(), json!("checkout-may-charge")),
         ("path", "token") => (handle(), json!("payments-host-1")),

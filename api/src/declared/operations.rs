@@ -28,7 +28,8 @@ pub(crate) fn collection<T: Declared>(table: Table) -> Table {
             HttpMethod::Get,
             collection,
             Op::new(format!("list_{many}"), format!("List each {noun}, by name"), T::TAG)
-                .paged()
+                .about(across::<T>())
+                .listed::<T>()
                 .answer(200, "One page.", Some(format!("{}List", T::VIEW))),
             list::<T>,
         )
@@ -124,6 +125,14 @@ pub(crate) fn singleton<T: Declared>(table: Table) -> Table {
             .answer(204, "Deleted.", None),
             delete::<T>,
         )
+}
+
+fn across<T: Declared>() -> &'static str {
+    if T::PARENTS.is_empty() {
+        ""
+    } else {
+        "With `-` in place of the parent's name: those of every parent, each with its own in `meta.parent`."
+    }
 }
 
 fn patch_op<T: Declared>() -> Op {

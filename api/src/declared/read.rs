@@ -1,16 +1,28 @@
 //! Reading: one object, and a page of them.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
+use heddle_model::authz::Permission;
 use heddle_model::authz::permission::ConfigRead;
-use heddle_store::resources;
+use heddle_model::kind::Kind;
+use heddle_model::name::Name;
+use heddle_store::resources::{self, Below, Stored};
+use heddle_store::{Tx, meshes};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
-use super::{Declared, own_name, place};
+use super::{Declared, Place, own_name, place};
 use crate::auth::Allow;
-use crate::extract::{Headers, Page, Query, Segments};
+use crate::extract::{Headers, Query, Segments};
+use crate::listing::Listing;
 use crate::problem::Problem;
 use crate::state::App;
 use crate::view;
+
+/// In place of a parent's name: every parent.
+const ANY: &str = "-";
 
 pub(super) async fn list<T: Declared>(
     Allow(grant): Allow<ConfigRead>,
@@ -19,26 +31,87 @@ pub(super) async fn list<T: Declared>(
     OriginalUri(uri): OriginalUri,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let page = Page::take(&mut query)?;
+    let listing = Listing::take::<T>(&mut query, uri.path())?;
     query.finish()?;
     let mut tx = app.store.begin(&grant).await?;
-    let place = place(&mut tx, &path, T::PARENTS).await?;
-    let rows = resources::page(
-        &mut tx,
-        place.mesh.id,
-        T::KIND,
-        place.parent,
-        page.after.as_deref(),
-        page.limit + 1,
-    )
-    .await?;
-    Ok(view::list(
+    let across = !T::PARENTS.is_empty() && path.iter().skip(2).all(|name| name == ANY);
+    let (place, below) = if across {
+        let mesh = meshes::require(&mut tx, path.get(1).map_or("", String::as_str)).await?;
+        (Place::of(mesh), Below::Any)
+    } else {
+        let place = place(&mut tx, &path, T::PARENTS).await?;
+        let below = Below::One(place.parent);
+        (place, below)
+    };
+    let rows = resources::search(&mut tx, place.mesh.id, T::KIND, below, &listing.wanted).await?;
+    let parents = if across {
+        Parents::of(&mut tx, place, &rows, T::PARENTS).await?
+    } else {
+        Parents::all_in(place)
+    };
+    Ok(listing.answer(
         rows,
-        &page,
         &uri.to_string(),
-        |row| row.name.to_string(),
-        |row| view::object(row, None),
+        |row| row,
+        |row| view::object_below(row, &parents.names(row, T::PARENTS), None),
     ))
+}
+
+/// What the objects of a page are below.
+struct Parents {
+    shared: Map<String, Value>,
+    each: BTreeMap<Uuid, (Name, Option<Uuid>)>,
+}
+
+impl Parents {
+    /// All objects are in one place.
+    fn all_in(place: Place) -> Self {
+        Self {
+            shared: place.parents,
+            each: BTreeMap::new(),
+        }
+    }
+
+    /// Looks up the parents of objects from all over a mesh, one level after the other.
+    async fn of<P: Permission>(
+        tx: &mut Tx<P>,
+        place: Place,
+        rows: &[Stored],
+        kinds: &[Kind],
+    ) -> Result<Self, Problem> {
+        let mut each = BTreeMap::new();
+        let mut level: Vec<Uuid> = rows.iter().filter_map(|row| row.parent).collect();
+        for _ in kinds {
+            level.sort_unstable();
+            level.dedup();
+            let found = resources::names(tx, place.mesh.id, &level).await?;
+            level = found.iter().filter_map(|(_, _, parent)| *parent).collect();
+            each.extend(
+                found
+                    .into_iter()
+                    .map(|(id, name, parent)| (id, (name, parent))),
+            );
+        }
+        Ok(Self {
+            shared: place.parents,
+            each,
+        })
+    }
+
+    fn names(&self, row: &Stored, kinds: &[Kind]) -> Map<String, Value> {
+        let mut names = Vec::new();
+        let mut next = row.parent;
+        for kind in kinds.iter().rev() {
+            let Some((name, parent)) = next.and_then(|id| self.each.get(&id)) else {
+                break;
+            };
+            names.push((kind.as_str().to_owned(), json!(name)));
+            next = *parent;
+        }
+        let mut all = self.shared.clone();
+        all.extend(names.into_iter().rev());
+        all
+    }
 }
 
 pub(super) async fn get<T: Declared>(
@@ -62,7 +135,7 @@ pub(super) async fn get<T: Declared>(
     let stored = found.ok_or_else(Problem::not_found)?;
     Ok(view::answer_read(
         &headers,
-        view::object(&stored, None),
+        view::object_below(&stored, &place.parents, None),
         &stored.etag(),
     ))
 }

@@ -49,7 +49,7 @@ pub(super) async fn create<T: Declared>(
     let location = format!("{}/{name}", uri.path());
     let answer = view::answer(
         StatusCode::CREATED,
-        view::object(&stored, None),
+        view::object_below(&stored, &place.parents, None),
         &stored.etag(),
         Some(&location),
     );
@@ -95,7 +95,7 @@ pub(super) async fn put<T: Declared>(
     let location = put.created.then(|| uri.path().to_owned());
     let answer = view::answer(
         status,
-        view::object(&put.stored, None),
+        view::object_below(&put.stored, &place.parents, None),
         &put.stored.etag(),
         location.as_deref(),
     );
@@ -134,7 +134,7 @@ pub(super) async fn patch<T: Declared>(
     .await?;
     let answer = view::answer(
         StatusCode::OK,
-        view::object(&put.stored, None),
+        view::object_below(&put.stored, &place.parents, None),
         &put.stored.etag(),
         None,
     );

@@ -1,9 +1,58 @@
 //! Schemas that are made from other schemas.
 
+use heddle_model::filter::Fields;
+use heddle_model::kind::Spec;
 use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
 const COMPONENTS: &str = "#/components/schemas/";
+
+/// The parameters of a list of objects of the kind `T`, beside `limit`.
+pub(super) fn list_parameters<T: Spec>() -> Vec<(&'static str, String, Value)> {
+    let fields = Fields::of::<T>();
+    let own = serde_json::to_value(T::schema()).unwrap_or_default();
+    let mut shown = vec!["name"];
+    shown.extend(
+        own["properties"]
+            .as_object()
+            .into_iter()
+            .flat_map(|own| own.keys().map(String::as_str)),
+    );
+    shown.extend(["meta", "status"]);
+    let one = format!("({})", shown.join("|"));
+    vec![
+        (
+            "cursor",
+            String::from(
+                "`next_cursor` of the page before, with the same `filter` and `order_by`.",
+            ),
+            json!({"type": "string", "pattern": "^c_([0-9a-f]{2}){25,}$"}),
+        ),
+        (
+            "filter",
+            format!(
+                "Only what this holds for: comparisons such as `labels.team=\"pay\"` of {}; by `=` and `!=`, numbers and times also by `<`, `<=`, `>` and `>=`; joined by `AND`, `OR` and `NOT`, with parentheses where `AND` and `OR` meet.",
+                fields
+                    .names()
+                    .iter()
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            ),
+            json!({"type": "string", "maxLength": heddle_model::filter::LONGEST, "examples": ["labels.team=\"pay\" AND NOT name=\"old\""]}),
+        ),
+        (
+            "order_by",
+            String::from("What comes first; ` desc` for the greatest."),
+            json!({"type": "string", "enum": ["name", "name desc", "created_at", "created_at desc", "updated_at", "updated_at desc"], "default": "name"}),
+        ),
+        (
+            "fields",
+            String::from("Only these fields of each item, with commas between."),
+            json!({"type": "string", "pattern": format!("^{one}(,{one})*$"), "examples": ["name,meta"]}),
+        ),
+    ]
+}
 
 /// Makes the schema of an object that of its merge patch: nothing is required, every member may be `null`, and so on in
 /// every object inside. Lists are replaced whole, so what is in them stays as it is.

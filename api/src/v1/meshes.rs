@@ -12,8 +12,9 @@ use heddle_store::resources::Precondition;
 use serde_json::{Value, json};
 
 use crate::auth::Allow;
-use crate::extract::{Headers, JsonBytes, Page, PatchBytes, Query, Segments, precondition};
+use crate::extract::{Headers, JsonBytes, PatchBytes, Query, Segments, precondition};
 use crate::intent::Intent;
+use crate::listing::Listing;
 use crate::named::{decode_named, name_in_path, same_name};
 use crate::problem::Problem;
 use crate::state::App;
@@ -37,17 +38,11 @@ pub(crate) async fn list(
     OriginalUri(uri): OriginalUri,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let page = Page::take(&mut query)?;
+    let listing = Listing::take::<Mesh>(&mut query, uri.path())?;
     query.finish()?;
     let mut tx = app.store.begin(&grant).await?;
-    let rows = meshes::page(&mut tx, page.after.as_deref(), page.limit + 1).await?;
-    Ok(view::list(
-        rows,
-        &page,
-        &uri.to_string(),
-        |row| row.name.to_string(),
-        render,
-    ))
+    let rows = meshes::search(&mut tx, &listing.wanted).await?;
+    Ok(listing.answer(rows, &uri.to_string(), |row| &row.spec, render))
 }
 
 pub(crate) async fn create(

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::annotations::{self, Annotations};
 use super::labels::{self, Labels};
 use super::route::{Method, PathMatch, validate_methods};
 use super::{Kind, Spec};
@@ -20,6 +21,8 @@ pub struct AccessRule {
     pub display_name: Option<String>,
     /// Pairs for filters and selectors, at most 64.
     pub labels: Option<Labels>,
+    /// Free text for people and programs, at most 16 KiB in all.
+    pub annotations: Option<Annotations>,
     /// What happens to a call that matches. Deny wins over every allow.
     pub action: Effect,
     /// Any of these callers.
@@ -78,6 +81,11 @@ impl Spec for AccessRule {
 
     fn validate(&self, at: &Pointer<'_>, violations: &mut Violations) {
         labels::validate(self.labels.as_ref(), &at.field("labels"), violations);
+        annotations::validate(
+            self.annotations.as_ref(),
+            &at.field("annotations"),
+            violations,
+        );
         let from = at.field("from");
         for (i, caller) in self.from.iter().enumerate() {
             if caller.service.is_some() == caller.spiffe.is_some() {

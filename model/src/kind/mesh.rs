@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::annotations::{self, Annotations};
+use super::changes::Changes;
 use super::labels::{self, Labels};
 use super::{Kind, Spec};
 use crate::settings::Settings;
@@ -18,6 +20,8 @@ pub struct Mesh {
     pub display_name: Option<String>,
     /// Pairs for filters and selectors, at most 64.
     pub labels: Option<Labels>,
+    /// Free text for people and programs, at most 16 KiB in all.
+    pub annotations: Option<Annotations>,
     /// Settings of every service of this mesh that does not say otherwise.
     pub defaults: Option<Settings>,
     /// What happens to a call that no access rule matches. `deny` when absent.
@@ -26,6 +30,8 @@ pub struct Mesh {
     pub unknown_hosts: Option<UnknownHosts>,
     /// While true, DELETE is refused. True when absent.
     pub deletion_protection: Option<bool>,
+    /// How the objects of this mesh may be changed.
+    pub changes: Option<Changes>,
 }
 
 /// What happens to a call that no access rule matches.
@@ -76,6 +82,11 @@ impl Spec for Mesh {
 
     fn validate(&self, at: &Pointer<'_>, violations: &mut Violations) {
         labels::validate(self.labels.as_ref(), &at.field("labels"), violations);
+        annotations::validate(
+            self.annotations.as_ref(),
+            &at.field("annotations"),
+            violations,
+        );
         if let Some(defaults) = &self.defaults {
             defaults.validate(&at.field("defaults"), violations);
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::annotations::{self, Annotations};
 use super::labels::{self, Labels};
 use super::{Kind, Spec};
 use crate::code::Code;
@@ -20,6 +21,8 @@ pub struct Route {
     pub display_name: Option<String>,
     /// Pairs for filters and selectors, at most 64.
     pub labels: Option<Labels>,
+    /// Free text for people and programs, at most 16 KiB in all.
+    pub annotations: Option<Annotations>,
     /// Lower is tried first; unique within the service.
     #[schema(minimum = 0, maximum = 1_000_000, example = 100)]
     pub priority: u32,
@@ -200,6 +203,11 @@ impl Spec for Route {
 
     fn validate(&self, at: &Pointer<'_>, violations: &mut Violations) {
         labels::validate(self.labels.as_ref(), &at.field("labels"), violations);
+        annotations::validate(
+            self.annotations.as_ref(),
+            &at.field("annotations"),
+            violations,
+        );
         let matches = at.field("match");
         for (i, one) in self.matches.iter().flatten().enumerate() {
             let at = matches.index(i);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::annotations::{self, Annotations};
 use super::labels::{self, Labels};
 use super::{Kind, Spec};
 use crate::code::Code;
@@ -23,6 +24,8 @@ pub struct Service {
     pub display_name: Option<String>,
     /// Pairs for filters and selectors, at most 64.
     pub labels: Option<Labels>,
+    /// Free text for people and programs, at most 16 KiB in all.
+    pub annotations: Option<Annotations>,
     /// Further hosts that callers use, beside `<service>` and `<service>.<mesh>.mesh`.
     #[schema(max_items = 32)]
     pub hostnames: Option<Vec<Host>>,
@@ -73,6 +76,11 @@ impl Spec for Service {
 
     fn validate(&self, at: &Pointer<'_>, violations: &mut Violations) {
         labels::validate(self.labels.as_ref(), &at.field("labels"), violations);
+        annotations::validate(
+            self.annotations.as_ref(),
+            &at.field("annotations"),
+            violations,
+        );
         let mut names = BTreeSet::new();
         let mut numbers = BTreeSet::new();
         let ports = at.field("ports");

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::annotations::{self, Annotations};
+use super::labels::{self, Labels};
 use super::{Kind, Spec};
 use crate::code::Code;
 use crate::name::Name;
@@ -16,6 +18,10 @@ use crate::violation::{Pointer, Violations};
 #[serde(deny_unknown_fields)]
 #[schema(as = SplitSpec)]
 pub struct Split {
+    /// Pairs for filters and selectors, at most 64.
+    pub labels: Option<Labels>,
+    /// Free text for people and programs, at most 16 KiB in all.
+    pub annotations: Option<Annotations>,
     /// The shares: each version gets its weight divided by the sum of all weights.
     #[schema(min_items = 1, max_items = 32)]
     pub weights: Vec<Weight>,
@@ -37,6 +43,12 @@ impl Spec for Split {
     const KIND: Kind = Kind::Split;
 
     fn validate(&self, at: &Pointer<'_>, violations: &mut Violations) {
+        labels::validate(self.labels.as_ref(), &at.field("labels"), violations);
+        annotations::validate(
+            self.annotations.as_ref(),
+            &at.field("annotations"),
+            violations,
+        );
         let weights = at.field("weights");
         let mut versions = BTreeSet::new();
         for (i, weight) in self.weights.iter().enumerate() {

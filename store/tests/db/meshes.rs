@@ -1,6 +1,7 @@
 //! Meshes: names, trust domains, revisions, deletion.
 
 use heddle_model::authz::permission::{MeshRead, MeshWrite};
+use heddle_store::listing::{Position, Wanted};
 use heddle_store::meshes::{self, MeshRow};
 use heddle_store::resources::Precondition;
 use heddle_store::{Caller, Error};
@@ -44,11 +45,16 @@ async fn a_mesh_is_found_by_name_and_id_and_listed_in_order() {
         rows.into_iter().map(|row| row.name.to_string()).collect()
     };
     assert_eq!(
-        names(meshes::page(&mut tx, None, 2).await.unwrap()),
+        names(meshes::search(&mut tx, &Wanted::by_name(2)).await.unwrap()),
         ["dev", "prod"]
     );
+    let prod = meshes::require(&mut tx, "prod").await.unwrap();
+    let after = Wanted {
+        after: Some(Position::Name(prod.name, prod.spec.id)),
+        ..Wanted::by_name(2)
+    };
     assert_eq!(
-        names(meshes::page(&mut tx, Some("prod"), 2).await.unwrap()),
+        names(meshes::search(&mut tx, &after).await.unwrap()),
         ["test"]
     );
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use heddle_model::authz::permission::{ConfigRead, ConfigWrite, MeshRead};
 use heddle_model::id::MeshId;
 use heddle_model::kind::Kind;
+use heddle_store::listing::Wanted;
 use heddle_store::resources::{self, Precondition};
 use heddle_store::{Caller, Error, Options, Store, meshes};
 use secrecy::SecretString;
@@ -183,9 +184,11 @@ async fn a_killed_connection_is_unavailable_and_the_next_one_works() {
     .execute(&db.superuser().await)
     .await
     .unwrap();
-    let error = meshes::page(&mut tx, None, 1).await.unwrap_err();
+    let error = meshes::search(&mut tx, &Wanted::by_name(1))
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
     drop(tx);
     let mut tx = db.store.begin(&grant::<MeshRead>(&owner)).await.unwrap();
-    meshes::page(&mut tx, None, 1).await.unwrap();
+    meshes::search(&mut tx, &Wanted::by_name(1)).await.unwrap();
 }

@@ -2,7 +2,8 @@
 
 use heddle_model::authz::permission::{ConfigRead, ConfigWrite};
 use heddle_model::kind::Kind;
-use heddle_store::resources::{self, Precondition};
+use heddle_store::listing::{Position, Wanted};
+use heddle_store::resources::{self, Below, Precondition};
 use heddle_store::{Error, meshes};
 use serde_json::json;
 
@@ -278,14 +279,15 @@ async fn pages_are_in_order_and_belong_to_their_parent() {
     }
     let mut tx = db.store.begin(&grant::<ConfigRead>(&owner)).await.unwrap();
     let mut seen = Vec::new();
-    let mut after = None;
+    let mut wanted = Wanted::by_name(2);
     loop {
-        let page = resources::page(&mut tx, mesh.id, Kind::Service, None, after.as_deref(), 2)
+        let below = Below::One(None);
+        let page = resources::search(&mut tx, mesh.id, Kind::Service, below, &wanted)
             .await
             .unwrap();
         let Some(last) = page.last() else { break };
         assert!(page.len() <= 2);
-        after = Some(last.name.to_string());
+        wanted.after = Some(Position::Name(last.name.clone(), last.id));
         seen.extend(page.into_iter().map(|s| s.name.to_string()));
     }
     assert_eq!(seen, ["a", "a-b", "ab", "b", "c"]);

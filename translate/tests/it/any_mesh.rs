@@ -84,12 +84,17 @@ fn route() -> impl Strategy<Value = (Route, Option<Split>)> {
         };
         versions.into_iter().map(weight).collect::<Vec<_>>()
     });
-    let split = proptest::option::of(weights.prop_map(|weights| Split { weights }));
+    let split = proptest::option::of(weights.prop_map(|weights| Split {
+        labels: None,
+        annotations: None,
+        weights,
+    }));
     (0_u32..5, matches, backends(), settings(), split).prop_map(
         |(priority, matches, backends, settings, split)| {
             let route = Route {
                 display_name: None,
                 labels: None,
+                annotations: None,
                 priority,
                 matches,
                 backends,
@@ -111,6 +116,7 @@ fn rule() -> impl Strategy<Value = AccessRule> {
     (any::<bool>(), from, to).prop_map(|(deny, from, to)| AccessRule {
         display_name: None,
         labels: None,
+        annotations: None,
         action: if deny { Effect::Deny } else { Effect::Allow },
         from: from
             .into_iter()
@@ -146,6 +152,7 @@ fn service() -> impl Strategy<Value = ServiceDescription> {
     let spec = (ports, hostnames, settings()).prop_map(|(ports, hostnames, defaults)| Service {
         display_name: None,
         labels: None,
+        annotations: None,
         hostnames: Some(hostnames.iter().map(|host| host.parse().unwrap()).collect()),
         ports,
         defaults,
