@@ -26,13 +26,29 @@ enum Presence {
     Draining { remove_at: Instant },
 }
 
-/// The endpoints of a mesh and how long each stays.
+impl Presence {
+    const fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Here => None,
+            Self::Away { drain_at: at } | Self::Draining { remove_at: at } => Some(at),
+        }
+    }
+}
+
+/// The endpoints of a mesh and how long each stays. What happens to one workload costs the same in a mesh of thousands:
+/// the rest is not looked at.
 #[derive(Debug)]
 pub(crate) struct Registry {
     grace: Duration,
     drain: Duration,
     endpoints: Endpoints,
     presence: BTreeMap<ProxyId, (Name, Presence)>,
+    /// When to look at whom again.
+    deadlines: BTreeSet<(Instant, ProxyId)>,
+    /// Those whose time is up and who stay because most of the mesh is away.
+    kept: BTreeSet<ProxyId>,
+    /// How many have a stream.
+    here: usize,
     frozen_since: Option<Instant>,
 }
 
@@ -43,6 +59,9 @@ impl Registry {
             drain,
             endpoints: Endpoints::new(),
             presence: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            kept: BTreeSet::new(),
+            here: 0,
             frozen_since: None,
         }
     }
@@ -61,6 +80,27 @@ impl Registry {
         self.presence.is_empty()
     }
 
+    /// The only way in which a presence changes, so that deadlines and counts follow. Returns the service that the proxy
+    /// was registered for.
+    fn place(&mut self, proxy: ProxyId, service: Name, presence: Presence) -> Option<Name> {
+        let before = self.unplace(proxy);
+        self.here += usize::from(presence == Presence::Here);
+        self.deadlines
+            .extend(presence.deadline().map(|at| (at, proxy)));
+        self.presence.insert(proxy, (service, presence));
+        before
+    }
+
+    fn unplace(&mut self, proxy: ProxyId) -> Option<Name> {
+        let (service, presence) = self.presence.remove(&proxy)?;
+        self.here -= usize::from(presence == Presence::Here);
+        if let Some(at) = presence.deadline() {
+            self.deadlines.remove(&(at, proxy));
+        }
+        self.kept.remove(&proxy);
+        Some(service)
+    }
+
     /// Takes over endpoints that an earlier process knew. Their leases start now, whatever they were: proxies need
     /// time to come back, and a cluster must not be emptied before they had it.
     pub(crate) fn load(&mut self, endpoints: Endpoints, now: Instant) {
@@ -74,7 +114,7 @@ impl Registry {
                     Health::Healthy => Presence::Away { drain_at: until },
                     Health::Draining => Presence::Draining { remove_at: until },
                 };
-                self.presence.insert(proxy, (service.clone(), presence));
+                self.place(proxy, service.clone(), presence);
                 self.endpoints
                     .entry(service.clone())
                     .or_default()
@@ -86,19 +126,25 @@ impl Registry {
     /// Nobody could come back for a while: who is away gets the time anew that it takes.
     pub(crate) fn wait_anew(&mut self, now: Instant) {
         let until = now + self.grace + RETURN;
-        for (_, presence) in self.presence.values_mut() {
-            match presence {
-                Presence::Here => {}
-                Presence::Away { drain_at } => *drain_at = until,
-                Presence::Draining { remove_at } => *remove_at = until,
-            }
+        let waiting = self.deadlines.iter().map(|(_, proxy)| *proxy);
+        for proxy in waiting.chain(self.kept.iter().copied()).collect::<Vec<_>>() {
+            let Some((service, presence)) = self.presence.get(&proxy).cloned() else {
+                continue;
+            };
+            let presence = match presence {
+                Presence::Here => continue,
+                Presence::Away { .. } => Presence::Away { drain_at: until },
+                Presence::Draining { .. } => Presence::Draining { remove_at: until },
+            };
+            self.place(proxy, service, presence);
         }
     }
 
     /// The proxy has a stream: what was registered stays as it is.
     pub(crate) fn arrive(&mut self, proxy: ProxyId) {
-        if let Some((_, presence)) = self.presence.get_mut(&proxy) {
-            *presence = Presence::Here;
+        if let Some((service, _)) = self.presence.get(&proxy) {
+            let service = service.clone();
+            self.place(proxy, service, Presence::Here);
         }
     }
 
@@ -106,10 +152,8 @@ impl Registry {
     pub(crate) fn serve(&mut self, service: &Name, endpoint: Endpoint) -> BTreeSet<Name> {
         let proxy = endpoint.proxy;
         let mut changed = BTreeSet::new();
-        let before = self
-            .presence
-            .insert(proxy, (service.clone(), Presence::Here));
-        if let Some((old, _)) = before.filter(|(old, _)| old != service) {
+        let before = self.place(proxy, service.clone(), Presence::Here);
+        if let Some(old) = before.filter(|old| old != service) {
             self.forget(&old, proxy);
             changed.insert(old);
         }
@@ -126,8 +170,9 @@ impl Registry {
         let draining = self
             .endpoint(proxy)
             .is_some_and(|e| e.health == Health::Draining);
-        if let Some((_, presence)) = self.presence.get_mut(&proxy) {
-            *presence = if draining {
+        if let Some((service, _)) = self.presence.get(&proxy) {
+            let service = service.clone();
+            let presence = if draining {
                 Presence::Draining {
                     remove_at: now + self.drain,
                 }
@@ -136,6 +181,7 @@ impl Registry {
                     drain_at: now + self.grace,
                 }
             };
+            self.place(proxy, service, presence);
         }
     }
 
@@ -152,8 +198,7 @@ impl Registry {
 
     fn start_draining(&mut self, service: &Name, proxy: ProxyId, now: Instant) {
         let remove_at = now + self.drain;
-        let presence = Presence::Draining { remove_at };
-        self.presence.insert(proxy, (service.clone(), presence));
+        self.place(proxy, service.clone(), Presence::Draining { remove_at });
         let workloads = self.endpoints.get_mut(service);
         if let Some(endpoint) = workloads.and_then(|w| w.get_mut(&proxy)) {
             endpoint.health = Health::Draining;
@@ -174,16 +219,31 @@ impl Registry {
         let mut proxies = BTreeSet::new();
         let mut services = BTreeSet::new();
         let frozen = self.is_frozen(now);
-        for (proxy, (service, presence)) in self.presence.clone() {
+        let mut due = match frozen {
+            true => Vec::new(),
+            false => std::mem::take(&mut self.kept).into_iter().collect(),
+        };
+        while let Some((at, proxy)) = self.deadlines.first().copied()
+            && at <= now
+        {
+            self.deadlines.pop_first();
+            due.push(proxy);
+        }
+        for proxy in due {
+            let Some((service, presence)) = self.presence.get(&proxy).cloned() else {
+                continue;
+            };
             match presence {
-                Presence::Away { drain_at } if drain_at <= now => {
-                    self.start_draining(&service, proxy, now);
+                Presence::Here => continue,
+                Presence::Away { .. } => self.start_draining(&service, proxy, now),
+                Presence::Draining { .. } if frozen => {
+                    self.kept.insert(proxy);
+                    continue;
                 }
-                Presence::Draining { remove_at } if remove_at <= now && !frozen => {
+                Presence::Draining { .. } => {
                     self.forget(&service, proxy);
-                    self.presence.remove(&proxy);
+                    self.unplace(proxy);
                 }
-                _ => continue,
             }
             proxies.insert(proxy);
             services.insert(service);
@@ -191,18 +251,9 @@ impl Registry {
         (proxies, services)
     }
 
-    /// Most of the mesh is away: fewer than half of its workloads have a stream.
-    fn mostly_away(&self) -> bool {
-        let here = self
-            .presence
-            .values()
-            .filter(|(_, p)| *p == Presence::Here)
-            .count();
-        here * 2 < self.presence.len()
-    }
-
     fn is_frozen(&mut self, now: Instant) -> bool {
-        if !self.mostly_away() {
+        // Fewer than half of the workloads have a stream.
+        if self.here * 2 >= self.presence.len() {
             self.frozen_since = None;
             return false;
         }
@@ -214,14 +265,11 @@ impl Registry {
     pub(crate) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let thaw = self.frozen_since.map(|since| since + FREEZE);
         let due = self
-            .presence
-            .values()
-            .filter_map(|(_, presence)| match presence {
-                Presence::Here => None,
-                Presence::Away { drain_at } => Some(*drain_at),
-                Presence::Draining { remove_at } => Some(*remove_at),
-            });
-        due.chain(thaw).filter(|at| *at > now).min()
+            .deadlines
+            .iter()
+            .map(|(at, _)| *at)
+            .find(|at| *at > now);
+        due.into_iter().chain(thaw.filter(|at| *at > now)).min()
     }
 }
 
