@@ -39,6 +39,14 @@ pub(crate) struct Report {
     pub(crate) nacks: Vec<Nack>,
 }
 
+impl Report {
+    /// Whether only what is under way differs: most of that has arrived a moment later, and was never worth telling.
+    pub(crate) fn differs_in_passing(&self, other: &Self) -> bool {
+        (self.serving, self.acked_revision, &self.nacks)
+            == (other.serving, other.acked_revision, &other.nacks)
+    }
+}
+
 /// A refused version and when it was refused first.
 type First = (Option<Arc<str>>, DateTime<Utc>);
 
@@ -256,6 +264,27 @@ mod tests {
         assert_eq!(printable("M\u{fc}ller"), "M\u{fc}ller");
         let long = printable(&"\u{e9}\n".repeat(5_000));
         assert!(long.len() <= MESSAGE && long.len() > MESSAGE - 4);
+    }
+
+    #[test]
+    fn what_is_under_way_is_no_news_and_the_rest_is() {
+        let report = Report::default();
+        let passing = Report {
+            target_revision: Some(2),
+            pending: vec!["eds"],
+            ..Report::default()
+        };
+        assert!(report.differs_in_passing(&passing));
+        let acked = Report {
+            acked_revision: Some(2),
+            ..Report::default()
+        };
+        assert!(!report.differs_in_passing(&acked));
+        let serving = Report {
+            serving: true,
+            ..Report::default()
+        };
+        assert!(!report.differs_in_passing(&serving));
     }
 
     #[test]

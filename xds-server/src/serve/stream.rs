@@ -23,6 +23,9 @@ use crate::telemetry;
 
 /// How long a proxy may leave what was sent to it unread (X42).
 const UNREAD: Duration = Duration::from_secs(30);
+/// How long something may be under way before it is told. Most responses are acknowledged at once: telling each would cost
+/// a message and a row for every proxy and every change.
+const PASSING: Duration = Duration::from_secs(1);
 /// The longest sleep; whatever is due later is looked at again then.
 const NAP: Duration = Duration::from_secs(3600);
 
@@ -50,6 +53,8 @@ struct Course {
     wanted: Option<Option<Arc<str>>>,
     reporter: Reporter,
     reported: Option<Report>,
+    /// Since when something is under way that has not been told.
+    passing_since: Option<Instant>,
     /// Since when the outbox is full.
     full_since: Option<Instant>,
 }
@@ -80,6 +85,7 @@ impl Stream {
             wanted: None,
             reporter: Reporter::default(),
             reported: None,
+            passing_since: None,
             full_since: None,
         };
         let end = self.drive(&mut course, first).await;
@@ -167,7 +173,8 @@ impl Stream {
                 now + left.min(NAP)
             });
         let unread = course.full_since.map(|since| since + UNREAD);
-        let deadlines = [course.session.next_deadline(now), renew, unread];
+        let passing = course.passing_since.map(|since| since + PASSING);
+        let deadlines = [course.session.next_deadline(now), renew, unread, passing];
         let wake = deadlines
             .into_iter()
             .flatten()
@@ -233,9 +240,20 @@ impl Stream {
     async fn report(&self, course: &mut Course) {
         let now = self.clock.now();
         let report = course.reporter.report(&course.session, course.target, now);
-        if course.reported.as_ref() == Some(&report) {
-            return;
+        if let Some(reported) = &course.reported {
+            if *reported == report {
+                course.passing_since = None;
+                return;
+            }
+            if reported.differs_in_passing(&report) {
+                let at = self::now();
+                let since = *course.passing_since.get_or_insert(at);
+                if at.duration_since(since) < PASSING {
+                    return;
+                }
+            }
         }
+        course.passing_since = None;
         course.reported = Some(report.clone());
         let refused = course.session.quarantined();
         let refused = refused.map(|(kind, name, why)| (kind, name.clone(), why.clone()));
