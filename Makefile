@@ -8,10 +8,10 @@ ARGS ?=
 # Flags of `make bench`, for example: make bench BENCH="endpoint --proxies 10000 --services 1000"
 BENCH ?=
 
-.PHONY: help setup run test test-setup test-rust test-long bench clean
+.PHONY: help setup run test test-setup test-rust test-terraform test-long terraform docs-terraform bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing: PostgreSQL server binaries and Envoy
 	@scripts/setup
@@ -20,7 +20,7 @@ run: setup ## Build Heddle and start it with the demo; flags by ARGS="..."
 	cargo build --release --locked -p heddled
 	@exec target/release/heddled up --demo --stop-with-parent $(ARGS)
 
-test: test-rust ## Everything that a change must pass
+test: test-rust test-terraform ## Everything that a change must pass
 
 test-setup:
 	@scripts/setup --test
@@ -31,8 +31,22 @@ test-rust: test-setup ## Formatting, lints, the repository's own checks and all 
 	cargo xtask check
 	cargo test --workspace --locked
 
-test-long: test-setup ## The tests that take minutes
+terraform: ## Build the Terraform provider into target/terraform/
+	cd terraform-provider && go generate ./internal/client && go build -o ../target/terraform/terraform-provider-heddle .
+
+test-terraform: test-setup terraform ## The Terraform provider: formatting, lints, unit tests, and acceptance tests with OpenTofu and the real server
+	cargo build --locked -p heddled
+	@cd terraform-provider && unformatted=$$(gofmt -l .) && if [[ -n $$unformatted ]]; then echo "gofmt: $$unformatted" >&2; exit 1; fi
+	cd terraform-provider && go vet ./...
+	cd terraform-provider && go test ./...
+	cd terraform-provider && TF_ACC=1 go test -count=1 ./internal/acceptance
+
+docs-terraform: test-setup terraform ## Write the pages of the Terraform provider into terraform-provider/docs/
+	cd terraform-provider && go run ./internal/pages -terraform ../.tools/tofu/tofu -provider ../target/terraform/terraform-provider-heddle
+
+test-long: test-setup terraform ## The tests that take minutes
 	cargo test --workspace --locked -- --ignored
+	cd terraform-provider && TF_ACC=1 HEDDLE_TEST_ROUNDS=20 go test -count=1 -timeout 60m -run Random ./internal/acceptance
 
 bench: setup ## Measure: proxies connecting, changes reaching them, a killed server; more by BENCH="--proxies 10000 ..."
 	cargo build --release --locked -p heddled -p heddle-bench

@@ -1,0 +1,7 @@
+data "heddle_bootstrap" "payments" {
+  mesh              = heddle_mesh.prod.name
+  service           = heddle_service.payments.name
+  proxy             = "payments-1"
+  version           = "v2"
+  advertise_address = "10.0.3.17"
+}

@@ -1,0 +1,1 @@
+data "heddle_whoami" "me" {}

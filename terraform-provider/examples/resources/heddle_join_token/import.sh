@@ -1,0 +1,2 @@
+# <org>/<mesh>/<join_token>; the secret cannot be read back
+terraform import heddle_join_token.payments acme/prod/payments-hosts

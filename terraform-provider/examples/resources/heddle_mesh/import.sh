@@ -1,0 +1,2 @@
+# <org>/<mesh>
+terraform import heddle_mesh.prod acme/prod

@@ -1,0 +1,2 @@
+# <org>/<mesh>/<service>
+terraform import heddle_service.payments acme/prod/payments

@@ -1,0 +1,2 @@
+# <org>/<mesh>/<service>/<route>
+terraform import heddle_split.all acme/prod/payments/all
