@@ -6,7 +6,6 @@ use axum::http::request::Parts;
 use heddle_model::authz::Permission;
 use heddle_model::code::Code;
 use heddle_store::{Caller, Denied, Grant};
-use serde_json::json;
 
 use crate::problem::Problem;
 use crate::state::App;
@@ -32,7 +31,7 @@ pub(crate) fn bearer(parts: &Parts) -> Result<&str, Problem> {
     }
     let text = value.to_str().map_err(|_| missing())?;
     let (scheme, token) = text.split_once(' ').ok_or_else(missing)?;
-    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= 512 {
+    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= 2048 {
         Ok(token)
     } else {
         Err(missing())
@@ -42,22 +41,28 @@ pub(crate) fn bearer(parts: &Parts) -> Result<&str, Problem> {
 pub(crate) async fn caller(parts: &Parts, app: &App) -> Result<Caller, Problem> {
     let token = bearer(parts)?;
     let caller = app.store.authenticate(token).await?;
-    caller.ok_or_else(|| {
+    let caller = caller.ok_or_else(|| {
         Problem::new(
             Code::Unauthenticated,
             "send `Authorization: Bearer` with a token that is valid now",
         )
-    })
+    })?;
+    if let Some(used) = app.store.worth_noting(&caller) {
+        // The answer does not wait for it.
+        let store = app.store.clone();
+        app.requests.spawn(async move {
+            if let Err(error) = store.note(used).await {
+                tracing::debug!(%error, "the use of a token was not noted");
+            }
+        });
+    }
+    Ok(caller)
 }
 
 pub(crate) fn grant<P: Permission>(caller: &Caller, org: &str) -> Result<Grant<P>, Problem> {
     caller.grant::<P>(org).map_err(|denied| match denied {
         Denied::NotFound => Problem::not_found(),
-        Denied::Forbidden { scope } => Problem::new(
-            Code::Forbidden,
-            format!("this needs the permission {scope}"),
-        )
-        .with("permission", json!(scope)),
+        Denied::Forbidden { scope } => Problem::forbidden(scope),
     })
 }
 

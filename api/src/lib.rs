@@ -7,6 +7,7 @@
 //! [`auth::Allow`] with its permission, and one line in `router.rs`; without that argument the line does not compile.
 #![warn(missing_docs)]
 
+mod accounts;
 pub mod auth;
 mod complete;
 mod declared;

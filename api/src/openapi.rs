@@ -32,6 +32,7 @@ pub(crate) struct Op {
     patch: bool,
     flags: Vec<(&'static str, &'static str)>,
     typed: Vec<(&'static str, String, Value)>,
+    errors: Vec<u16>,
 }
 
 impl Op {
@@ -54,6 +55,7 @@ impl Op {
             patch: false,
             flags: Vec::new(),
             typed: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
@@ -101,6 +103,18 @@ impl Op {
     /// Anyone may call it.
     pub(crate) fn open(mut self) -> Self {
         self.bearer = false;
+        self
+    }
+
+    /// It changes something that other things may depend on.
+    pub(crate) fn conflicts(mut self) -> Self {
+        self.errors.push(409);
+        self
+    }
+
+    /// It checks a credential in its body, and slows guesses down.
+    pub(crate) fn refuses(mut self) -> Self {
+        self.errors.extend([401, 429]);
         self
     }
 
@@ -232,6 +246,7 @@ impl Op {
             operation = operation.request_body(Some(body.required(Some(Required::True)).build()));
         }
         let mut errors: Vec<u16> = vec![400, 500, 503];
+        errors.extend(&self.errors);
         if self.bearer {
             errors.extend([401, 403, 404]);
         }
@@ -273,6 +288,7 @@ pub(crate) fn frame() -> OpenApi {
     kind::<Route>("Route", &mut schemas);
     kind::<Split>("Split", &mut schemas);
     kind::<AccessRule>("AccessRule", &mut schemas);
+    crate::accounts::schemas(&mut schemas);
     for (name, schema) in own_schemas() {
         schemas.push((name.to_owned(), from_json(schema)));
     }
@@ -285,7 +301,7 @@ pub(crate) fn frame() -> OpenApi {
             SecurityScheme::Http(
                 HttpBuilder::new()
                     .scheme(HttpAuthScheme::Bearer)
-                    .description(Some("An API token (`heddle_pat_...`), or a join token where an operation says so."))
+                    .description(Some("An API token (`heddle_pat_...`, `heddle_svc_...`), the token of a session, or a join token where an operation says so."))
                     .build(),
             ),
         )
@@ -359,7 +375,7 @@ fn add_name(schema: &mut Value) {
     }
 }
 
-fn list_of(view: &str) -> Value {
+pub(crate) fn list_of(view: &str) -> Value {
     json!({
         "type": "object",
         "description": "One page of a list.",
@@ -372,7 +388,7 @@ fn list_of(view: &str) -> Value {
     })
 }
 
-fn from_json(value: Value) -> RefOr<Schema> {
+pub(crate) fn from_json(value: Value) -> RefOr<Schema> {
     serde_json::from_value(value).expect("checked by the test that renders the document")
 }
 
@@ -548,13 +564,17 @@ fn own_schemas() -> Vec<(&'static str, Value)> {
             "WhoAmI",
             json!({
                 "type": "object",
-                "description": "The caller.",
-                "required": ["org", "actor", "role", "permissions"],
+                "description": "The caller of this request.",
+                "required": ["org", "actor", "permissions", "meshes"],
                 "properties": {
-                    "org": {"type": "object", "description": "The organisation.", "required": ["name", "uid"], "properties": {"name": like("Its name.", "acme"), "uid": like("Its identifier.", "org_01jdbg8ehwfdftt7h57xet4v7y")}},
-                    "actor": like("Who this is.", "token:ci"),
-                    "role": one_of("The role.", &["owner", "admin", "operator", "developer", "viewer", "auditor"]),
-                    "permissions": {"type": "array", "description": "What the role permits.", "items": {"type": "string"}, "examples": [["meshes:read", "config:read"]]},
+                    "org": {"type": "object", "description": "The organisation.", "properties": {"name": text("Its name."), "uid": text("Its identifier.")}},
+                    "actor": text("Who this is, as the audit log names it."),
+                    "principal": {"type": ["object", "null"], "description": "The member or service account; null for a token that belongs to nobody.", "properties": {"kind": text("member or service_account."), "uid": text("The identifier."), "email": text("A member's e-mail address."), "name": text("A service account's name.")}},
+                    "token": {"type": ["object", "null"], "description": "The API token of this request; null for a session.", "properties": {"uid": text("Its identifier.")}},
+                    "session": {"type": ["object", "null"], "description": "The session of this request; null for an API token.", "properties": {"uid": text("Its identifier.")}},
+                    "role": {"type": ["string", "null"], "description": "The strongest role in the whole organisation; null for who has roles at meshes only."},
+                    "permissions": {"type": "array", "description": "What is permitted in the whole organisation.", "items": {"type": "string"}},
+                    "meshes": {"type": "object", "description": "By the name of a mesh, what is permitted there beyond `permissions`.", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
                 },
             }),
         ),

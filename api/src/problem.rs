@@ -43,6 +43,16 @@ impl Problem {
         Self::new(Code::NotFound, "there is no such object")
     }
 
+    /// A permission that is missing, here or altogether.
+    #[must_use]
+    pub fn forbidden(scope: &str) -> Self {
+        Self::new(
+            Code::Forbidden,
+            format!("this needs the permission {scope}"),
+        )
+        .with("permission", json!(scope))
+    }
+
     /// Several broken rules of one body.
     #[must_use]
     pub fn invalid(violations: Violations) -> Self {
@@ -216,6 +226,21 @@ impl From<heddle_store::Error> for Problem {
                 )
                 .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
             }
+            Error::Forbidden { scope } => Self::forbidden(scope),
+            Error::Escalation => Self::new(
+                Code::Escalation,
+                "this would hand on, or take away, rights that you do not have yourself",
+            ),
+            Error::LastOwner => Self::new(
+                Code::LastOwner,
+                "the organisation would be left without an owner",
+            ),
+            Error::Busy => Self::new(Code::Unavailable, "too many passwords are being checked")
+                .header(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            Error::NoPrincipal => Self::new(
+                Code::NoPrincipal,
+                "the token of this request belongs to no member and no service account",
+            ),
             Error::NulCharacter => Self::new(
                 Code::MalformedJson,
                 "a text contains a NUL character, which cannot be stored",

@@ -7,6 +7,7 @@ use heddle_model::kind::{AccessRule, Mesh, Route, Service, Spec, Split};
 use serde_json::Value;
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 
+use crate::accounts;
 use crate::complete::complete;
 use crate::declared::{collection, singleton};
 use crate::openapi::{Op, frame};
@@ -25,6 +26,7 @@ fn table() -> Table {
     let table = collection::<AccessRule>(table);
     let table = join_token_operations(table);
     let table = proxy_operations(table);
+    let table = accounts::operations(table);
     open_operations(table)
 }
 

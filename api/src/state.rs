@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use heddle_model::clock::{Ids, SharedClock};
 use heddle_model::name::Name;
-use heddle_store::Store;
+use heddle_store::{KeySealer, Store};
 use tokio_util::task::TaskTracker;
 
 /// Draws the trust domain of a new mesh from its name; unique for ever.
@@ -19,6 +19,8 @@ pub struct App {
     pub clock: SharedClock,
     /// Names requests.
     pub ids: Arc<dyn Ids>,
+    /// Seals the keys that sign sessions' tokens.
+    pub sealer: Arc<dyn KeySealer>,
     /// What a proxy must know to connect.
     pub xds: Arc<XdsFacts>,
     /// Names trust domains.

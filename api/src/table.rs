@@ -125,6 +125,11 @@ fn describe(parameter: &str) -> &'static str {
         "rule" => "The access rule: its name or its id.",
         "token" => "The join token: its name or its id.",
         "proxy" => "The proxy: its id, or its name where that is unique in the mesh.",
+        "member" => "The member: the e-mail address or the id.",
+        "service_account" => "The service account: its name or its id.",
+        "api_token" => "The API token: its name or its id.",
+        "role_binding" => "The role binding: its id.",
+        "session" => "The session: its id, or `current`.",
         "code" => "A code such as `HED-1002`.",
         _ => "A name or an id.",
     }

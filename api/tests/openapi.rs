@@ -9,7 +9,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 /// Operations that anyone may call, or that judge their caller in their own way; their line in the router says how.
-const WITHOUT_PERMISSION: [&str; 4] = ["get_bootstrap", "get_code", "get_whoami", "list_codes"];
+const WITHOUT_PERMISSION: [&str; 6] = [
+    "create_session",
+    "create_session_refresh",
+    "get_bootstrap",
+    "get_code",
+    "get_whoami",
+    "list_codes",
+];
 
 fn document() -> Value {
     serde_json::to_value(heddle_api::document()).unwrap()

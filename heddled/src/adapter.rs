@@ -3,7 +3,9 @@
 mod authorities;
 mod identities;
 mod mesh_source;
+mod session_sealer;
 
 pub(crate) use authorities::Authorities;
 pub(crate) use identities::Identities;
 pub(crate) use mesh_source::MeshSource;
+pub(crate) use session_sealer::SessionSealer;

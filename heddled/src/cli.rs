@@ -126,6 +126,81 @@ pub(crate) enum AdminNoun {
     /// Tokens for people and programs that call the API
     #[command(subcommand)]
     Token(TokenCommand),
+    /// People who sign in
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// The keys that sign sessions' tokens
+    #[command(subcommand)]
+    SessionKeys(SessionKeysCommand),
+}
+
+/// `heddled admin member`.
+#[derive(Subcommand)]
+pub(crate) enum MemberCommand {
+    /// Make a member with a role, such as the first owner; the password is printed once unless it is given
+    Create(Box<MemberCreate>),
+}
+
+/// `heddled admin session-keys`.
+#[derive(Subcommand)]
+pub(crate) enum SessionKeysCommand {
+    /// Sign with a new key from now on; tokens that were signed with another one live out their minutes
+    Rotate(Box<Settings>),
+}
+
+/// `heddled admin member create`.
+#[derive(Args)]
+pub(crate) struct MemberCreate {
+    /// The organisation that the member belongs to
+    #[arg(long)]
+    pub(crate) org: String,
+    /// The e-mail address that the member signs in with
+    #[arg(long)]
+    pub(crate) email: String,
+    /// What the member may do in the whole organisation
+    #[arg(long)]
+    pub(crate) role: MemberRole,
+    /// Read the password from standard input instead of making one: 12 to 128 characters, one line
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    /// Print one JSON object with `password` instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the database is.
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// The roles that a member can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MemberRole {
+    /// Everything
+    Owner,
+    /// Everything but making and removing owners
+    Admin,
+    /// Runs meshes, does not manage members
+    Operator,
+    /// Changes services and their routes
+    Developer,
+    /// Reads
+    Viewer,
+    /// Reads everything, members and their roles too
+    Auditor,
+}
+
+impl MemberRole {
+    /// The word for this role in the API.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Developer => "developer",
+            Self::Viewer => "viewer",
+            Self::Auditor => "auditor",
+        }
+    }
 }
 
 /// `heddled admin org`.

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 
-use cli::{AdminNoun, Cli, Command, OrgCommand, TokenCommand};
+use cli::{AdminNoun, Cli, Command, MemberCommand, OrgCommand, SessionKeysCommand, TokenCommand};
 use config::{Config, LogFormat, Settings};
 
 fn main() -> ExitCode {
@@ -53,6 +53,14 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 serve(args.settings.clone(), async |config| {
                     role::admin::token_create(config, &args).await
                 })
+            }
+            AdminNoun::Member(MemberCommand::Create(args)) => {
+                serve(args.settings.clone(), async |config| {
+                    role::admin::member_create(config, &args).await
+                })
+            }
+            AdminNoun::SessionKeys(SessionKeysCommand::Rotate(settings)) => {
+                serve(*settings, role::admin::session_keys_rotate)
             }
         },
     }

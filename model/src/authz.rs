@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 pub enum Role {
     /// Everything, including what ends the organisation.
     Owner,
-    /// Everything in the organisation's meshes.
+    /// Everything else: meshes, members, service accounts and their roles.
     Admin,
     /// Runs meshes: configuration, join tokens, proxies; does not create or delete meshes.
     Operator,
@@ -20,7 +20,7 @@ pub enum Role {
     Developer,
     /// Reads configuration and proxies.
     Viewer,
-    /// Reads everything, changes nothing.
+    /// Reads everything, members and their roles too; changes nothing.
     Auditor,
 }
 
@@ -60,15 +60,31 @@ impl std::str::FromStr for Role {
     }
 }
 
+/// What an action is about: what a role must be bound to for the action to be permitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// The organisation: a role at one mesh does not reach it.
+    Org,
+    /// A mesh: a role at the organisation reaches every mesh, a role at a mesh reaches that one.
+    Mesh,
+    /// What is the caller's own: any role will do.
+    Own,
+}
+
 /// The text names no role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a role is one of owner, admin, operator, developer, viewer, auditor")]
 pub struct UnknownRole;
 
+/// The text names no permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such permission")]
+pub struct UnknownPermission;
+
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident : $access:ident = $scope:literal;)*) => {
         /// Something that an operation does to an organisation's objects.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Action {
             $($(#[$doc])* $name,)*
         }
@@ -82,6 +98,17 @@ macro_rules! actions {
             pub const fn scope(self) -> &'static str {
                 match self {
                     $(Self::$name => $scope,)*
+                }
+            }
+        }
+
+        impl std::str::FromStr for Action {
+            type Err = UnknownPermission;
+
+            fn from_str(text: &str) -> Result<Self, UnknownPermission> {
+                match text {
+                    $($scope => Ok(Self::$name),)*
+                    _ => Err(UnknownPermission),
                 }
             }
         }
@@ -149,14 +176,72 @@ actions! {
     ProxyWrite: Write = "proxies:write";
     /// Render the bootstrap of a proxy.
     BootstrapRead: Read = "bootstrap:read";
+    /// Read what is the caller's own: its tokens and sessions.
+    AccountRead: Read = "account:read";
+    /// Manage what is the caller's own: its tokens, its sessions, its password.
+    AccountManage: Write = "account:manage";
+    /// Read members and their sessions.
+    MemberRead: Read = "members:read";
+    /// Invite, change and remove members, and end their sessions.
+    MemberWrite: Write = "members:write";
+    /// Read service accounts.
+    ServiceAccountRead: Read = "service_accounts:read";
+    /// Create, change and remove service accounts.
+    ServiceAccountWrite: Write = "service_accounts:write";
+    /// Read who has which role.
+    RoleBindingRead: Read = "role_bindings:read";
+    /// Give and take roles, up to one's own.
+    RoleBindingWrite: Write = "role_bindings:write";
+    /// Read everybody's API tokens (never their secrets).
+    TokenRead: Read = "tokens:read";
+    /// Make API tokens for service accounts, and revoke anybody's.
+    TokenWrite: Write = "tokens:write";
+}
+
+/// What `action` is about.
+#[must_use]
+pub const fn level(action: Action) -> Level {
+    match action {
+        Action::MeshRead
+        | Action::MeshWrite
+        | Action::ConfigRead
+        | Action::ConfigWrite
+        | Action::AccessWrite
+        | Action::JoinTokenRead
+        | Action::JoinTokenWrite
+        | Action::ProxyRead
+        | Action::ProxyWrite
+        | Action::BootstrapRead
+        | Action::RoleBindingRead
+        | Action::RoleBindingWrite => Level::Mesh,
+        Action::MemberRead
+        | Action::MemberWrite
+        | Action::ServiceAccountRead
+        | Action::ServiceAccountWrite
+        | Action::TokenRead
+        | Action::TokenWrite => Level::Org,
+        Action::AccountRead | Action::AccountManage => Level::Own,
+    }
 }
 
 /// Whether `role` may do `action`: the whole policy.
 #[must_use]
 pub const fn permits(role: Role, action: Action) -> bool {
     match action {
-        Action::MeshRead | Action::ConfigRead | Action::ProxyRead => true,
-        Action::MeshWrite => matches!(role, Role::Owner | Role::Admin),
+        Action::MeshRead
+        | Action::ConfigRead
+        | Action::ProxyRead
+        | Action::AccountRead
+        | Action::AccountManage => true,
+        Action::MeshWrite
+        | Action::MemberWrite
+        | Action::ServiceAccountWrite
+        | Action::RoleBindingWrite
+        | Action::TokenWrite => matches!(role, Role::Owner | Role::Admin),
+        Action::MemberRead
+        | Action::ServiceAccountRead
+        | Action::RoleBindingRead
+        | Action::TokenRead => matches!(role, Role::Owner | Role::Admin | Role::Auditor),
         Action::ConfigWrite => {
             matches!(
                 role,
@@ -211,8 +296,26 @@ mod tests {
                 "proxies:read: owner admin operator developer viewer auditor",
                 "proxies:write: owner admin operator",
                 "bootstrap:read: owner admin operator developer",
+                "account:read: owner admin operator developer viewer auditor",
+                "account:manage: owner admin operator developer viewer auditor",
+                "members:read: owner admin auditor",
+                "members:write: owner admin",
+                "service_accounts:read: owner admin auditor",
+                "service_accounts:write: owner admin",
+                "role_bindings:read: owner admin auditor",
+                "role_bindings:write: owner admin",
+                "tokens:read: owner admin auditor",
+                "tokens:write: owner admin",
             ]
         );
+    }
+
+    #[test]
+    fn permissions_are_read_back_from_their_names() {
+        for action in Action::ALL {
+            assert_eq!(action.scope().parse::<Action>(), Ok(*action));
+        }
+        assert_eq!("meshes:own".parse::<Action>(), Err(UnknownPermission));
     }
 
     #[test]

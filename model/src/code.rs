@@ -72,10 +72,15 @@ codes! {
     PriorityTaken = "HED-2006", 409, "Priority taken", "Another route of the service has this priority.", "Choose a priority that is free.";
     Protected = "HED-2007", 409, "Protected from deletion", "The object has `deletion_protection` on, which is the default.", "PUT it with `\"deletion_protection\": false` first.";
     HostTaken = "HED-2008", 409, "Host taken", "Another service of the mesh answers for this host.", "Remove the host from one of the two services.";
+    Escalation = "HED-2009", 403, "More than your own rights", "Nobody hands on, or takes away, rights that they do not have.", "Ask somebody who has them.";
+    LastOwner = "HED-2010", 409, "Last owner", "An organisation always has a member who is its owner.", "Make another member an owner first.";
+    NoPrincipal = "HED-2011", 409, "The token belongs to nobody", "A token made on the command line has a role, but no owner whose tokens or sessions these could be.", "Sign in, or name the service account that the new token is for.";
     StaleEtag = "HED-2012", 412, "Changed meanwhile", "The object is no longer the one that If-Match names.", "Read it again, apply your change to what it is now, and repeat.";
     TooLarge = "HED-2013", 413, "Body too large", "The body exceeds 1 MiB.", "Split the request.";
     UnsupportedMediaType = "HED-2015", 415, "Unsupported media type", "The body is not declared as JSON.", "Send `Content-Type: application/json`.";
+    NotSignedIn = "HED-2016", 403, "Needs a session", "This is for members who signed in; an API token will not do.", "Sign in with `POST /v1/sessions`.";
     Invalid = "HED-2022", 422, "Invalid", "The body breaks one or more rules.", "Mend every entry of `errors`.";
+    TooManyAttempts = "HED-2028", 429, "Too many attempts", "Guesses at credentials are slowed down.", "Repeat after the time in Retry-After.";
     LimitReached = "HED-2029", 429, "Limit reached", "The organisation has as many of these as it may have.", "Delete some or ask for a higher limit.";
     Internal = "HED-2050", 500, "Internal error", "Heddle failed.", "Repeat the request; if it fails again, report the request id.";
     Unavailable = "HED-2053", 503, "Unavailable", "Heddle cannot reach its database right now.", "Repeat the request after the time in Retry-After.";

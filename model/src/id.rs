@@ -150,6 +150,18 @@ ids! {
     TokenId = "tok", "a token id";
     /// A signing key with its certificate.
     AuthorityId = "ca", "an authority id";
+    /// A member: a person in one organisation.
+    MemberId = "mbr", "a member id";
+    /// A service account.
+    ServiceAccountId = "sa", "a service account id";
+    /// A role that a member or service account has.
+    RoleBindingId = "rb", "a role binding id";
+    /// A session of a member who signed in.
+    SessionId = "ses", "a session id";
+    /// A key that signs sessions' tokens.
+    SessionKeyId = "sk", "a session key id";
+    /// A device that waits to be let in.
+    DeviceId = "dev", "a device authorization id";
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod authz;
 pub mod clock;
 pub mod code;
 pub mod duration;
+pub mod email;
 pub mod filter;
 pub mod id;
 pub mod kind;

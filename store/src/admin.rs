@@ -5,15 +5,19 @@
 
 use chrono::{DateTime, Utc};
 use heddle_model::authz::Role;
-use heddle_model::id::{OrgId, TokenId};
+use heddle_model::email::Email;
+use heddle_model::id::{MemberId, OrgId, TokenId};
 use heddle_model::name::Name;
 use secrecy::SecretString;
 use serde_json::json;
 
 use crate::authz::Door;
 use crate::error::{Error, Result};
+use crate::principals;
+use crate::rights::Bound;
+use crate::role_bindings;
 use crate::store::Store;
-use crate::tokens::{self, NewToken};
+use crate::tokens::{self, NewToken, Owner};
 use crate::tx::{Change, Mode, Work};
 
 /// Who acts when nobody said it.
@@ -51,12 +55,9 @@ pub async fn create_org(
         after: after.as_object(),
     })
     .await?;
-    let token = NewToken {
-        name: "owner".parse().expect("`owner` is a DNS label"),
-        role: Role::Owner,
-        expires_at: None,
-    };
-    let created = tokens::create(&mut work, &token).await?;
+    let name = "owner".parse().expect("`owner` is a DNS label");
+    let token = token(name, None);
+    let created = tokens::insert(&mut work, Owner::Role(Role::Owner), &token).await?;
     work.commit().await?;
     Ok((org, created.secret))
 }
@@ -74,14 +75,40 @@ pub async fn create_token(
     expires_at: Option<DateTime<Utc>>,
 ) -> Result<(TokenId, SecretString)> {
     let mut work = enter(store, org).await?;
-    let token = NewToken {
-        name: name.clone(),
-        role,
-        expires_at,
-    };
-    let created = tokens::create(&mut work, &token).await?;
+    let token = token(name.clone(), expires_at);
+    let created = tokens::insert(&mut work, Owner::Role(role), &token).await?;
     work.commit().await?;
-    Ok((created.id, created.secret))
+    Ok((created.row.id, created.secret))
+}
+
+fn token(name: Name, expires_at: Option<DateTime<Utc>>) -> NewToken {
+    NewToken {
+        name,
+        scopes: None,
+        meshes: None,
+        expires_at,
+    }
+}
+
+/// Creates a member of an organisation with a role in all of it. `password_hash` is Argon2id in PHC form.
+///
+/// # Errors
+/// [`Error::NotFound`] without such an organisation, [`Error::AlreadyExists`] with `principals_name_key`,
+/// [`Error::Unavailable`].
+pub async fn create_member(
+    store: &Store,
+    org: &Name,
+    email: &Email,
+    role: Role,
+    password_hash: Option<&str>,
+) -> Result<MemberId> {
+    let mut work = enter(store, org).await?;
+    let kind = principals::Kind::Member;
+    let member = principals::create(&mut work, kind, email.as_str(), None, password_hash).await?;
+    let bound = Bound { role, mesh: None };
+    role_bindings::insert(&mut work, &member, bound).await?;
+    work.commit().await?;
+    Ok(MemberId::from_uuid(member.id.uuid()))
 }
 
 /// Revokes an API token by name or identifier.
@@ -90,9 +117,9 @@ pub async fn create_token(
 /// [`Error::NotFound`] without such an organisation or token, [`Error::Unavailable`].
 pub async fn revoke_token(store: &Store, org: &Name, name_or_id: &str) -> Result<TokenId> {
     let mut work = enter(store, org).await?;
-    let id = tokens::revoke(&mut work, name_or_id).await?;
+    let revoked = tokens::revoke_of(&mut work, name_or_id).await?;
     work.commit().await?;
-    Ok(id)
+    Ok(revoked.id)
 }
 
 async fn enter(store: &Store, org: &Name) -> Result<Work> {

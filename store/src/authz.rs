@@ -1,25 +1,68 @@
 //! Who is calling, what they were granted, and which mesh is meant: the three proofs that open the database.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use heddle_model::authz::{Permission, Role, permits};
-use heddle_model::id::{MeshId, OrgId, TokenId};
+use heddle_model::authz::{Permission, Role};
+use heddle_model::id::{MemberId, MeshId, OrgId, ServiceAccountId, SessionId, TokenId};
 use heddle_model::name::Name;
 use uuid::Uuid;
 
 use crate::error::{Result, inconsistent};
+use crate::rights::{self, Bound, Facts, Reach, Rights, Standing};
 use crate::secret;
+use crate::session_keys;
 use crate::store::Store;
 
-/// Whoever holds a valid API token. Only [`Store::authenticate`] makes one.
+/// Whose credential it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Principal {
+    /// A person.
+    Member(MemberId),
+    /// A program.
+    ServiceAccount(ServiceAccountId),
+}
+
+impl Principal {
+    /// The stored form.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        match self {
+            Self::Member(id) => id.uuid(),
+            Self::ServiceAccount(id) => id.uuid(),
+        }
+    }
+}
+
+impl std::fmt::Display for Principal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Member(id) => id.fmt(f),
+            Self::ServiceAccount(id) => id.fmt(f),
+        }
+    }
+}
+
+/// What a caller presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Credential {
+    Token(TokenId),
+    Session(SessionId),
+}
+
+/// Whoever holds a valid credential. Only [`Store::authenticate`] makes one.
 #[derive(Debug, Clone)]
 pub struct Caller {
     org: OrgId,
     org_name: Name,
-    token: TokenId,
-    token_name: Name,
-    role: Role,
+    credential: Credential,
+    /// The name of the token, the e-mail address of whoever signed in.
+    credential_name: String,
+    principal: Option<Principal>,
+    principal_name: Option<String>,
+    rights: Rights,
+    last_used_at: Option<DateTime<Utc>>,
 }
 
 /// Why a caller does not get a grant.
@@ -28,7 +71,7 @@ pub enum Denied {
     /// There is no such organisation, or it is not the caller's: the two look the same.
     #[error("no such organisation")]
     NotFound,
-    /// It is the caller's organisation, but the role does not permit this.
+    /// It is the caller's organisation, but nothing that the caller has permits this anywhere in it.
     #[error("the permission {scope} is missing")]
     Forbidden {
         /// The permission that is missing, as the API names it.
@@ -49,22 +92,65 @@ impl Caller {
         &self.org_name
     }
 
-    /// What the token may do.
+    /// The strongest role that the caller has in the whole organisation.
     #[must_use]
-    pub fn role(&self) -> Role {
-        self.role
+    pub fn role(&self) -> Option<Role> {
+        let everywhere = self.rights.bound().iter().filter(|b| b.mesh.is_none());
+        everywhere.map(|b| b.role).min()
     }
 
-    /// The token that the caller presented.
+    /// What the caller may do, where.
     #[must_use]
-    pub fn token(&self) -> TokenId {
-        self.token
+    pub fn rights(&self) -> &Rights {
+        &self.rights
     }
 
-    /// Who acted, as the audit log keeps it: the token's id and name.
+    /// The member or service account; `None` for a token that belongs to nobody.
+    #[must_use]
+    pub fn principal(&self) -> Option<Principal> {
+        self.principal
+    }
+
+    /// A member's e-mail address, a service account's name.
+    #[must_use]
+    pub fn principal_name(&self) -> Option<&str> {
+        self.principal_name.as_deref()
+    }
+
+    /// When the credential was last seen in use, exact to about a minute.
+    #[must_use]
+    pub fn last_used_at(&self) -> Option<DateTime<Utc>> {
+        self.last_used_at
+    }
+
+    /// The API token that the caller presented; `None` for a session.
+    #[must_use]
+    pub fn token(&self) -> Option<TokenId> {
+        match self.credential {
+            Credential::Token(id) => Some(id),
+            Credential::Session(_) => None,
+        }
+    }
+
+    /// The session whose token the caller presented.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        match self.credential {
+            Credential::Token(_) => None,
+            Credential::Session(id) => Some(id),
+        }
+    }
+
+    /// Who acted, as the audit log keeps it: a token's id and name, or a member's id and e-mail address.
     #[must_use]
     pub fn actor(&self) -> String {
-        format!("{} ({})", self.token, self.token_name)
+        match (self.credential, self.principal) {
+            (Credential::Session(_), Some(member)) => {
+                format!("{member} ({})", self.credential_name)
+            }
+            (Credential::Session(id), None) => id.to_string(),
+            (Credential::Token(id), _) => format!("{id} ({})", self.credential_name),
+        }
     }
 
     /// Grants `P` in the organisation that a path names: its name, its id, or `-` for the caller's own.
@@ -78,43 +164,75 @@ impl Caller {
         if !own {
             return Err(Denied::NotFound);
         }
-        if !permits(self.role, P::ACTION) {
+        let standing = Standing::new(P::ACTION, &self.rights);
+        if standing.covers.is_empty() {
             return Err(Denied::Forbidden {
                 scope: P::ACTION.scope(),
             });
         }
-        Ok(Grant::new(self.org, self.actor()))
+        let grant = Grant::new(self.org, self.actor(), standing);
+        Ok(grant.of(self.principal, self.session()))
     }
 }
 
-/// The right to open a transaction for `P` in one organisation. Made by [`Caller::grant`], and for the one thing that a
+/// The right to open a transaction for `P` in one organisation, there or at certain meshes: the transaction knows which, and
+/// every function that is told a mesh asks it. Made by [`Caller::grant`], and for the one thing that a
 /// join token may read by [`crate::proxies::JoinScope::grant`].
 #[derive(Debug, Clone)]
 pub struct Grant<P> {
     org: OrgId,
     actor: String,
     client: Option<String>,
+    principal: Option<Principal>,
+    session: Option<SessionId>,
+    standing: Arc<Standing>,
     permission: PhantomData<fn() -> P>,
 }
 
 /// A client that calls itself something longer is cut off here, in characters.
 const CLIENT: usize = 200;
 
+/// What a client calls itself, fit to be kept and shown.
+pub(crate) fn plain_client(client: &str) -> String {
+    let plain = client.chars().filter(|c| !c.is_control());
+    plain.take(CLIENT).collect()
+}
+
 impl<P: Permission> Grant<P> {
-    pub(crate) fn new(org: OrgId, actor: String) -> Self {
+    pub(crate) fn new(org: OrgId, actor: String, standing: Standing) -> Self {
         Self {
             org,
             actor,
             client: None,
+            principal: None,
+            session: None,
+            standing: Arc::new(standing),
             permission: PhantomData,
         }
+    }
+
+    fn of(mut self, principal: Option<Principal>, session: Option<SessionId>) -> Self {
+        self.principal = principal;
+        self.session = session;
+        self
+    }
+
+    /// Everything that the caller may do.
+    #[must_use]
+    pub fn rights(&self) -> &Rights {
+        &self.standing.rights
+    }
+
+    /// Where it holds.
+    #[must_use]
+    pub fn reach(&self) -> &Reach {
+        &self.standing.covers
     }
 
     /// Notes what the caller's client calls itself, for the audit log. Untrusted: cut off and without control characters.
     #[must_use]
     pub fn with_client(mut self, client: &str) -> Self {
-        let client = client.chars().filter(|c| !c.is_control()).take(CLIENT);
-        self.client = Some(client.collect());
+        self.client = Some(plain_client(client));
         self
     }
 
@@ -126,6 +244,18 @@ impl<P: Permission> Grant<P> {
 
     pub(crate) fn actor(&self) -> &str {
         &self.actor
+    }
+
+    pub(crate) fn principal(&self) -> Option<Principal> {
+        self.principal
+    }
+
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
+    pub(crate) fn standing(&self) -> Arc<Standing> {
+        Arc::clone(&self.standing)
     }
 
     pub(crate) fn client(&self) -> Option<&str> {
@@ -170,6 +300,7 @@ pub(crate) struct Holder {
     pub(crate) mesh_id: Option<Uuid>,
     pub(crate) expires_at: Option<DateTime<Utc>>,
     pub(crate) revoked_at: Option<DateTime<Utc>>,
+    pub(crate) facts: Option<sqlx::types::Json<Facts>>,
 }
 
 /// Which kind of credential the first door is asked about.
@@ -178,30 +309,42 @@ pub(crate) enum Door {
     Api,
     Join,
     OrgName,
+    Session,
+    Refresh,
 }
 
 impl Store {
-    /// Turns an API token into its holder. A malformed one never reaches the database; an unknown, expired or revoked one
-    /// is `None`.
+    /// Turns an API token or the token of a session into its holder. A malformed one never reaches the database; an unknown,
+    /// expired or revoked one is `None`. One question to the database either way.
     ///
     /// # Errors
     /// [`crate::Error::Unavailable`] when the database cannot be asked.
     pub async fn authenticate(&self, bearer: &str) -> Result<Option<Caller>> {
         use secret::Kind;
-        if !matches!(
-            secret::kind_of(bearer),
-            Some(Kind::Personal | Kind::Service)
-        ) {
-            return Ok(None);
-        }
-        let Some(holder) = self.door(Door::Api, &secret::digest(bearer)).await? else {
+        let (holder, claimed) = match secret::kind_of(bearer) {
+            Some(Kind::Personal | Kind::Service) => {
+                (self.door(Door::Api, &secret::digest(bearer)).await?, None)
+            }
+            Some(Kind::Join) => return Ok(None),
+            None => {
+                let Some(claimed) = session_keys::verify(self, bearer).await? else {
+                    return Ok(None);
+                };
+                let (org, session) = (claimed.org.uuid(), claimed.session.uuid());
+                let named = [org.as_bytes().as_slice(), session.as_bytes()].concat();
+                (self.door(Door::Session, &named).await?, Some(claimed))
+            }
+        };
+        let Some(holder) = holder else {
             return Ok(None);
         };
         let now = self.clock().now();
         if holder.revoked_at.is_some() || holder.expires_at.is_some_and(|at| at <= now) {
             return Ok(None);
         }
-        caller(holder).map(Some)
+        let caller = caller(holder, claimed.map(|claimed| claimed.session))?;
+        let member = claimed.map(|claimed| Principal::Member(claimed.member));
+        Ok(Some(caller).filter(|caller| member.is_none() || caller.principal == member))
     }
 
     pub(crate) async fn door(&self, door: Door, credential: &[u8]) -> Result<Option<Holder>> {
@@ -209,6 +352,8 @@ impl Store {
             Door::Api => "api",
             Door::Join => "join",
             Door::OrgName => "org_name",
+            Door::Session => "session",
+            Door::Refresh => "refresh",
         };
         let holder = sqlx::query_as("select * from heddle.authenticate($1, $2)")
             .bind(kind)
@@ -219,23 +364,43 @@ impl Store {
     }
 }
 
-fn caller(holder: Holder) -> Result<Caller> {
+fn caller(holder: Holder, session: Option<SessionId>) -> Result<Caller> {
     let id = holder.id.unwrap_or_default();
     let bad =
         |column, reason: String| inconsistent("tokens", column, TokenId::from_uuid(id), reason);
-    let text = |value: Option<String>| value.unwrap_or_default();
+    let facts = holder.facts.map(|facts| facts.0).unwrap_or_default();
+    let bad_role = |e: heddle_model::authz::UnknownRole| bad("role", e.to_string());
+    let mut bound = Vec::new();
+    if let Some(role) = &holder.role {
+        let role = role.parse().map_err(bad_role)?;
+        bound.push(Bound { role, mesh: None });
+    }
+    for binding in facts.bindings.iter().flatten() {
+        bound.push(binding.bound().map_err(bad_role)?);
+    }
+    let scopes = facts.scopes.as_deref().map(rights::scopes);
+    let meshes = facts
+        .meshes
+        .map(|meshes| meshes.into_iter().map(MeshId::from_uuid).collect());
+    let principal = match (facts.principal, facts.kind.as_deref()) {
+        (Some(id), Some("member")) => Some(Principal::Member(MemberId::from_uuid(id))),
+        (Some(id), Some(_)) => Some(Principal::ServiceAccount(ServiceAccountId::from_uuid(id))),
+        _ => None,
+    };
     Ok(Caller {
         org: OrgId::from_uuid(holder.org_id),
         org_name: holder
             .org_name
             .parse()
             .map_err(|e| inconsistent("orgs", "name", OrgId::from_uuid(holder.org_id), e))?,
-        token: TokenId::from_uuid(id),
-        token_name: text(holder.name)
-            .parse()
-            .map_err(|e: heddle_model::name::ParseNameError| bad("name", e.to_string()))?,
-        role: text(holder.role)
-            .parse()
-            .map_err(|e: heddle_model::authz::UnknownRole| bad("role", e.to_string()))?,
+        credential: match session {
+            None => Credential::Token(TokenId::from_uuid(id)),
+            Some(session) => Credential::Session(session),
+        },
+        credential_name: holder.name.unwrap_or_default(),
+        principal,
+        principal_name: facts.name,
+        rights: Rights::new(bound, scopes, meshes),
+        last_used_at: facts.last_used_at,
     })
 }

@@ -29,6 +29,24 @@ pub enum Error {
     /// A text holds a NUL character, which Postgres cannot store.
     #[error("a text contains a NUL character")]
     NulCharacter,
+    /// The caller may know of this, but its permission does not reach it.
+    #[error("the permission {scope} is missing here")]
+    Forbidden {
+        /// The permission that is missing, as the API names it.
+        scope: &'static str,
+    },
+    /// The caller would hand on or take away rights that it does not have itself.
+    #[error("nobody hands on or takes away more than they have")]
+    Escalation,
+    /// The caller's token belongs to no member and no service account.
+    #[error("the token belongs to nobody")]
+    NoPrincipal,
+    /// More passwords are being hashed than the process takes on.
+    #[error("too many passwords at once")]
+    Busy,
+    /// The organisation would be left without an owner.
+    #[error("the last owner cannot be removed")]
+    LastOwner,
     /// The permission of the transaction does not cover objects of this kind.
     #[error("{scope} does not cover objects of kind {kind}")]
     NotGranted {

@@ -219,6 +219,7 @@ async fn select(
     after: Option<&str>,
     limit: Option<u32>,
 ) -> Result<Vec<JoinTokenRow>> {
+    work.enter(mesh)?;
     let sql = format!(
         "select {COLUMNS} from heddle.join_tokens j \
          where j.mesh_id = $1 and ($2::uuid is null or j.id = $2) and ($3::text is null or j.name = $3) \

@@ -34,10 +34,10 @@ pub struct MeshRow {
     pub spec: Stored,
 }
 
-/// Creates a mesh. Its first revision is 1.
+/// Creates a mesh. Its first revision is 1. It takes a permission that reaches the whole organisation.
 ///
 /// # Errors
-/// [`Error::AlreadyExists`] with `meshes_name_key` or `meshes_trust_domain_key`, [`Error::NulCharacter`],
+/// [`Error::Forbidden`], [`Error::AlreadyExists`] with `meshes_name_key` or `meshes_trust_domain_key`, [`Error::NulCharacter`],
 /// [`Error::Unavailable`].
 pub async fn insert(
     tx: &mut Tx<MeshWrite>,
@@ -46,6 +46,7 @@ pub async fn insert(
     sent: &Map<String, Value>,
 ) -> Result<MeshRow> {
     let work = &mut tx.work;
+    work.require_org()?;
     let id = MeshId::from_uuid(work.next_id());
     let query = sqlx::query(
         "insert into heddle.meshes (org_id, mesh_id, name, trust_domain, revision, created_at) \
@@ -77,10 +78,10 @@ fn address(mesh: MeshId, name: &Name) -> Address<'_> {
     }
 }
 
-/// Finds a live mesh by name or identifier.
+/// Finds a live mesh by name or identifier. One that the caller may not know of is not found.
 ///
 /// # Errors
-/// [`Error::Unavailable`], [`Error::Inconsistent`].
+/// [`Error::Forbidden`], [`Error::Unavailable`], [`Error::Inconsistent`].
 pub async fn find<P: Permission>(tx: &mut Tx<P>, name_or_id: &str) -> Result<Option<MeshRow>> {
     let (id, name) = match named(Kind::Mesh, name_or_id) {
         None => return Ok(None),
@@ -88,14 +89,19 @@ pub async fn find<P: Permission>(tx: &mut Tx<P>, name_or_id: &str) -> Result<Opt
         Some(Named::Name(name)) => (None, Some(name)),
     };
     let rows = select(&mut tx.work, id, name).await?;
-    Ok(rows.into_iter().next())
+    let found = rows.into_iter().next();
+    match found.map(|row| tx.work.enter(row.id).map(|()| row)) {
+        None | Some(Err(Error::NotFound)) => Ok(None),
+        Some(Err(error)) => Err(error),
+        Some(Ok(row)) => Ok(Some(row)),
+    }
 }
 
 /// Finds a live mesh by name or identifier. In a transaction that writes, what is found is locked first: whatever the
 /// caller then reads of the mesh and judges a write by is still so at its commit.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Inconsistent`].
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Unavailable`], [`Error::Inconsistent`].
 pub async fn require<P: Permission>(tx: &mut Tx<P>, name_or_id: &str) -> Result<MeshRow> {
     let found = find(tx, name_or_id).await?.ok_or(Error::NotFound)?;
     if !tx.work.lock_if_writing(found.id).await? {
@@ -105,7 +111,7 @@ pub async fn require<P: Permission>(tx: &mut Tx<P>, name_or_id: &str) -> Result<
     locked.into_iter().next().ok_or(Error::NotFound)
 }
 
-/// The live meshes that are wanted.
+/// The live meshes that are wanted, of those that the permission reaches.
 ///
 /// # Errors
 /// [`Error::Unavailable`], [`Error::Inconsistent`].
@@ -117,6 +123,12 @@ pub async fn search<P: Permission>(tx: &mut Tx<P>, wanted: &Wanted) -> Result<Ve
                                 and r.id = m.mesh_id and r.to_revision is null \
          where m.deleted_at is null",
     );
+    if let Some(covered) = tx.work.covered() {
+        query
+            .push(" and m.mesh_id = any(")
+            .push_bind(covered)
+            .push(")");
+    }
     wanted.push(&mut query);
     let rows = query
         .build()

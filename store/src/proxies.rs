@@ -173,6 +173,7 @@ async fn select(
     after: Option<&str>,
     limit: Option<u32>,
 ) -> Result<Vec<ProxyRow>> {
+    work.enter(mesh)?;
     // A service has no slash, so up to the first one the cursor is a service.
     let (service, after_node) = after.and_then(|a| a.split_once('/')).unwrap_or_default();
     let sql = format!(

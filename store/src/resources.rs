@@ -175,6 +175,7 @@ pub(crate) async fn find_row(
     parent: Option<Uuid>,
     named: &Named<'_>,
 ) -> Result<Option<Stored>> {
+    work.enter(mesh)?;
     let (column, id, name) = match named {
         Named::Id(id) => ("r.id = $4", Some(*id), None),
         Named::Name(name) => ("r.name = $5", None, Some(*name)),
@@ -215,6 +216,7 @@ pub async fn search<P: Permission>(
     below: Below,
     wanted: &Wanted,
 ) -> Result<Vec<Stored>> {
+    tx.work.enter(mesh)?;
     let mut query = QueryBuilder::new("select ");
     query
         .push(COLUMNS)
@@ -246,6 +248,7 @@ pub async fn names<P: Permission>(
     mesh: MeshId,
     ids: &[Uuid],
 ) -> Result<Vec<(Uuid, Name, Option<Uuid>)>> {
+    tx.work.enter(mesh)?;
     let rows: Vec<(Uuid, String, Option<Uuid>)> = sqlx::query_as(
         "select r.id, r.name, r.parent_id from heddle.resources r \
          where r.mesh_id = $1 and r.id = any($2) and r.to_revision is null",
@@ -271,6 +274,7 @@ pub async fn all<P: Permission>(
     kind: Kind,
     parent: Option<Uuid>,
 ) -> Result<Vec<Stored>> {
+    tx.work.enter(mesh)?;
     let sql = format!(
         "select {COLUMNS} from heddle.resources r \
          where r.mesh_id = $1 and r.kind = $2 and coalesce(r.parent_id, r.mesh_id) = coalesce($3, $1) \

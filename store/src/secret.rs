@@ -35,6 +35,9 @@ impl Kind {
     }
 }
 
+/// What a refresh secret begins with.
+const REFRESH: &str = "heddle_ref_";
+
 /// The operating system gave no random bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("draw random bytes")]
@@ -44,20 +47,66 @@ pub(crate) struct NoRandomness;
 pub(crate) fn draw(kind: Kind) -> Result<SecretString, NoRandomness> {
     let mut text = String::with_capacity(kind.prefix().len() + RANDOM + CHECKSUM);
     text.push_str(kind.prefix());
-    let whole = text.len() + RANDOM;
-    let mut bytes = [0_u8; 64];
-    while text.len() < whole {
-        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
-        // 248 = 4 * 62: what lies above would make some characters likelier than others.
-        let fair = bytes.iter().filter(|byte| **byte < 248);
-        text.extend(
-            fair.map(|byte| char::from(ALPHABET[usize::from(*byte) % 62]))
-                .take(whole - text.len()),
-        );
-    }
+    fill(&mut text, RANDOM, ALPHABET)?;
     let sum = checksum(&text);
     text.push_str(&sum);
     Ok(SecretString::from(text))
+}
+
+/// Appends random characters of an alphabet of at most 256.
+fn fill(text: &mut String, count: usize, alphabet: &[u8]) -> Result<(), NoRandomness> {
+    let whole = text.len() + count;
+    // The largest multiple of the alphabet: what lies above would make some characters likelier than others.
+    let fair = 256 - 256 % alphabet.len();
+    let mut bytes = [0_u8; 64];
+    while text.len() < whole {
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
+        let fair = bytes
+            .iter()
+            .map(|byte| usize::from(*byte))
+            .filter(|byte| *byte < fair);
+        text.extend(
+            fair.map(|byte| char::from(alphabet[byte % alphabet.len()]))
+                .take(whole - text.len()),
+        );
+    }
+    Ok(())
+}
+
+/// Draws a text of random letters and digits.
+pub(crate) fn draw_text(count: usize) -> Result<SecretString, NoRandomness> {
+    let mut text = String::with_capacity(count);
+    fill(&mut text, count, ALPHABET)?;
+    Ok(SecretString::from(text))
+}
+
+/// Draws a refresh secret: two halves of 256 random bits. The first half is that of `before`, when there is one.
+pub(crate) fn draw_refresh(before: Option<&SecretString>) -> Result<SecretString, NoRandomness> {
+    let mut text = String::with_capacity(REFRESH.len() + 2 * RANDOM + CHECKSUM);
+    text.push_str(REFRESH);
+    match before.and_then(|before| refresh_halves(before.expose_secret())) {
+        Some((family, _)) => text.push_str(family),
+        None => fill(&mut text, RANDOM, ALPHABET)?,
+    }
+    fill(&mut text, RANDOM, ALPHABET)?;
+    let sum = checksum(&text);
+    text.push_str(&sum);
+    Ok(SecretString::from(text))
+}
+
+fn refresh_halves(text: &str) -> Option<(&str, &str)> {
+    let body = text.strip_prefix(REFRESH)?;
+    if body.len() != 2 * RANDOM + CHECKSUM || !body.bytes().all(|b| ALPHABET.contains(&b)) {
+        return None;
+    }
+    let (signed, sum) = text.split_at(text.len() - CHECKSUM);
+    (checksum(signed) == sum).then(|| body[..2 * RANDOM].split_at(RANDOM))
+}
+
+/// What the database knows the two halves of a refresh secret by; `None` when the text is none.
+pub(crate) fn refresh_digests(secret: &SecretString) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (family, generation) = refresh_halves(secret.expose_secret())?;
+    Some((digest(family), digest(generation)))
 }
 
 fn checksum(text: &str) -> String {
@@ -106,6 +155,20 @@ mod tests {
             assert_eq!(token.expose_secret().len(), kind.prefix().len() + 49);
             assert_ne!(token.expose_secret(), other.expose_secret());
         }
+    }
+
+    #[test]
+    fn a_refresh_secret_keeps_its_first_half() {
+        let one = draw_refresh(None).unwrap();
+        let two = draw_refresh(Some(&one)).unwrap();
+        let (one, two) = (
+            refresh_digests(&one).unwrap(),
+            refresh_digests(&two).unwrap(),
+        );
+        assert_eq!(one.0, two.0);
+        assert_ne!(one.1, two.1);
+        let cut = SecretString::from("heddle_ref_");
+        assert_eq!(refresh_digests(&cut), None);
     }
 
     #[test]

@@ -12,6 +12,10 @@ use tokio::sync::broadcast;
 use crate::authz::MeshRef;
 use crate::error::Result;
 use crate::migrate;
+use crate::password::Passwords;
+use crate::session_keys::Keys;
+use crate::throttle::Throttle;
+use crate::uses::Uses;
 
 /// How many commits a slow listener may lag behind before it is told that it missed some.
 const HINTS: usize = 1024;
@@ -38,6 +42,10 @@ struct Inner {
     clock: SharedClock,
     ids: Arc<dyn Ids>,
     committed: broadcast::Sender<MeshRef>,
+    passwords: Passwords,
+    throttle: Throttle,
+    session_keys: Keys,
+    uses: Uses,
 }
 
 impl std::fmt::Debug for Store {
@@ -67,6 +75,10 @@ impl Store {
                 clock,
                 ids,
                 committed,
+                passwords: Passwords::default(),
+                throttle: Throttle::default(),
+                session_keys: Keys::default(),
+                uses: Uses::default(),
             }),
         })
     }
@@ -119,6 +131,22 @@ impl Store {
 
     pub(crate) fn ids(&self) -> &dyn Ids {
         self.inner.ids.as_ref()
+    }
+
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.inner.passwords
+    }
+
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.inner.throttle
+    }
+
+    pub(crate) fn session_keys(&self) -> &Keys {
+        &self.inner.session_keys
+    }
+
+    pub(crate) fn uses(&self) -> &Uses {
+        &self.inner.uses
     }
 
     pub(crate) fn hint(&self, mesh: MeshRef) {

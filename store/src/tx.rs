@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use heddle_model::authz::{Permission, access};
-use heddle_model::id::{MeshId, OrgId};
+use heddle_model::authz::{Action, Permission, access};
+use heddle_model::id::{MeshId, OrgId, SessionId};
 use serde_json::{Map, Value};
 use sqlx::{Executor as _, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
-use crate::authz::{Grant, MeshRef};
+use crate::authz::{Grant, MeshRef, Principal};
 use crate::error::{Error, Result};
 use crate::meshes::MeshRow;
+use crate::rights::{Bound, Reach, Rights, Standing};
 use crate::store::Store;
 
 /// An open transaction for `P`. Dropping it rolls back.
@@ -49,6 +51,9 @@ impl Store {
         let mode = if reads { Mode::Read } else { Mode::Write };
         let mut work = self.work(grant.org(), grant.actor(), mode).await?;
         work.client = grant.client().map(ToOwned::to_owned);
+        work.principal = grant.principal();
+        work.session = grant.session();
+        work.standing = Some(grant.standing());
         Ok(Tx {
             work,
             permission: PhantomData,
@@ -81,6 +86,9 @@ impl Store {
             org,
             actor: actor.to_owned(),
             client: None,
+            principal: None,
+            session: None,
+            standing: None,
             store: self.clone(),
             writes: mode.writes(),
             locked: BTreeMap::new(),
@@ -159,6 +167,10 @@ pub(crate) struct Work {
     org: OrgId,
     actor: String,
     client: Option<String>,
+    principal: Option<Principal>,
+    session: Option<SessionId>,
+    /// `None`: led here by the database itself, not by a caller.
+    standing: Option<Arc<Standing>>,
     store: Store,
     writes: bool,
     locked: BTreeMap<MeshId, Locked>,
@@ -207,9 +219,87 @@ impl Work {
         self.store.ids().next()
     }
 
+    /// Who acts, when it is a member or a service account.
+    pub(crate) fn principal(&self) -> Option<Principal> {
+        self.principal
+    }
+
+    /// The session of the request.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn client(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+
+    /// Notes what the client calls itself; see [`Grant::with_client`].
+    pub(crate) fn set_client(&mut self, client: Option<&str>) {
+        self.client = client.map(crate::authz::plain_client);
+    }
+
+    /// Whether the transaction may touch a mesh. Every function that is told one asks this first: for a caller, a mesh that it
+    /// may not know of does not exist, and one that its permission does not reach is refused.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`].
+    pub(crate) fn enter(&self, mesh: MeshId) -> Result<()> {
+        self.standing.as_ref().map_or(Ok(()), |s| s.enter(mesh))
+    }
+
+    /// The meshes that the transaction's permission reaches, as a parameter of a query; null for all. For whoever lists
+    /// across meshes.
+    pub(crate) fn covered(&self) -> Option<Vec<Uuid>> {
+        self.standing.as_ref().and_then(|s| s.meshes().filter())
+    }
+
+    /// Whether the transaction's permission reaches the whole organisation.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`].
+    pub(crate) fn require_org(&self) -> Result<()> {
+        match &self.standing {
+            Some(standing) if standing.covers != Reach::Org => Err(standing.forbidden()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the caller may also do `action`, in the whole organisation.
+    pub(crate) fn may(&self, action: Action) -> bool {
+        let standing = self.standing.as_ref();
+        standing.is_none_or(|s| s.rights.reach(action) == Reach::Org)
+    }
+
+    /// Whether the caller has at least these rights: nobody hands on, or takes away, more than they have.
+    ///
+    /// # Errors
+    /// [`Error::Escalation`].
+    pub(crate) fn require_rights(&self, wanted: &Rights) -> Result<()> {
+        match &self.standing {
+            Some(standing) if !standing.rights.include_all(wanted) => Err(Error::Escalation),
+            _ => Ok(()),
+        }
+    }
+
+    /// [`Self::require_rights`] for one role.
+    ///
+    /// # Errors
+    /// [`Error::Escalation`].
+    pub(crate) fn require_role(&self, bound: Bound) -> Result<()> {
+        match &self.standing {
+            Some(s) if !s.rights.include(bound.role, bound.mesh) => Err(Error::Escalation),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes the lock that serialises the writers of a mesh. Not `for update`: proxies that join refer to the row, and they
     /// need not wait for a writer.
     pub(crate) async fn lock(&mut self, mesh: MeshId) -> Result<()> {
+        self.enter(mesh)?;
         if self.locked.contains_key(&mesh) {
             return Ok(());
         }
@@ -228,6 +318,7 @@ impl Work {
 
     /// Checks that a later write rests on must not be overtaken by another writer. Says whether this transaction writes.
     pub(crate) async fn lock_if_writing(&mut self, mesh: MeshId) -> Result<bool> {
+        self.enter(mesh)?;
         if self.writes {
             self.lock(mesh).await?;
         }

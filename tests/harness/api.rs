@@ -21,6 +21,10 @@ pub struct Reply {
     pub status: u16,
     /// Its ETag.
     pub etag: Option<String>,
+    /// Where what was created is.
+    pub location: Option<String>,
+    /// For how many seconds to wait.
+    pub retry_after: Option<String>,
     /// Its content type.
     pub content_type: String,
     /// All its headers.
@@ -137,12 +141,15 @@ impl Api {
                 .map(ToOwned::to_owned)
         };
         let (etag, content_type) = (header("etag"), header("content-type").unwrap_or_default());
+        let (location, retry_after) = (header("location"), header("retry-after"));
         let status: StatusCode = response.status();
         let headers = response.headers().clone();
         let text = response.text().await.expect("the answer is text");
         Reply {
             status: status.as_u16(),
             etag,
+            location,
+            retry_after,
             content_type,
             headers,
             json: serde_json::from_str(&text).unwrap_or_default(),

@@ -190,16 +190,26 @@ impl Server {
 
     /// Runs `heddled admin`.
     pub async fn admin(&self, args: &[&str]) -> serde_json::Value {
+        let text = self.admin_text(args).await;
+        serde_json::from_str(&text).expect("JSON on standard output")
+    }
+
+    /// Runs `heddled admin` with the server's sealing key; what it prints.
+    pub async fn admin_text(&self, args: &[&str]) -> String {
         let output = self
             .command()
             .arg("admin")
             .args(args)
+            .env(
+                "HEDDLE_SEALING_KEY_FILE",
+                self.directory.join("sealing.key"),
+            )
             .output()
             .await
             .expect("heddled runs");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "heddled admin {args:?}: {errors}");
-        serde_json::from_slice(&output.stdout).expect("JSON on standard output")
+        String::from_utf8(output.stdout).expect("text on standard output")
     }
 
     /// Its Prometheus metrics: `name{labels}` to value.

@@ -9,6 +9,8 @@ mod demo;
 mod document;
 mod identity;
 mod isolation;
+mod matrix;
 mod outage;
 mod proxies;
 mod routing;
+mod sign_in;

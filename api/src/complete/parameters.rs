@@ -41,6 +41,15 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
             json!({"type": "string", "minLength": 1}),
             json!("payments-1"),
         ),
+        ("path", "member") | ("query", "member") => (
+            json!({"type": "string", "minLength": 1, "maxLength": 254}),
+            json!("ada@example.com"),
+        ),
+        ("path", "service_account") | ("query", "service_account") => (handle(), json!("deployer")),
+        ("path", "api_token") => (handle(), json!("deploy-2027")),
+        ("path", "role_binding") => (handle(), json!("rb_01hzx000000000000000000000")),
+        ("path", "session") => (handle(), json!("current")),
+        ("query", "mesh") => (handle(), json!("prod")),
         ("path", "code") => (
             json!({"type": "string", "pattern": "^HED-[0-9]{4}$"}),
             json!("HED-1002"),

@@ -23,6 +23,20 @@ const TAGS: &[(&str, &str)] = &[
         "Proxies",
         "The Envoys of a mesh: how they join, and what they are doing.",
     ),
+    ("Members", "People, each in one organisation."),
+    (
+        "Service accounts",
+        "Programs that call the API, each in one organisation.",
+    ),
+    (
+        "Roles",
+        "Who may do what: in the whole organisation, or at one mesh.",
+    ),
+    (
+        "API tokens",
+        "What people and programs call with: narrowed, and expiring by default.",
+    ),
+    ("Sessions", "Signing in, staying in, and out again."),
     ("About", "Who the caller is, and what the API's codes mean."),
 ];
 

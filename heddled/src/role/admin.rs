@@ -3,13 +3,16 @@
 use std::io::Write as _;
 
 use anyhow::{Context as _, anyhow, bail};
+use heddle_ca::FileKey;
 use heddle_model::authz::Role;
+use heddle_model::email::Email;
 use heddle_model::name::Name;
 use heddle_store::Store;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
-use crate::cli::{OrgCreate, TokenCreate};
+use crate::adapter::SessionSealer;
+use crate::cli::{MemberCreate, OrgCreate, TokenCreate};
 use crate::config::Config;
 
 /// Makes an organisation; prints its first token once (`--json`: one object with `token`).
@@ -56,6 +59,85 @@ pub(crate) async fn token_create(config: Config, args: &TokenCreate) -> anyhow::
         role.as_str()
     );
     print(args.json, &facts, &text, &token)
+}
+
+/// Makes a member with a role; prints its password once unless it was given (`--json`: one object with `password`).
+///
+/// # Errors
+/// The organisation does not exist, the address or the password is none, or the database refuses.
+pub(crate) async fn member_create(config: Config, args: &MemberCreate) -> anyhow::Result<()> {
+    let org = name(&args.org)?;
+    let email: Email = args
+        .email
+        .parse()
+        .with_context(|| format!("{:?}", args.email))?;
+    let role: Role = args.role.as_str().parse()?;
+    let (password, given) = match args.password_stdin {
+        true => (password_from_stdin()?, true),
+        false => (heddle_store::draw_password()?, false),
+    };
+    let store = open(&config).await?;
+    let hash = store
+        .hash_password(password.clone())
+        .await
+        .context("hash the password")?;
+    let created = heddle_store::admin::create_member(&store, &org, &email, role, Some(&hash)).await;
+    let id = created.map_err(|error| match error {
+        heddle_store::Error::NotFound => anyhow!("there is no organisation {org}"),
+        heddle_store::Error::AlreadyExists { .. } => {
+            anyhow!("the organisation has a member {email} already")
+        }
+        other => anyhow::Error::new(other).context("create the member"),
+    })?;
+    let shown = if given {
+        SecretString::from("")
+    } else {
+        password
+    };
+    let facts = json!({"org": org, "uid": id.to_string(), "email": email, "role": role, "password": Some(shown.expose_secret()).filter(|p| !p.is_empty())});
+    let text = match given {
+        true => format!("member {email} ({}) of {org} created", role.as_str()),
+        false => format!(
+            "member {email} ({}) of {org} created; the password, shown this once:\n",
+            role.as_str()
+        ),
+    };
+    print(args.json, &facts, &text, &shown)
+}
+
+/// One line of standard input.
+fn password_from_stdin() -> anyhow::Result<SecretString> {
+    let mut line = String::new();
+    std::io::stdin()
+        .read_line(&mut line)
+        .context("read the password")?;
+    let password = line.trim_end_matches(['\n', '\r']);
+    if !(12..=128).contains(&password.chars().count()) {
+        bail!("a password has 12 to 128 characters");
+    }
+    Ok(SecretString::from(password))
+}
+
+/// Makes a new key sign sessions' tokens.
+///
+/// # Errors
+/// The sealing key cannot be used, or the database refuses.
+pub(crate) async fn session_keys_rotate(config: Config) -> anyhow::Result<()> {
+    let file = config
+        .sealing_key_file
+        .clone()
+        .context("sealing_key_file is not set")?;
+    let sealing = FileKey::load(&file).context("load the sealing key")?;
+    let store = open(&config).await?;
+    let sealer = SessionSealer::new(sealing);
+    let key = heddle_store::rotate_session_keys(&store, &sealer)
+        .await
+        .context("rotate the keys")?;
+    writeln!(
+        std::io::stdout().lock(),
+        "sessions are signed with {key} within a minute"
+    )?;
+    Ok(())
 }
 
 fn name(text: &str) -> anyhow::Result<Name> {

@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::adapter::{Authorities, Identities, MeshSource};
+use crate::adapter::{Authorities, Identities, MeshSource, SessionSealer};
 use crate::config::{Config, ServerFiles, split_address};
 use crate::telemetry;
 
@@ -149,10 +149,12 @@ fn app(
     let suffix = config.trust_domain_suffix.clone();
     // Whether a suffix can be one shows at the first name that is drawn from it.
     TrustDomain::generate("mesh", &SystemRandom, &suffix).context("trust_domain_suffix")?;
+    let sealing = FileKey::load_or_create(files.sealing_key).context("load the sealing key")?;
     Ok(App {
         store,
         clock,
         ids: Arc::new(SystemIds),
+        sealer: Arc::new(SessionSealer::new(sealing)),
         xds: Arc::new(XdsFacts {
             host: host.to_owned(),
             port,

@@ -1,6 +1,7 @@
 //! From a join token to a bound proxy: the only entry for one.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use heddle_model::authz::Action;
 use heddle_model::authz::permission::BootstrapRead;
 use heddle_model::id::{JoinTokenId, MeshId, OrgId, ProxyId};
 use heddle_model::name::Name;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 
 use crate::authz::{Door, Grant, Holder, MeshRef};
 use crate::error::{Error, Result, inconsistent, retry};
+use crate::rights::Standing;
 use crate::secret;
 use crate::store::Store;
 use crate::tx::{Change, Mode, Work};
@@ -75,11 +77,12 @@ pub struct JoinScope {
 }
 
 impl JoinScope {
-    /// The one thing that a join token grants beyond joining: rendering the bootstrap of its own service. The caller
-    /// must keep to [`JoinScope::mesh`] and [`JoinScope::service`].
+    /// The one thing that a join token grants beyond joining: rendering the bootstrap of its own service, in its own mesh.
+    /// The caller must keep to [`JoinScope::service`].
     #[must_use]
     pub fn grant(&self) -> Grant<BootstrapRead> {
-        Grant::new(self.org, self.token.to_string())
+        let standing = Standing::of_mesh(Action::BootstrapRead, self.mesh.mesh());
+        Grant::new(self.org, self.token.to_string(), standing)
     }
 }
 

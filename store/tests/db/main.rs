@@ -17,6 +17,8 @@ mod rebind;
 mod references;
 mod resources;
 mod revisions;
+mod rights;
+mod sessions;
 mod snapshot;
 mod tenancy;
 mod tokens;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use heddle_model::authz::Role;
 use heddle_model::authz::permission::{
     ConfigRead, ConfigWrite, JoinTokenWrite, MeshWrite, ProxyWrite,
 };
@@ -10,7 +11,7 @@ use heddle_model::kind::Kind;
 use heddle_store::authorities::{self, AuthorityKind, AuthorityRow};
 use heddle_store::certificates::{self, CertificateEntry};
 use heddle_store::resources::{self, Precondition};
-use heddle_store::{Caller, Error, MeshRef, join_tokens, meshes, proxies};
+use heddle_store::{Caller, Error, MeshRef, admin, join_tokens, meshes, proxies, sessions};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::build::{
     address, join_token, mesh, mesh_ref, name, put, route_spec, rule_spec, service_spec, split_spec,
 };
+use crate::sessions::{Glass, PASSWORD};
 use crate::support::{TestDb, grant, start};
 
 struct Seeded {
@@ -25,6 +27,7 @@ struct Seeded {
     mesh: MeshRef,
     api_token: SecretString,
     join_token: SecretString,
+    refresh_token: SecretString,
     proxy: heddle_model::id::ProxyId,
     service: Uuid,
 }
@@ -70,11 +73,23 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
     certificates::record(store, &mesh, &entry(joined.proxy))
         .await
         .unwrap();
+    let ada = "ada@example.com".parse().unwrap();
+    let password = SecretString::from(PASSWORD);
+    let hash = store.hash_password(password.clone()).await.unwrap();
+    admin::create_member(store, &name(org), &ada, Role::Owner, Some(&hash))
+        .await
+        .unwrap();
+    let who = (org, ada.as_str());
+    let signed_in = sessions::sign_in(store, &Glass::default(), who, password, None)
+        .await
+        .unwrap()
+        .unwrap();
     Seeded {
         caller,
         mesh,
         api_token,
         join_token,
+        refresh_token: signed_in.refresh_token,
         proxy: joined.proxy,
         service,
     }
@@ -329,7 +344,13 @@ async fn sec_k01_no_secret_in_the_audit_log_or_anywhere_in_plain() {
     let acme = seed(&db, "acme").await;
     let dump = tables_dump(&db).await.join("\n");
     assert!(dump.contains("payments"), "the dump has the rows");
-    for secret in [&acme.api_token, &acme.join_token] {
+    let password = SecretString::from(format!("_{PASSWORD}"));
+    for secret in [
+        &acme.api_token,
+        &acme.join_token,
+        &acme.refresh_token,
+        &password,
+    ] {
         let text = secret.expose_secret();
         let body = &text[text.rfind('_').unwrap() + 1..];
         assert!(!dump.contains(text) && !dump.contains(body));

@@ -1,0 +1,250 @@
+//! Sessions: signing in, staying in, and out again.
+
+use axum::Json;
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use heddle_model::authz::permission::{AccountManage, AccountRead};
+use heddle_model::code::Code;
+use heddle_model::id::{MemberId, SessionId};
+use heddle_model::wire;
+use heddle_store::sessions::{self, Refused, SessionRow, SignedIn};
+use heddle_store::{Principal, members};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::members::secret_answer;
+use crate::auth::Allow;
+use crate::extract::{Headers, JsonBytes, Page, Query, Segments};
+use crate::intent::Intent;
+use crate::problem::Problem;
+use crate::state::App;
+use crate::view;
+
+/// Where people sign in.
+pub(crate) const SIGN_IN: &str = "/v1/sessions";
+/// Where the next token of a session comes from.
+pub(crate) const REFRESHES: &str = "/v1/sessions/refreshes";
+/// The path of the collection.
+pub(crate) const COLLECTION: &str = "/v1/orgs/{org}/sessions";
+/// The path of one.
+pub(crate) const ITEM: &str = "/v1/orgs/{org}/sessions/{session}";
+/// Where members change their own password.
+pub(crate) const PASSWORD_CHANGES: &str = "/v1/orgs/{org}/password-changes";
+
+/// Who signs in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateSession {
+    /// The name of the organisation.
+    #[schema(max_length = 63, example = "acme")]
+    pub(crate) org: String,
+    /// The member's e-mail address.
+    #[schema(max_length = 254, example = "ada@example.com")]
+    pub(crate) email: String,
+    /// The member's password.
+    #[schema(value_type = String, max_length = 128, format = "password", example = "correct horse battery staple")]
+    pub(crate) password: SecretString,
+}
+
+/// The refresh secret of a session. It works once: the answer holds the next one.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RefreshSession {
+    /// The secret, from the answer before.
+    #[schema(value_type = String, max_length = 200, example = "heddle_ref_")]
+    pub(crate) refresh_token: SecretString,
+}
+
+/// A member's own new password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangePassword {
+    /// The password as it is.
+    #[schema(value_type = String, max_length = 128, format = "password", example = "correct horse battery staple")]
+    pub(crate) current_password: SecretString,
+    /// The password as it shall be: 12 to 128 characters.
+    #[schema(value_type = String, min_length = 12, max_length = 128, format = "password", example = "staple battery horse correct")]
+    pub(crate) new_password: SecretString,
+}
+
+/// An example of the body.
+pub(crate) fn sample() -> Value {
+    json!({"org": "acme", "email": "ada@example.com", "password": "correct horse battery staple"})
+}
+
+/// An example of the body.
+pub(crate) fn refresh_sample() -> Value {
+    json!({"refresh_token": "heddle_ref_"})
+}
+
+/// An example of the body.
+pub(crate) fn password_sample() -> Value {
+    json!({"current_password": "correct horse battery staple", "new_password": "staple battery horse correct"})
+}
+
+/// What a member gets who is let in.
+pub(crate) fn signed_in(signed: &SignedIn, now: DateTime<Utc>) -> Response {
+    let body = json!({
+        "access_token": signed.access_token.expose_secret(),
+        "token_type": "Bearer",
+        "expires_in": (signed.access_until - now).num_seconds().max(0),
+        "expires_at": view::time(signed.access_until),
+        "refresh_token": signed.refresh_token.expose_secret(),
+        "session": {"uid": signed.session.to_string()},
+        "member": {"uid": signed.member.to_string(), "email": signed.email},
+        "org": {"uid": signed.org.to_string(), "name": signed.org_name},
+    });
+    let location = format!("/v1/orgs/{}/sessions/{}", signed.org_name, signed.session);
+    secret_answer(StatusCode::CREATED, body, Some(&location))
+}
+
+/// Why somebody is not let in.
+pub(crate) fn refused(refused: Refused, detail: &str) -> Problem {
+    match refused {
+        Refused::Credentials => Problem::new(Code::Unauthenticated, detail),
+        Refused::Wait(wait) => {
+            let seconds = wait.num_seconds().max(0) + 1;
+            let detail = format!("too many attempts; wait {seconds} seconds");
+            Problem::new(Code::TooManyAttempts, detail)
+                .header(header::RETRY_AFTER, HeaderValue::from(seconds))
+        }
+    }
+}
+
+fn client(headers: &http::HeaderMap) -> Option<&str> {
+    headers
+        .get(header::USER_AGENT)
+        .and_then(|v| v.to_str().ok())
+}
+
+pub(crate) async fn create(
+    State(app): State<App>,
+    Headers(headers): Headers,
+    query: Query,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
+    let wanted: CreateSession = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let who = (wanted.org.as_str(), wanted.email.as_str());
+    let (store, sealer) = (&app.store, app.sealer.as_ref());
+    let signed = sessions::sign_in(store, sealer, who, wanted.password, client(&headers)).await?;
+    let wrong = "organisation, e-mail address or password is wrong";
+    let signed = signed.map_err(|why| refused(why, wrong))?;
+    Ok(signed_in(&signed, app.clock.now()))
+}
+
+pub(crate) async fn refresh(
+    State(app): State<App>,
+    query: Query,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
+    let wanted: RefreshSession = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let sealer = app.sealer.as_ref();
+    let signed = sessions::refresh(&app.store, sealer, &wanted.refresh_token).await?;
+    let wrong = "the refresh secret is unknown, was used before, or its session has ended";
+    let signed = signed.map_err(|why| refused(why, wrong))?;
+    Ok(signed_in(&signed, app.clock.now()))
+}
+
+fn render(row: &SessionRow) -> Value {
+    json!({
+        "member": {"uid": row.member.to_string(), "email": row.email},
+        "method": row.method,
+        "client": row.client,
+        "expires_at": view::time(row.expires_at),
+        "meta": {
+            "uid": row.id.to_string(),
+            "kind": "session",
+            "created_at": view::time(row.created_at),
+            "refreshed_at": view::time(row.refreshed_at),
+        },
+    })
+}
+
+pub(crate) async fn list(
+    Allow(grant): Allow<AccountRead>,
+    State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let page = Page::take(&mut query)?;
+    let member = query.take("member");
+    query.finish()?;
+    let before = page.after.as_deref().map(str::parse::<SessionId>);
+    let before = before.transpose().map_err(|_| {
+        Problem::parameter("cursor", "`cursor`: not one that this list has handed out")
+    })?;
+    let mut tx = app.store.begin(&grant).await?;
+    let whose = match member {
+        None => None,
+        Some(member) => {
+            let nobody = Principal::Member(MemberId::from_uuid(uuid::Uuid::nil()));
+            let found = members::find(&mut tx, &member).await?;
+            Some(found.map_or(nobody, |row| row.id))
+        }
+    };
+    let rows = sessions::page(&mut tx, whose, before, page.limit + 1).await?;
+    Ok(view::list(
+        rows,
+        &page,
+        &uri.to_string(),
+        |row| row.id.to_string(),
+        render,
+    ))
+}
+
+pub(crate) async fn get(
+    Allow(grant): Allow<AccountRead>,
+    State(app): State<App>,
+    Segments((_, session)): Segments<(String, String)>,
+    query: Query,
+) -> Result<Json<Value>, Problem> {
+    query.finish()?;
+    let mut tx = app.store.begin(&grant).await?;
+    let row = sessions::find(&mut tx, &session).await?;
+    Ok(Json(render(&row.ok_or_else(Problem::not_found)?)))
+}
+
+pub(crate) async fn delete(
+    Allow(grant): Allow<AccountManage>,
+    State(app): State<App>,
+    Segments((_, session)): Segments<(String, String)>,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let intent = Intent::take(&mut query)?;
+    query.finish()?;
+    let mut tx = app.store.begin(&grant).await?;
+    sessions::revoke(&mut tx, &session).await?;
+    intent
+        .finish(tx, StatusCode::NO_CONTENT.into_response())
+        .await
+}
+
+pub(crate) async fn change_password(
+    Allow(grant): Allow<AccountManage>,
+    State(app): State<App>,
+    query: Query,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
+    let wanted: ChangePassword = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let (current, new) = (wanted.current_password, wanted.new_password);
+    let changed = sessions::change_password(&app.store, &grant, current, new).await?;
+    changed.map_err(|why| match why {
+        Refused::Credentials => super::role_bindings::violation(
+            "/current_password",
+            Code::Mismatch,
+            "this is not the password",
+        ),
+        wait @ Refused::Wait(_) => refused(wait, ""),
+    })?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
