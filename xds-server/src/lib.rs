@@ -1,4 +1,4 @@
-//! Streams to Envoys: delta ADS over TLS.
+//! Streams to Envoys: ADS over TLS, in the incremental and the state-of-the-world protocol.
 //!
 //! Here live the protocol state machines (`engine`, which knows nothing of meshes), the graph that turns changes of
 //! a mesh into resources ([`translate`](heddle_translate) does the work), the registry of workloads, and the server

@@ -1,7 +1,7 @@
 //! The xDS server: connections, who may have a stream, and an orderly end.
 //!
-//! Every method of every service is authenticated before anything else is said about it (X02); only the
-//! delta stream of the aggregated service is then served.
+//! Every method of every service is authenticated before anything else is said about it (X02); only the two
+//! streams of the aggregated service are then served.
 
 mod identity;
 mod refuse;
@@ -12,7 +12,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use heddle_model::clock::SharedClock;
 use heddle_model::code::Code;
 use hyper::body::Incoming;
@@ -27,8 +26,8 @@ use tonic::body::Body;
 use tonic::server::{Grpc, StreamingService};
 use tonic::{Status, Streaming};
 
-use crate::codec::DeltaCodec;
-use crate::engine::session::Response;
+use crate::codec::{AdsCodec, Inbound};
+use crate::engine::session::{Protocol, Response};
 use crate::graph::{Hub, Parts};
 use crate::source::{IdentitySource, SnapshotSource};
 use crate::{node, telemetry};
@@ -36,9 +35,8 @@ use crate::{node, telemetry};
 use identity::Identity;
 use stream::Stream;
 
-/// The one method that is served.
-const DELTA: &str =
-    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+/// How the methods of the aggregated service begin.
+const ADS: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/";
 /// How long a client may take for its handshake, and then for its first message.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
@@ -258,22 +256,27 @@ impl Connection {
         if let Err(refusal) = known {
             return refuse::refusal(refusal).into_http();
         }
-        if request.uri().path() == DELTA {
-            let ads = Ads {
-                connection: self,
-                token,
-            };
-            let mut grpc = Grpc::new(DeltaCodec).max_decoding_message_size(MESSAGE);
-            return grpc.streaming(ads, request).await;
-        }
-        Status::unimplemented("only delta ADS is served here").into_http()
+        let Some(protocol) = method(request.uri().path()) else {
+            return Status::unimplemented(
+                "only streams of the aggregated discovery service are served here",
+            )
+            .into_http();
+        };
+        let ads = Ads {
+            connection: self,
+            token,
+            protocol,
+        };
+        let mut grpc = Grpc::new(AdsCodec(protocol)).max_decoding_message_size(MESSAGE);
+        grpc.streaming(ads, request).await
     }
 
     /// Lets a stream in: reads who it says it is, and has that verified.
     async fn open(
         self,
         token: &str,
-        mut inbound: Streaming<DeltaDiscoveryRequest>,
+        protocol: Protocol,
+        mut inbound: Streaming<Inbound>,
     ) -> Result<ReceiverStream<Result<Response, Status>>, Status> {
         let first = tokio::time::timeout(FIRST_MESSAGE, inbound.message()).await;
         let first = first
@@ -309,6 +312,7 @@ impl Connection {
             identity: Identity::new(parts.identities.clone(), proxy.clone()),
             clock: parts.clock.clone(),
             proxy,
+            protocol,
             node_id: claims.id,
             inbound,
             outbox,
@@ -320,6 +324,15 @@ impl Connection {
     }
 }
 
+/// What a method speaks; `None` when it is not served.
+fn method(path: &str) -> Option<Protocol> {
+    match path.strip_prefix(ADS)? {
+        "DeltaAggregatedResources" => Some(Protocol::Delta),
+        "StreamAggregatedResources" => Some(Protocol::Sotw),
+        _ => None,
+    }
+}
+
 /// The token of an `authorization: Bearer` header.
 fn bearer(headers: &http::HeaderMap) -> Option<String> {
     let value = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?;
@@ -328,23 +341,27 @@ fn bearer(headers: &http::HeaderMap) -> Option<String> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
 }
 
-/// One call of the delta method.
+/// One call.
 struct Ads {
     connection: Connection,
     token: String,
+    protocol: Protocol,
 }
 
-impl StreamingService<DeltaDiscoveryRequest> for Ads {
+impl StreamingService<Inbound> for Ads {
     type Response = Response;
     type ResponseStream = ReceiverStream<Result<Response, Status>>;
     type Future =
         Pin<Box<dyn Future<Output = Result<tonic::Response<Self::ResponseStream>, Status>> + Send>>;
 
-    fn call(&mut self, request: tonic::Request<Streaming<DeltaDiscoveryRequest>>) -> Self::Future {
+    fn call(&mut self, request: tonic::Request<Streaming<Inbound>>) -> Self::Future {
         let connection = self.connection.clone();
         let token = std::mem::take(&mut self.token);
+        let protocol = self.protocol;
         Box::pin(async move {
-            let responses = connection.open(&token, request.into_inner()).await?;
+            let responses = connection
+                .open(&token, protocol, request.into_inner())
+                .await?;
             Ok(tonic::Response::new(responses))
         })
     }

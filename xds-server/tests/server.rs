@@ -1,4 +1,4 @@
-//! The server as a proxy meets it: real TLS and HTTP/2 on loopback, a delta client, and a source in memory.
+//! The server as a proxy meets it: real TLS and HTTP/2 on loopback, clients of both protocols, and a source in memory.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 #[path = "server/access.rs"]
@@ -9,6 +9,8 @@ mod changes;
 mod client;
 #[path = "server/lifecycle.rs"]
 mod lifecycle;
+#[path = "server/sotw.rs"]
+mod sotw;
 #[path = "server/source.rs"]
 mod source;
 #[path = "server/world.rs"]

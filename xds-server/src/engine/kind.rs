@@ -71,6 +71,12 @@ impl Kind {
         matches!(self, Self::Cluster | Self::Listener)
     }
 
+    /// Whether a state-of-the-world response holds all that there is, so that what it leaves out is deleted (X24, X25).
+    #[must_use]
+    pub const fn comes_whole(self) -> bool {
+        matches!(self, Self::Cluster | Self::Listener)
+    }
+
     /// Whether removals wait until nothing routes there any more (X33).
     #[must_use]
     pub const fn removed_last(self) -> bool {

@@ -22,6 +22,11 @@ pub struct Resource {
     pub version: Arc<str>,
     /// The tagged `resources` field of a `DeltaDiscoveryResponse`, ready to be spliced into one.
     pub wire: Bytes,
+    /// The tagged `resources` field of a `DiscoveryResponse`: a part of the same bytes, because the field of the
+    /// content in the one happens to have the tag of the content in the other.
+    pub state: Bytes,
+    /// A digest of name and version, to add up to the version of a set.
+    pub digest: u128,
     /// What has to be sent right after it, even if unchanged (X31).
     pub child: Option<(Kind, Arc<str>)>,
     /// The clusters that have to be there before it (X32).
@@ -52,6 +57,16 @@ fn field_len(bytes: &[u8]) -> usize {
     1 + encoded_len_varint(bytes.len() as u64) + bytes.len()
 }
 
+fn digest(name: &str, version: &str) -> u128 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(name.len() as u64).to_le_bytes());
+    hasher.update(name.as_bytes());
+    hasher.update(version.as_bytes());
+    let mut half = [0; 16];
+    hasher.finalize_xof().fill(&mut half);
+    u128::from_le_bytes(half)
+}
+
 impl Resource {
     /// A resource whose content is an encoded `google.protobuf.Any`.
     #[must_use]
@@ -61,13 +76,18 @@ impl Resource {
         encode_key(RESOURCES, WireType::LengthDelimited, &mut wire);
         encode_varint(inner as u64, &mut wire);
         put_field(&mut wire, VERSION, version.as_bytes());
+        let begin = wire.len();
         put_field(&mut wire, RESOURCE, any);
+        let end = wire.len();
         put_field(&mut wire, NAME, name.as_bytes());
+        let wire = wire.freeze();
         Self {
             kind,
             name: name.into(),
             version: version.into(),
-            wire: wire.freeze(),
+            state: wire.slice(begin..end),
+            wire,
+            digest: digest(name, version),
             child: None,
             needs: Vec::new(),
             about: None,
@@ -98,7 +118,9 @@ impl Resource {
 
 #[cfg(test)]
 mod tests {
-    use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryResponse;
+    use envoy_types::pb::envoy::service::discovery::v3::{
+        DeltaDiscoveryResponse, DiscoveryResponse,
+    };
     use envoy_types::pb::google::protobuf::Any;
     use prost::Message;
 
@@ -121,6 +143,11 @@ mod tests {
                 any.value
             );
             assert_eq!(decoded.encoded_len(), resource.wire.len());
+            let decoded = DiscoveryResponse::decode(resource.state.clone()).unwrap();
+            assert_eq!(decoded.resources, std::slice::from_ref(&any));
+            // The same memory, not a copy.
+            let (all, part) = (resource.wire.as_ptr_range(), resource.state.as_ptr_range());
+            assert!(all.start <= part.start && part.end <= all.end);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod delta;
 mod plan;
+mod sotw;
+mod subscriber;
 #[cfg(test)]
 mod tests;
 mod track;
@@ -10,12 +12,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use delta::Session;
+pub use subscriber::Session;
 
 use super::kind::Kind;
 use super::resource::Resource;
 
-/// A message from the client, without its envelope.
+/// How a client and a session talk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// In changes.
+    Delta,
+    /// In whole states.
+    Sotw,
+}
+
+/// A message of the incremental protocol from the client, without its envelope.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// The wire name of the type.
@@ -32,6 +43,21 @@ pub struct Request {
     pub error: Option<String>,
 }
 
+/// A message of the state-of-the-world protocol from the client, without its envelope.
+#[derive(Debug, Clone, Default)]
+pub struct StateRequest {
+    /// The wire name of the type.
+    pub type_url: String,
+    /// Every name that it wants.
+    pub names: Vec<String>,
+    /// The version of what it accepted last, on an earlier stream too; empty for nothing.
+    pub version: String,
+    /// The response that this answers; empty for none.
+    pub nonce: String,
+    /// Why it refuses that response; `None` accepts it (X07).
+    pub error: Option<String>,
+}
+
 /// A message to the client.
 #[derive(Debug, Clone)]
 pub struct Response {
@@ -41,10 +67,12 @@ pub struct Response {
     pub nonce: String,
     /// The revision of the view that it was made from; for people who debug (X15).
     pub revision: u64,
-    /// What is new or changed.
+    /// What is new or changed; in the state-of-the-world protocol, everything where that is what a response says.
     pub resources: Vec<Arc<Resource>>,
-    /// What does not exist (any more).
+    /// What does not exist (any more). The state-of-the-world protocol says so by leaving it out.
     pub removed: Vec<Arc<str>>,
+    /// The version of all that the client has of this type afterwards. Empty in the incremental protocol.
+    pub version: String,
     /// When the oldest change in it was published; `None` when it only answers a request.
     pub published: Option<Instant>,
 }
@@ -94,6 +122,19 @@ pub struct Rejection {
     pub resource: Option<Arc<Resource>>,
     /// The client's words, shared by all that one answer refused. Text from outside.
     pub message: Arc<str>,
+    /// What it goes on with.
+    pub kept: Kept,
+}
+
+/// What a client has of a name of which it refuses the current version, as far as that has to be repeated to it.
+#[derive(Debug, Clone)]
+pub enum Kept {
+    /// Not known, or not of interest: it keeps what it is not told about.
+    Unknown,
+    /// Nothing.
+    Nothing,
+    /// This version.
+    This(Arc<Resource>),
 }
 
 /// How much a client may ask for and how long things may take.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use heddle_model::clock::SharedClock;
 use heddle_translate::naming;
 use tokio::sync::mpsc;
@@ -14,8 +13,9 @@ use tonic::{Status, Streaming};
 
 use super::identity::{Current, Identity};
 use super::refuse;
+use crate::codec::{Inbound, Said};
 use crate::engine::kind::Kind;
-use crate::engine::session::{Event, Limits, Own, Request, Response, Session};
+use crate::engine::session::{Event, Limits, Own, Protocol, Response, Session};
 use crate::graph::{Attachment, Command, Published};
 use crate::source::Proxy;
 use crate::status::{Report, Reporter, printable};
@@ -34,8 +34,9 @@ pub(super) type Outbox = mpsc::Sender<Result<Response, Status>>;
 /// A stream that has been let in.
 pub(super) struct Stream {
     pub(super) proxy: Proxy,
+    pub(super) protocol: Protocol,
     pub(super) node_id: String,
-    pub(super) inbound: Streaming<DeltaDiscoveryRequest>,
+    pub(super) inbound: Streaming<Inbound>,
     pub(super) outbox: Outbox,
     pub(super) identity: Identity,
     pub(super) attachment: Attachment,
@@ -61,7 +62,7 @@ struct Course {
 
 /// What a stream waits for.
 enum Wake {
-    Message(Box<Result<Option<DeltaDiscoveryRequest>, Status>>),
+    Message(Box<Result<Option<Inbound>, Status>>),
     View,
     Identity(Option<Current>),
     Room,
@@ -72,10 +73,10 @@ enum Wake {
 
 impl Stream {
     /// Runs until either side ends it, and tells the mesh.
-    pub(super) async fn run(mut self, first: DeltaDiscoveryRequest) {
+    pub(super) async fn run(mut self, first: Inbound) {
         let open = telemetry::OpenStream::new();
-        let mut session =
-            Session::new(now(), Limits::default(), [(Kind::Secret, naming::IDENTITY)]);
+        let own = [(Kind::Secret, naming::IDENTITY)];
+        let mut session = Session::new(self.protocol, now(), Limits::default(), own);
         session.restore_quarantine(std::mem::take(&mut self.attachment.refused));
         let mut course = Course {
             session,
@@ -119,10 +120,10 @@ impl Stream {
     }
 
     /// Returns what to tell the proxy at the end; nothing when it has gone.
-    async fn drive(&mut self, course: &mut Course, first: DeltaDiscoveryRequest) -> Option<Status> {
+    async fn drive(&mut self, course: &mut Course, first: Inbound) -> Option<Status> {
         let published = self.attachment.views.borrow_and_update().clone();
         Self::on_view(course, published);
-        if let Err(status) = self.on_message(course, first) {
+        if let Err(status) = self.on_message(course, &first) {
             return Some(status);
         }
         loop {
@@ -133,7 +134,7 @@ impl Stream {
             self.pursue_identity(course);
             let outcome = match self.wait(course).await {
                 Wake::Message(message) => match *message {
-                    Ok(Some(message)) => self.on_message(course, message),
+                    Ok(Some(message)) => self.on_message(course, &message),
                     Ok(None) => return None,
                     Err(status) => {
                         tracing::debug!(proxy.id = %self.proxy.proxy, %status, "stream broke");
@@ -286,11 +287,7 @@ impl Stream {
         }
     }
 
-    fn on_message(
-        &self,
-        course: &mut Course,
-        message: DeltaDiscoveryRequest,
-    ) -> Result<(), Status> {
+    fn on_message(&self, course: &mut Course, message: &Inbound) -> Result<(), Status> {
         // Envoy describes itself in the first message only; one that is somebody else now is cut off (X01).
         if message
             .node
@@ -299,20 +296,11 @@ impl Stream {
         {
             return Err(Status::invalid_argument("node.id changed within a stream"));
         }
-        let request = Request {
-            type_url: message.type_url,
-            subscribe: message.resource_names_subscribe,
-            unsubscribe: message.resource_names_unsubscribe,
-            initial_versions: message.initial_resource_versions.into_iter().collect(),
-            nonce: message.response_nonce,
-            // Cut before anything is kept of it: a client may send megabytes.
-            error: message.error_detail.map(|detail| clipped(detail.message)),
+        let events = match &message.said {
+            Said::Delta(request) => course.session.on_request(request),
+            Said::Sotw(request) => course.session.on_state_request(request),
         };
-        let events = course
-            .session
-            .on_request(&request)
-            .map_err(refuse::closed)?;
-        for event in events {
+        for event in events.map_err(refuse::closed)? {
             self.on_event(course, event);
         }
         Ok(())
@@ -378,18 +366,4 @@ impl Stream {
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-/// At most 4 KiB of a client's words.
-fn clipped(mut text: String) -> String {
-    const MOST: usize = 4 << 10;
-    if text.len() > MOST {
-        let end = (0..=MOST)
-            .rev()
-            .find(|at| text.is_char_boundary(*at))
-            .unwrap_or(0);
-        text.truncate(end);
-        text.shrink_to_fit();
-    }
-    text
 }

@@ -1,9 +1,11 @@
 //! A client as Envoy is one: it applies what it gets, refuses what is bad, and says what it has when it comes back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use heddle_xds_server::engine::kind::Kind;
-use heddle_xds_server::engine::session::{Request, Response};
+use heddle_xds_server::engine::resource::Resource;
+use heddle_xds_server::engine::session::{Protocol, Request, Response, StateRequest};
 
 /// How it answers a response that holds something bad; a good one it accepts.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +29,12 @@ pub(crate) enum Versions {
     None,
 }
 
+/// A message of either protocol.
+pub(crate) enum Said {
+    Delta(Request),
+    Sotw(StateRequest),
+}
+
 #[derive(Default)]
 struct Type {
     asked: bool,
@@ -42,9 +50,55 @@ struct Type {
     /// Versions that were refused alone, by name.
     culprits: BTreeMap<String, String>,
     in_hand: Option<Response>,
+    /// What in that response is new to it.
+    fresh: BTreeSet<String>,
+    /// Of the state-of-the-world protocol.
+    state: State,
+}
+
+/// What a client has to repeat in every message, and what it was that it means by it.
+#[derive(Default)]
+struct State {
+    version: String,
+    nonce: String,
+    /// It has named something: an empty list means nothing from now on.
+    explicit: bool,
+    /// The set that `version` stands for.
+    meant: BTreeMap<String, String>,
+    /// It may have a set that the server does not know.
+    foreign: bool,
 }
 
 impl Type {
+    /// A message as every one is: with everything that it wants, has and answers.
+    fn state_request(&self, kind: Kind, error: Option<String>) -> StateRequest {
+        let mut names: Vec<String> = self.names.iter().cloned().collect();
+        if self.wildcard && self.state.explicit {
+            names.push("*".to_owned());
+        }
+        StateRequest {
+            type_url: kind.type_url().to_owned(),
+            names,
+            version: self.state.version.clone(),
+            nonce: self.state.nonce.clone(),
+            error,
+        }
+    }
+
+    /// Whether it has what its version stands for, as far as it still asks for that. Envoy claims a version also when
+    /// it does not: after it has applied a part of what it refused, and after it dropped a name.
+    fn is_honest(&self, kind: Kind) -> bool {
+        let meant = |name: &String| self.state.meant.get(name);
+        let mut covered = self
+            .state
+            .meant
+            .iter()
+            .filter(|(name, _)| self.covers(name));
+        let whole = covered.all(|(name, version)| self.has.get(name) == Some(version));
+        let nothing_else = self.has.keys().all(|name| meant(name).is_some());
+        whole && (nothing_else || !kind.comes_whole())
+    }
+
     fn covers(&self, name: &str) -> bool {
         self.wildcard || self.names.contains(name)
     }
@@ -73,14 +127,22 @@ impl Type {
 }
 
 /// The client.
-#[derive(Default)]
 pub(crate) struct Client {
+    protocol: Protocol,
     types: BTreeMap<Kind, Type>,
     /// The clusters that a listener or route of some version refers to.
     needs: BTreeMap<(Kind, String, String), BTreeSet<&'static str>>,
 }
 
 impl Client {
+    pub(crate) fn new(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            types: BTreeMap::new(),
+            needs: BTreeMap::new(),
+        }
+    }
+
     fn of(&mut self, kind: Kind) -> &mut Type {
         self.types.entry(kind).or_default()
     }
@@ -125,7 +187,7 @@ impl Client {
     }
 
     /// A listener or route of the client that refers to this cluster, which it has.
-    pub(crate) fn uses(&self, cluster: &str) -> Option<String> {
+    pub(crate) fn uses(&self, cluster: &str, alive: &BTreeSet<(Kind, String)>) -> Option<String> {
         if !self.types[&Kind::Cluster].has.contains_key(cluster) {
             return None;
         }
@@ -134,6 +196,11 @@ impl Client {
                 continue;
             };
             for (name, version) in &t.has {
+                // In state of the world nobody says that a route is gone: its listener, which is, takes it along.
+                let silent = self.protocol == Protocol::Sotw && !kind.comes_whole();
+                if silent && !alive.contains(&(kind, name.clone())) {
+                    continue;
+                }
                 let needs = self.needs.get(&(kind, name.clone(), version.clone()));
                 if needs.is_some_and(|needs| needs.contains(cluster)) {
                     return Some(format!("{kind:?} {name}@{version}"));
@@ -143,7 +210,8 @@ impl Client {
         None
     }
 
-    pub(crate) fn subscribe(&mut self, kind: Kind, names: &[&'static str], star: bool) -> Request {
+    pub(crate) fn subscribe(&mut self, kind: Kind, names: &[&'static str], star: bool) -> Said {
+        let protocol = self.protocol;
         let t = self.of(kind);
         let first = !std::mem::replace(&mut t.asked, true);
         if first && names.is_empty() && !star && kind.has_legacy_wildcard() {
@@ -153,21 +221,59 @@ impl Client {
             t.due.extend(super::op::POOL.map(str::to_owned));
         }
         t.wildcard |= star;
+        t.state.explicit |= star || !names.is_empty();
         let mut subscribe: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         for name in &subscribe {
-            if t.names.insert(name.clone()) {
+            let new = t.names.insert(name.clone());
+            if new && !(protocol == Protocol::Sotw && t.wildcard) {
                 t.culprits.remove(name);
             }
-            t.due.insert(name.clone());
+            if new || protocol == Protocol::Delta {
+                t.due.insert(name.clone());
+            }
+        }
+        if protocol == Protocol::Sotw {
+            return Said::Sotw(t.state_request(kind, None));
         }
         if star {
             subscribe.push("*".to_owned());
         }
-        Request {
+        Said::Delta(Request {
             type_url: kind.type_url().to_owned(),
             subscribe,
             ..Request::default()
+        })
+    }
+
+    /// A message that answers a response of long ago.
+    pub(crate) fn stale(&mut self, kind: Kind, names: &[&'static str], refuse: bool) -> Said {
+        let error = refuse.then(|| "stale".to_owned());
+        if self.protocol == Protocol::Delta {
+            let mut said = self.subscribe(kind, names, false);
+            if let Said::Delta(request) = &mut said {
+                request.nonce = "0".to_owned();
+                request.error = error;
+            }
+            return said;
         }
+        let t = self.of(kind);
+        if t.in_hand.is_some() {
+            // It asks for more before it has read what is under way.
+            let mut said = self.subscribe(kind, names, false);
+            if let Said::Sotw(request) = &mut said {
+                request.nonce = "0".to_owned();
+                request.error = error;
+            }
+            return said;
+        }
+        // Nothing is under way: no client says this, and nothing may come of it. A first message is not stale.
+        let mut request = match t.asked {
+            true => t.state_request(kind, error),
+            false => return self.subscribe(kind, names, false),
+        };
+        request.names = names.iter().map(|name| (*name).to_owned()).collect();
+        request.nonce = "0".to_owned();
+        Said::Sotw(request)
     }
 
     pub(crate) fn unsubscribe(
@@ -175,7 +281,8 @@ impl Client {
         kind: Kind,
         names: &[&'static str],
         star: bool,
-    ) -> Option<Request> {
+    ) -> Option<Said> {
+        let protocol = self.protocol;
         let t = self.of(kind);
         if !t.asked {
             return None;
@@ -183,29 +290,74 @@ impl Client {
         let mut unsubscribe = Vec::new();
         for name in names {
             unsubscribe.push((*name).to_owned());
-            t.names.remove(*name);
-            t.due.insert((*name).to_owned());
-            t.has.remove(*name);
-            t.proven.remove(*name);
-            if !t.wildcard {
+            let had = t.names.remove(*name);
+            if protocol == Protocol::Delta {
+                t.due.insert((*name).to_owned());
+                t.has.remove(*name);
+                t.proven.remove(*name);
+            }
+            if !t.wildcard && (had || protocol == Protocol::Delta) {
                 t.forget(name);
             }
         }
-        if star {
+        // An empty list is a wildcard until something was named: it cannot be ended by saying nothing.
+        let can_end = protocol == Protocol::Delta || t.state.explicit || !t.names.is_empty();
+        if star && can_end {
             unsubscribe.push("*".to_owned());
             t.wildcard = false;
             t.forget_uncovered();
         }
-        Some(Request {
+        t.state.explicit |= !t.names.is_empty();
+        if protocol == Protocol::Sotw {
+            return Some(Said::Sotw(t.state_request(kind, None)));
+        }
+        Some(Said::Delta(Request {
             type_url: kind.type_url().to_owned(),
             unsubscribe,
             ..Request::default()
-        })
+        }))
+    }
+
+    /// Says once more what it wants, as a state-of-the-world client does with every message.
+    pub(crate) fn repeat(&mut self) -> Vec<Said> {
+        if self.protocol == Protocol::Delta {
+            return Vec::new();
+        }
+        let asked = self.types.iter().filter(|(_, t)| t.asked);
+        asked
+            .map(|(kind, t)| Said::Sotw(t.state_request(*kind, None)))
+            .collect()
+    }
+
+    pub(crate) fn is_foreign(&self, kind: Kind) -> bool {
+        self.types.get(&kind).is_some_and(|t| t.state.foreign)
+    }
+
+    /// What in a response the client does not have like that.
+    pub(crate) fn changed(&self, response: &Response) -> Vec<Arc<Resource>> {
+        let t = &self.types[&response.kind];
+        let has = |r: &&Arc<Resource>| t.has.get(&*r.name).map(String::as_str) != Some(&*r.version);
+        response.resources.iter().filter(has).cloned().collect()
+    }
+
+    /// What a response takes away. Not counted: what a client that came back with an unknown set had.
+    pub(crate) fn withdrawn(&self, response: &Response) -> Vec<String> {
+        let t = &self.types[&response.kind];
+        if self.protocol == Protocol::Delta {
+            return response.removed.iter().map(ToString::to_string).collect();
+        }
+        if t.state.foreign || !response.kind.comes_whole() {
+            return Vec::new();
+        }
+        let kept = |name: &&String| response.resources.iter().any(|r| *r.name == ***name);
+        let names = t.has.keys().filter(|name| !kept(name));
+        names.cloned().collect()
     }
 
     /// Checks a response against everything that was said before.
     pub(crate) fn receive(&mut self, response: &Response) {
         let kind = response.kind;
+        let full = self.protocol == Protocol::Sotw && kind.comes_whole();
         let t = self.of(kind);
         assert!(t.asked, "{kind:?} was not asked for");
         assert!(
@@ -222,20 +374,21 @@ impl Client {
             assert!(seen.insert(name), "X23: {name} twice");
             assert!(t.covers(name), "{kind:?} {name} is not subscribed to");
         }
+        t.fresh.clear();
         for resource in &response.resources {
             let name = resource.name.to_string();
             let version = resource.version.to_string();
             let asked = t.due.remove(&name);
             let unchanged = t.proven.contains(&name) && t.has.get(&name) == Some(&version);
             assert!(
-                asked || !unchanged || t.unproven.contains(&name),
+                asked || !unchanged || full || t.unproven.contains(&name),
                 "{resource:?} again without being asked"
             );
-            assert_ne!(
-                t.culprits.get(&name),
-                Some(&version),
-                "X11: {resource:?} again"
-            );
+            let is_culprit = t.culprits.get(&name) == Some(&version);
+            assert!(!is_culprit || t.state.foreign, "X11: {resource:?} again");
+            if asked || !unchanged {
+                t.fresh.insert(name);
+            }
         }
         for name in &response.removed {
             t.due.remove(&**name);
@@ -249,7 +402,9 @@ impl Client {
     }
 
     /// Applies the response in hand and answers it.
-    pub(crate) fn answer(&mut self, kind: Kind, answer: Answer) -> Option<Request> {
+    pub(crate) fn answer(&mut self, kind: Kind, answer: Answer) -> Option<Said> {
+        let protocol = self.protocol;
+        let full = protocol == Protocol::Sotw && kind.comes_whole();
         let t = self.of(kind);
         let response = t.in_hand.take()?;
         let is_bad = |version: &str| version.starts_with("bad");
@@ -265,25 +420,40 @@ impl Client {
             if !t.covers(&name) {
                 continue;
             }
+            // Said once more only because a set is whole: that tells nothing about a newer version that it refused.
+            let repeated = full && t.has.get(&name).map(String::as_str) == Some(&*resource.version);
             if applies && !is_bad(&resource.version) {
                 t.has.insert(name.clone(), resource.version.to_string());
             }
-            if refuses {
+            if !refuses {
+                t.proven.insert(name.clone());
+                if !repeated {
+                    t.unproven.remove(&name);
+                }
+            } else if !full || t.fresh.contains(&name) || t.state.foreign {
                 t.proven.remove(&name);
                 t.unproven.insert(name);
-            } else {
-                t.proven.insert(name.clone());
-                t.unproven.remove(&name);
             }
         }
-        for name in &response.removed {
-            if applies {
-                t.has.remove(&**name);
-                t.proven.remove(&**name);
-            }
+        let mut gone: Vec<String> = match protocol {
+            Protocol::Delta => response.removed.iter().map(ToString::to_string).collect(),
+            Protocol::Sotw => Vec::new(),
+        };
+        if full {
+            let stays = |name: &&String| response.resources.iter().any(|r| *r.name == ***name);
+            gone.extend(t.has.keys().filter(|name| !stays(name)).cloned());
         }
-        if let ([one], true) = (response.resources.as_slice(), refuses)
+        for name in gone.into_iter().filter(|_| applies) {
+            t.has.remove(&name);
+            t.proven.remove(&name);
+        }
+        let mut fresh = response
+            .resources
+            .iter()
+            .filter(|r| t.fresh.contains(&*r.name));
+        if let (Some(one), None, true) = (fresh.next(), fresh.next(), refuses)
             && t.covers(&one.name)
+            && !t.state.foreign
         {
             t.culprits
                 .insert(one.name.to_string(), one.version.to_string());
@@ -293,16 +463,36 @@ impl Client {
             Answer::Silent => "no".to_owned(),
             Answer::Whole | Answer::Parts => format!("cannot use <{}>", words.join(">, <")),
         };
-        Some(Request {
+        let error = refuses.then_some(error);
+        if protocol == Protocol::Sotw {
+            t.state.nonce.clone_from(&response.nonce);
+            if !refuses {
+                t.state.version.clone_from(&response.version);
+                if full {
+                    t.state.meant.clear();
+                }
+                let all = response.resources.iter();
+                let all = all.map(|r| (r.name.to_string(), r.version.to_string()));
+                t.state.meant.extend(all);
+                t.state.foreign = false;
+            }
+            return Some(Said::Sotw(t.state_request(kind, error)));
+        }
+        Some(Said::Delta(Request {
             type_url: kind.type_url().to_owned(),
             nonce: response.nonce,
-            error: refuses.then_some(error),
+            error,
             ..Request::default()
-        })
+        }))
     }
 
-    /// The first messages of a new stream.
-    pub(crate) fn reconnect(&mut self, versions: Versions, remembers: bool) -> Vec<Request> {
+    /// The first messages of a new stream. `current` is what the server has to give.
+    pub(crate) fn reconnect(
+        &mut self,
+        versions: Versions,
+        remembers: bool,
+        current: &BTreeMap<(Kind, String), String>,
+    ) -> Vec<Said> {
         let mut requests = Vec::new();
         for (kind, t) in &mut self.types {
             t.in_hand = None;
@@ -312,43 +502,98 @@ impl Client {
                 *t = Type::default();
                 continue;
             }
-            match versions {
-                Versions::Right => {}
-                Versions::None => t.has.clear(),
-                Versions::Wrong => {
-                    for (i, version) in t.has.values_mut().enumerate() {
-                        if i % 2 == 0 {
-                            *version = "junk".to_owned();
-                        }
+            t.claim(self.protocol, *kind, versions);
+            let said = match self.protocol {
+                Protocol::Delta => Said::Delta(t.resume(*kind, remembers)),
+                Protocol::Sotw => Said::Sotw(t.resume_state(*kind, remembers, current)),
+            };
+            requests.push(said);
+        }
+        requests
+    }
+}
+
+impl Type {
+    /// Spoils what it has, or forgets it; also when it could only claim it wrongly.
+    fn claim(&mut self, protocol: Protocol, kind: Kind, versions: Versions) {
+        match versions {
+            Versions::Right if protocol == Protocol::Delta || self.is_honest(kind) => {}
+            Versions::Right | Versions::None => {
+                self.has.clear();
+                self.state.version.clear();
+            }
+            Versions::Wrong => {
+                self.state.version = "junk".to_owned();
+                for (i, version) in self.has.values_mut().enumerate() {
+                    if i % 2 == 0 {
+                        *version = "junk".to_owned();
                     }
-                    for name in ["a", "nobody"] {
-                        if t.covers(name) {
-                            t.has.insert(name.to_owned(), "junk".to_owned());
-                        }
+                }
+                for name in ["a", "nobody"] {
+                    if self.covers(name) {
+                        self.has.insert(name.to_owned(), "junk".to_owned());
                     }
                 }
             }
-            if !remembers || t.has.is_empty() {
-                t.culprits.clear();
-            }
-            t.proven = t.has.keys().cloned().collect();
-            let mut subscribe: Vec<_> = t.names.iter().cloned().collect();
-            t.due.extend(
-                subscribe
-                    .iter()
-                    .filter(|name| !t.has.contains_key(*name))
-                    .cloned(),
-            );
-            if t.wildcard && !(kind.has_legacy_wildcard() && subscribe.is_empty()) {
-                subscribe.push("*".to_owned());
-            }
-            requests.push(Request {
-                type_url: kind.type_url().to_owned(),
-                subscribe,
-                initial_versions: t.has.clone(),
-                ..Request::default()
-            });
         }
-        requests
+        self.proven = self.has.keys().cloned().collect();
+    }
+
+    fn resume(&mut self, kind: Kind, remembers: bool) -> Request {
+        if !remembers || self.has.is_empty() {
+            self.culprits.clear();
+        }
+        let mut subscribe: Vec<_> = self.names.iter().cloned().collect();
+        let lacks = subscribe
+            .iter()
+            .filter(|name| !self.has.contains_key(*name));
+        self.due.extend(lacks.cloned());
+        if self.wildcard && !(kind.has_legacy_wildcard() && subscribe.is_empty()) {
+            subscribe.push("*".to_owned());
+        }
+        Request {
+            type_url: kind.type_url().to_owned(),
+            subscribe,
+            initial_versions: self.has.clone(),
+            ..Request::default()
+        }
+    }
+
+    fn resume_state(
+        &mut self,
+        kind: Kind,
+        remembers: bool,
+        current: &BTreeMap<(Kind, String), String>,
+    ) -> StateRequest {
+        if !remembers || self.state.version.is_empty() {
+            self.culprits.clear();
+        }
+        let state = &mut self.state;
+        state.nonce.clear();
+        state.foreign = !state.version.is_empty();
+        // One that names nothing starts anew as a wildcard; others say it, because an empty list means nothing to them.
+        state.explicit = !self.names.is_empty() || !kind.has_legacy_wildcard();
+        let current: BTreeMap<&String, &String> = current
+            .iter()
+            .filter(|((k, name), _)| *k == kind && self.covers(name) && name != super::OWN)
+            .map(|((_, name), version)| (name, version))
+            .collect();
+        let meant = self
+            .state
+            .meant
+            .iter()
+            .filter(|(name, _)| *name != super::OWN);
+        let recognised = !self.state.version.is_empty()
+            && self.state.version != "junk"
+            && self.culprits.is_empty()
+            && meant.collect::<BTreeMap<_, _>>() == current;
+        if !recognised {
+            // It cannot say which part of it is current, so all of it may come once more.
+            self.due.extend(super::op::POOL.map(str::to_owned));
+        }
+        if self.state.version.is_empty() {
+            self.state.meant.clear();
+        }
+        self.state_request(kind, None)
     }
 }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use heddle_xds_server::engine::kind::Kind;
 use heddle_xds_server::engine::resource::Resource;
-use heddle_xds_server::engine::session::{Event, Limits, Own, Request, Response, Session};
+use heddle_xds_server::engine::session::{Event, Limits, Own, Protocol, Response, Session};
 use heddle_xds_server::engine::view::{Tables, View};
 
-use client::{Answer, Client, Versions};
+use client::{Answer, Client, Said, Versions};
 pub(crate) use op::{Op, op};
 
 /// The one resource that only this client has.
@@ -27,7 +27,9 @@ struct Content {
 
 /// Everything at once.
 pub(crate) struct World {
+    protocol: Protocol,
     now: Instant,
+    reading: bool,
     session: Session,
     client: Client,
     desired: BTreeMap<(Kind, &'static str), Content>,
@@ -43,21 +45,23 @@ pub(crate) struct World {
     issued: bool,
 }
 
-fn session(now: Instant) -> Session {
+fn session(protocol: Protocol, now: Instant) -> Session {
     let limits = Limits {
         answer_timeout: Duration::from_secs(1_000_000),
         ..Limits::default()
     };
-    Session::new(now, limits, [(Kind::Secret, OWN)])
+    Session::new(protocol, now, limits, [(Kind::Secret, OWN)])
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(protocol: Protocol) -> Self {
         let now = Instant::now();
         Self {
+            protocol,
             now,
-            session: session(now),
-            client: Client::default(),
+            reading: true,
+            session: session(protocol, now),
+            client: Client::new(protocol),
             desired: BTreeMap::new(),
             published: BTreeMap::new(),
             tables: Tables::default(),
@@ -83,9 +87,7 @@ impl World {
                 }
             }
             Op::Stale(kind, refuse, names) => {
-                let mut request = self.client.subscribe(*kind, names, false);
-                request.nonce = "0".to_owned();
-                request.error = refuse.then(|| "stale".to_owned());
+                let request = self.client.stale(*kind, names, *refuse);
                 self.send(&request);
             }
             Op::Answer(kind, answer) => {
@@ -94,6 +96,11 @@ impl World {
                 }
             }
             Op::Reconnect(versions, keep) => self.reconnect(*versions, *keep),
+            Op::Switch(versions) => {
+                self.switch();
+                self.reconnect(*versions, false);
+            }
+            Op::Read(reads) => self.reading = *reads,
             Op::Put(kind, name, bad) => self.put(*kind, name, *bad),
             Op::Drop(kind, name) => self.drop(*kind, name),
             Op::Publish => self.publish(),
@@ -109,16 +116,24 @@ impl World {
         self.drain();
     }
 
-    fn send(&mut self, request: &Request) {
+    fn send(&mut self, said: &Said) {
         // What is asked for anew may have to wait anew.
-        if !request.subscribe.is_empty() || !request.initial_versions.is_empty() {
+        let anew = match said {
+            Said::Delta(r) => !r.subscribe.is_empty() || !r.initial_versions.is_empty(),
+            Said::Sotw(_) => true,
+        };
+        if anew {
             for key in self.published.keys() {
                 self.due_since
                     .entry((key.0, key.1.to_owned()))
                     .or_insert(self.now);
             }
         }
-        for event in self.session.on_request(request).unwrap() {
+        let events = match said {
+            Said::Delta(request) => self.session.on_request(request),
+            Said::Sotw(request) => self.session.on_state_request(request),
+        };
+        for event in events.unwrap() {
             if let Event::Wanted { name, held, .. } = event {
                 assert_eq!(&*name, OWN);
                 assert!(self.wanted.is_none(), "asked twice for the same");
@@ -154,7 +169,8 @@ impl World {
             .quarantined()
             .map(|(kind, name, why)| (kind, name.clone(), why.clone()))
             .collect();
-        self.session = session(self.now);
+        self.session = session(self.protocol, self.now);
+        self.reading = true;
         self.wanted = None;
         self.issued = false;
         if keep {
@@ -163,10 +179,30 @@ impl World {
         if let Some(view) = &self.view {
             self.session.set_view(view);
         }
-        for request in self.client.reconnect(versions, keep) {
+        let current: BTreeMap<_, _> = self
+            .published
+            .iter()
+            .map(|((kind, name), c)| ((*kind, (*name).to_owned()), c.version.clone()))
+            .collect();
+        for request in self.client.reconnect(versions, keep, &current) {
             self.send(&request);
             self.drain();
         }
+    }
+
+    /// Another replica made the same of the same, all at once and with no history.
+    fn switch(&mut self) {
+        if self.view.is_none() {
+            return;
+        }
+        let mut tables = Tables::default();
+        for kind in Kind::ALL {
+            let of_kind = self.published.iter().filter(|((k, _), _)| *k == kind);
+            tables = tables.with(kind, of_kind.map(|((k, n), c)| Self::resource(*k, n, c)));
+        }
+        let view = View::first(self.revision, tables.clone(), Tables::default(), self.now);
+        self.tables = tables;
+        self.view = Some(Arc::new(view));
     }
 
     fn put(&mut self, kind: Kind, name: &'static str, bad: bool) {
@@ -241,14 +277,23 @@ impl World {
     /// Takes every response that is due and checks it.
     fn drain(&mut self) {
         let mut rounds = 0;
+        if !self.reading {
+            return;
+        }
         while let Some(response) = self.session.poll(self.now) {
             rounds += 1;
             assert!(rounds < 100, "no end of responses");
             assert!(self.view.is_some(), "X50: answered without a view");
             self.check_order(&response);
             for resource in &response.resources {
-                self.due_since
-                    .remove(&(resource.kind, resource.name.to_string()));
+                let current = self.published.iter().any(|((k, n), c)| {
+                    (*k, *n) == (resource.kind, &*resource.name) && c.version == *resource.version
+                });
+                // The last good version may come along while the new one waits.
+                if current {
+                    let key = (resource.kind, resource.name.to_string());
+                    self.due_since.remove(&key);
+                }
             }
             self.client.receive(&response);
         }
@@ -256,8 +301,9 @@ impl World {
 
     /// X32 and X33 as the client feels them: at no time does it have a route to a cluster that it lacks.
     fn check_order(&self, response: &Response) {
+        let changed = self.client.changed(response);
         if response.kind.waits_for_clusters() && self.client.asks_for(Kind::Cluster) {
-            for resource in &response.resources {
+            for resource in &changed {
                 let since = self
                     .due_since
                     .get(&(response.kind, resource.name.to_string()));
@@ -279,17 +325,28 @@ impl World {
             }
         }
         if response.kind == Kind::Cluster {
-            for gone in &response.removed {
-                if let Some(user) = self.client.uses(gone) {
+            for gone in self.client.withdrawn(response) {
+                if let Some(user) = self.client.uses(&gone, &self.alive()) {
                     panic!("X33: cluster {gone} removed under {user}");
                 }
             }
         }
     }
 
+    /// The listeners and routes that were published last.
+    fn alive(&self) -> BTreeSet<(Kind, String)> {
+        let keys = self.published.keys();
+        keys.map(|(kind, name)| (*kind, (*name).to_owned()))
+            .collect()
+    }
+
     /// Lets everything come to rest and compares.
     pub(crate) fn settle(&mut self) {
+        self.reading = true;
         self.publish();
+        for request in self.client.repeat() {
+            self.send(&request);
+        }
         for _ in 0..400 {
             self.drain();
             self.grant();
@@ -311,8 +368,9 @@ impl World {
             self.compare(kind, &stuck);
         }
         for kind in self.session.pending_types() {
+            let reason = |k: &Kind| *k == kind || (kind == Kind::Cluster && k.waits_for_clusters());
             assert!(
-                stuck.iter().any(|(k, _)| *k == kind),
+                stuck.iter().any(|(k, _)| reason(k)),
                 "{kind:?} pending without reason"
             );
         }
@@ -336,6 +394,17 @@ impl World {
             should.insert(OWN.to_owned(), self.leaf.to_string());
         }
         let mut has = self.client.has(kind).clone();
+        if self.protocol == Protocol::Sotw {
+            let of_kind = stuck.iter().any(|(k, _)| *k == kind);
+            if of_kind && self.client.is_foreign(kind) {
+                // What it has from before is not known, and with it which part of a refused whole is good.
+                return;
+            }
+            if !kind.comes_whole() {
+                // It is not told what is gone; whatever refers to it is.
+                has.retain(|name, _| should.contains_key(name));
+            }
+        }
         for (k, name) in stuck.iter().filter(|(k, _)| *k == kind) {
             let refused = should.remove(name);
             assert!(

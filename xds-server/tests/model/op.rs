@@ -16,12 +16,17 @@ pub(crate) enum Op {
     Subscribe(Kind, Vec<&'static str>, bool),
     /// Drops names, and the wildcard.
     Unsubscribe(Kind, Vec<&'static str>, bool),
-    /// A message about a response that is long gone, which changes the subscription all the same.
+    /// A message about a response that is long gone. In delta it changes the subscription all the same; in state of the
+    /// world it does while a response is under way.
     Stale(Kind, bool, Vec<&'static str>),
     /// Answers the response in hand.
     Answer(Kind, Answer),
     /// A new stream; the flag keeps what the server remembers of refusals.
     Reconnect(Versions, bool),
+    /// A new stream to another replica, which came to the same content on its own way.
+    Switch(Versions),
+    /// The client stops or goes on reading.
+    Read(bool),
     /// New content; some of it the client will refuse.
     Put(Kind, &'static str, bool),
     /// Takes something away.
@@ -63,7 +68,9 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         2 => (kind(), names(), star()).prop_map(|(k, n, s)| Op::Unsubscribe(k, n, s)),
         1 => (kind(), any::<bool>(), names()).prop_map(|(k, e, n)| Op::Stale(k, e, n)),
         6 => (kind(), answer).prop_map(|(k, a)| Op::Answer(k, a)),
-        1 => (versions, any::<bool>()).prop_map(|(v, keep)| Op::Reconnect(v, keep)),
+        1 => (versions.clone(), any::<bool>()).prop_map(|(v, keep)| Op::Reconnect(v, keep)),
+        1 => versions.prop_map(Op::Switch),
+        1 => any::<bool>().prop_map(Op::Read),
         5 => (kind(), one(), prop::bool::weighted(0.2)).prop_map(|(k, n, b)| Op::Put(k, n, b)),
         2 => (kind(), one()).prop_map(|(k, n)| Op::Drop(k, n)),
         5 => Just(Op::Publish),

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use super::super::kind::Kind;
 use super::super::resource::Resource;
-use super::delta::{Desired, Session};
+use super::sotw::Composed;
+use super::subscriber::{Desired, Session};
 use super::track::{HeldRemoval, InFlight, Known};
 use super::{CloseReason, Response};
 
@@ -47,6 +48,7 @@ impl Session {
         if !track.requested || track.in_flight.is_some() {
             return None;
         }
+        self.recognise(kind);
         if let Some(part) = self.next_part(kind) {
             return Some(self.send(kind, part, Vec::new(), now, false));
         }
@@ -56,6 +58,11 @@ impl Session {
         let idle = track.dirty.is_empty() && track.owed.is_empty();
         let mut resources = batch.resources;
         resources.extend(batch.own);
+        if track.is_foreign() && !track.blocked.is_empty() {
+            // All or nothing.
+            track.answer |= !resources.is_empty() || !batch.removed.is_empty();
+            return None;
+        }
         if resources.is_empty() && batch.removed.is_empty() {
             if idle {
                 track.clean_epoch = epoch;
@@ -103,7 +110,7 @@ impl Session {
         let track = self.track(kind);
         let names: Vec<_> = track.owed.union(&track.dirty).cloned().collect();
         for name in names {
-            if batch.bytes >= self.limits.response_bytes {
+            if batch.bytes >= self.limits.response_bytes && !self.track(kind).is_full() {
                 break;
             }
             if !self.track(kind).covers(&name) {
@@ -174,11 +181,16 @@ impl Session {
             return true;
         }
         track.quarantine.remove(name);
+        if track.leaves_out_silently() {
+            track.forget_content(name);
+            return true;
+        }
         let has = track.known.contains_key(name);
+        let denies = track.whole.is_none() && track.owed.contains(name);
         if has && kind.removed_last() {
             let held = HeldRemoval { epoch, due: None };
             track.held.entry(name.clone()).or_insert(held);
-        } else if has || track.owed.contains(name) {
+        } else if has || denies {
             batch.bytes += name.len() + 4;
             batch.removed.push(name.clone());
         }
@@ -249,7 +261,12 @@ impl Session {
         now: Instant,
         cleanup: bool,
     ) -> Response {
-        for (child, name) in resources.iter().filter_map(|r| r.child.as_ref()) {
+        let Composed {
+            resources,
+            changed,
+            version,
+        } = self.compose(kind, resources, &removed);
+        for (child, name) in changed.iter().filter_map(|r| r.child.as_ref()) {
             let track = self.track_mut(*child);
             if !track.requested {
                 // A client that resumes asks for clusters first, and would then find its endpoints current although the
@@ -268,9 +285,12 @@ impl Session {
             track.known.remove(name);
         }
         let clean = track.dirty.is_empty() && track.owed.is_empty() && track.probation.is_empty();
+        if let Some(whole) = &mut track.whole {
+            whole.nonce.clone_from(&nonce);
+        }
         track.in_flight = Some(InFlight {
             nonce: nonce.clone(),
-            resources: resources.clone(),
+            resources: changed,
             removed: removed.clone(),
             sent: now,
             covers: clean.then_some(epoch),
@@ -282,6 +302,7 @@ impl Session {
             revision,
             resources,
             removed,
+            version,
             published: if cleanup {
                 None
             } else {

@@ -3,6 +3,7 @@
 mod ordering;
 mod refusals;
 mod resume;
+mod sotw;
 mod subscriptions;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::super::kind::Kind;
 use super::super::resource::Resource;
 use super::super::view::{Tables, View};
-use super::{Event, Limits, Request, Response, Session};
+use super::{Event, Limits, Protocol, Request, Response, Session, StateRequest};
 
 pub(super) fn resource(kind: Kind, name: &str, version: &str) -> Resource {
     Resource::new(kind, name, version, version.as_bytes())
@@ -20,6 +21,7 @@ pub(super) fn resource(kind: Kind, name: &str, version: &str) -> Resource {
 
 /// A server with one session and a client that does nothing by itself.
 pub(super) struct Bench {
+    protocol: Protocol,
     pub(super) session: Session,
     pub(super) now: Instant,
     tables: Tables,
@@ -34,9 +36,14 @@ impl Bench {
     }
 
     pub(super) fn with_own(own: &[(Kind, &str)]) -> Self {
+        Self::speaking(Protocol::Delta, own)
+    }
+
+    pub(super) fn speaking(protocol: Protocol, own: &[(Kind, &str)]) -> Self {
         let now = Instant::now();
         Self {
-            session: Session::new(now, Limits::default(), own.iter().copied()),
+            protocol,
+            session: Session::new(protocol, now, Limits::default(), own.iter().copied()),
             now,
             tables: Tables::default(),
             view: None,
@@ -50,7 +57,7 @@ impl Bench {
         let limits = self.session.limits.clone();
         let own: Vec<_> = self.session.own.keys().cloned().collect();
         let own = own.iter().map(|(kind, name)| (*kind, &**name));
-        self.session = Session::new(self.now, limits, own);
+        self.session = Session::new(self.protocol, self.now, limits, own);
         if let Some(view) = &self.view {
             self.session.set_view(view);
         }

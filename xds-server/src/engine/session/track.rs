@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::resource::Resource;
-use super::Rejection;
+use super::sotw::Whole;
+use super::{Kept, Rejection};
 
 /// What the client has of one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +77,8 @@ pub(super) struct Track {
     pub(super) clean_epoch: u64,
     /// When the oldest change in `dirty` was published.
     pub(super) changed_at: Option<Instant>,
+    /// Only in the state-of-the-world protocol.
+    pub(super) whole: Option<Box<Whole>>,
 }
 
 impl Track {
@@ -91,6 +94,17 @@ impl Track {
         self.held.remove(name);
         self.blocked.remove(name);
         self.quarantine.remove(name);
+        if let Some(whole) = &mut self.whole {
+            whole.holds.remove(name);
+        }
+    }
+
+    /// The client is not told that this name is gone, and what it has of it is of no interest any more.
+    pub(super) fn forget_content(&mut self, name: &str) {
+        self.known.remove(name);
+        if let Some(whole) = &mut self.whole {
+            whole.holds.remove(name);
+        }
     }
 
     /// Forgets every name that is not subscribed to.
@@ -130,12 +144,32 @@ impl Track {
             || !self.probation.is_empty()
             || !self.quarantine.is_empty()
             || self.answer
+            || self.whole.as_ref().is_some_and(|w| w.claimed.is_some())
+    }
+
+    /// Whether a response can only hold everything.
+    pub(super) fn is_full(&self) -> bool {
+        self.whole.as_ref().is_some_and(|whole| whole.full)
+    }
+
+    /// Whether what went away can only be left out of a response that says it is not everything: that is, not at all.
+    pub(super) fn leaves_out_silently(&self) -> bool {
+        self.whole.as_ref().is_some_and(|whole| !whole.full)
+    }
+
+    /// Whether the client has a set that is not known here.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.whole.as_ref().is_some_and(|w| w.is_foreign())
     }
 
     /// Notes that the client accepted the response in flight.
-    pub(super) fn accept(&mut self, response: InFlight) {
-        for resource in response.resources {
+    pub(super) fn accept(&mut self, response: &InFlight) {
+        for resource in &response.resources {
             if self.covers(&resource.name) {
+                if self.is_quarantined(&resource.name, Some(&resource.version)) {
+                    // It was refused for something else in the same response.
+                    self.quarantine.remove(&resource.name);
+                }
                 let known = Known::Proven(resource.version.clone());
                 let before = self.known.insert(resource.name.clone(), known);
                 if before.is_none() {
@@ -153,6 +187,10 @@ impl Track {
     /// Notes that the client refused the response in flight, and splits it to find the offender.
     pub(super) fn refuse(&mut self, response: &InFlight, message: &str) {
         let words: Arc<str> = message.into();
+        if self.is_foreign() {
+            self.refuse_foreign(&response.resources, &words);
+            return;
+        }
         for resource in &response.resources {
             if self.covers(&resource.name) {
                 let holds = self.known.get(&resource.name).is_some_and(Known::holds);
@@ -174,6 +212,7 @@ impl Track {
                     version: None,
                     resource: None,
                     message: words.clone(),
+                    kept: Kept::Unknown,
                 };
                 self.quarantine.insert(name.clone(), rejection);
             }
@@ -182,10 +221,12 @@ impl Track {
             [] => {}
             [offender] => {
                 if self.covers(&offender.name) {
+                    let whole = self.whole.as_ref();
                     let rejection = Rejection {
                         version: Some(offender.version.clone()),
                         resource: Some(offender.clone()),
                         message: words.clone(),
+                        kept: whole.map_or(Kept::Unknown, |w| w.kept(&offender.name)),
                     };
                     self.quarantine.insert(offender.name.clone(), rejection);
                 }
@@ -199,13 +240,23 @@ impl Track {
     }
 }
 
+/// Whether a message has this name in it, and not only as a part of a longer one.
+pub(super) fn mentions(message: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '/');
+    message.match_indices(name).any(|(at, _)| {
+        let before = message[..at].chars().next_back();
+        let after = message[at + name.len()..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
+}
+
 /// Two parts of a refused response. Envoy names most offenders in its message: those go apart from the rest. The
 /// message is only a hint, because each part still has to be accepted.
 fn split(resources: &[Arc<Resource>], message: &str) -> [Vec<Arc<Resource>>; 2] {
     let (named, rest): (Vec<_>, Vec<_>) = resources
         .iter()
         .cloned()
-        .partition(|resource| message.contains(&*resource.name));
+        .partition(|resource| mentions(message, &resource.name));
     if named.is_empty() || rest.is_empty() {
         let (left, right) = resources.split_at(resources.len() / 2);
         [right.to_vec(), left.to_vec()]
