@@ -28,6 +28,25 @@ pub(crate) use compile::resource;
 /// A refusal to be remembered while the proxy is away.
 pub(crate) type Refused = (Kind, Arc<str>, Rejection);
 
+/// Which streams of a proxy take each other's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// All types in one stream: there is one, and the newest is it.
+    Aggregated,
+    /// One type. Envoy has a stream for each thing that is configured to come that way, so there may be several.
+    Single(Kind),
+}
+
+impl Lane {
+    /// Whether a stream of this lane is about this type.
+    pub(crate) fn is_about(self, kind: Kind) -> bool {
+        match self {
+            Self::Aggregated => true,
+            Self::Single(only) => only == kind,
+        }
+    }
+}
+
 /// What a group of proxies sees.
 #[derive(Debug, Clone)]
 pub(crate) struct Published {
@@ -48,7 +67,7 @@ pub(crate) enum Ended {
 
 /// What a stream gets from its mesh.
 pub(crate) struct Attachment {
-    /// Counts the streams of the mesh; only the newest of a proxy speaks for it.
+    /// Counts the streams of the mesh.
     pub(crate) generation: u64,
     pub(crate) views: watch::Receiver<Option<Published>>,
     pub(crate) end: oneshot::Receiver<Ended>,
@@ -62,6 +81,7 @@ pub(crate) enum Command {
     Attach {
         proxy: Proxy,
         claims: Box<NodeClaims>,
+        lane: Lane,
         reply: oneshot::Sender<Attachment>,
     },
     Report {
@@ -150,13 +170,19 @@ impl Hub {
     }
 
     /// Joins a stream to its mesh; starts the mesh if it is not active. A stream of the same proxy is replaced.
-    pub(crate) async fn attach(self: &Arc<Self>, proxy: &Proxy, claims: &NodeClaims) -> Attachment {
+    pub(crate) async fn attach(
+        self: &Arc<Self>,
+        proxy: &Proxy,
+        claims: &NodeClaims,
+        lane: Lane,
+    ) -> Attachment {
         loop {
             let mesh = self.handle(proxy.mesh);
             let (reply, answer) = oneshot::channel();
             let command = Command::Attach {
                 proxy: proxy.clone(),
                 claims: Box::new(claims.clone()),
+                lane,
                 reply,
             };
             if mesh.commands.send(command).await.is_ok()

@@ -9,8 +9,8 @@ use heddle_model::id::ProxyId;
 use heddle_model::workload::Endpoint;
 use heddle_translate::{Origin, explain_nack};
 
-use crate::engine::kind::Kind;
-use crate::engine::session::{Rejection, Session};
+use crate::engine::kind::{KINDS, Kind};
+use crate::engine::session::{Progress, Rejection, Session};
 use crate::source::{Nack, NackOrigin, ProxyStatus};
 
 /// How long a registration holds without news. Long: while no server runs nobody renews it, and a server that
@@ -31,9 +31,7 @@ const SERVING: [Kind; 3] = [Kind::Listener, Kind::Route, Kind::Secret];
 /// What a stream tells of its session.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Report {
-    /// The proxy has all of its listeners and what they need: it takes calls.
-    pub(crate) serving: bool,
-    pub(crate) acked_revision: Option<u64>,
+    pub(crate) progress: [Progress; KINDS],
     pub(crate) target_revision: Option<u64>,
     pub(crate) pending: Vec<&'static str>,
     pub(crate) nacks: Vec<Nack>,
@@ -42,8 +40,57 @@ pub(crate) struct Report {
 impl Report {
     /// Whether only what is under way differs: most of that has arrived a moment later, and was never worth telling.
     pub(crate) fn differs_in_passing(&self, other: &Self) -> bool {
-        (self.serving, self.acked_revision, &self.nacks)
-            == (other.serving, other.acked_revision, &other.nacks)
+        let news = |report: &Self| (report.serves(), Progress::overall(&report.progress));
+        news(self) == news(other) && self.nacks == other.nacks
+    }
+
+    /// The proxy has all of its listeners and what they need: it takes calls.
+    fn serves(&self) -> bool {
+        SERVING.iter().all(|kind| self.progress[kind.index()].holds)
+    }
+}
+
+/// Where a proxy stands by what all of its streams tell: most have one, but types may have streams of their own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Standing {
+    /// The proxy has all of its listeners and what they need: it takes calls.
+    pub(crate) serving: bool,
+    pub(crate) acked_revision: Option<u64>,
+    pub(crate) target_revision: Option<u64>,
+    pub(crate) pending: Vec<&'static str>,
+    pub(crate) nacks: Vec<Nack>,
+}
+
+impl Standing {
+    /// What follows from these reports after `before`.
+    pub(crate) fn of<'a>(reports: impl Iterator<Item = &'a Report>, before: &Self) -> Self {
+        let mut all = Report::default();
+        for report in reports {
+            for (sum, one) in all.progress.iter_mut().zip(report.progress) {
+                *sum = sum.and(one);
+            }
+            all.target_revision = all.target_revision.max(report.target_revision);
+            all.pending.extend(&report.pending);
+            all.nacks.extend(report.nacks.iter().cloned());
+        }
+        all.pending.sort_unstable_by_key(|short| {
+            Kind::ALL.map(Kind::short).iter().position(|s| s == short)
+        });
+        all.pending.dedup();
+        all.nacks.truncate(NACKS);
+        let serving = all.serves();
+        Self {
+            serving,
+            // While it does not serve, Envoy may not have asked for what its newest listeners need: nothing is pending
+            // then, and yet not everything is there.
+            acked_revision: match serving {
+                true => Progress::overall(&all.progress),
+                false => before.acked_revision,
+            },
+            target_revision: all.target_revision,
+            pending: all.pending,
+            nacks: all.nacks,
+        }
     }
 }
 
@@ -54,7 +101,6 @@ type First = (Option<Arc<str>>, DateTime<Utc>);
 #[derive(Debug, Default)]
 pub(crate) struct Reporter {
     since: BTreeMap<(Kind, Arc<str>), First>,
-    acked: Option<u64>,
 }
 
 impl Reporter {
@@ -75,15 +121,8 @@ impl Reporter {
             nacks.push(nack(kind, name, rejection, at));
             self.since.insert(key, (version, at));
         }
-        let serving = SERVING.iter().all(|kind| session.holds_all(*kind));
-        if serving {
-            // Before that, Envoy may not have asked for what its newest listeners need: nothing is pending then, and
-            // yet not everything is there.
-            self.acked = session.synced_revision();
-        }
         Report {
-            serving,
-            acked_revision: self.acked,
+            progress: Kind::ALL.map(|kind| session.progress(kind)),
             target_revision: target,
             pending: session.pending_types().map(Kind::short).collect(),
             nacks,
@@ -136,7 +175,7 @@ pub(crate) fn printable(text: &str) -> String {
 pub(crate) struct Record {
     pub(crate) connected: bool,
     pub(crate) envoy_version: Option<String>,
-    pub(crate) report: Report,
+    pub(crate) standing: Standing,
     lease_until: Option<DateTime<Utc>>,
     written: Option<ProxyStatus>,
     in_writing: Option<ProxyStatus>,
@@ -195,10 +234,10 @@ impl Board {
                 registration,
                 lease_until: record.lease_until,
                 envoy_version: record.envoy_version.clone(),
-                acked_revision: record.report.acked_revision,
-                target_revision: record.report.target_revision,
-                pending_types: record.report.pending.clone(),
-                nacks: record.report.nacks.clone(),
+                acked_revision: record.standing.acked_revision,
+                target_revision: record.standing.target_revision,
+                pending_types: record.standing.pending.clone(),
+                nacks: record.standing.nacks.clone(),
                 seen_at: now,
             };
             if let Some(written) = &record.written {
@@ -268,23 +307,53 @@ mod tests {
 
     #[test]
     fn what_is_under_way_is_no_news_and_the_rest_is() {
-        let report = Report::default();
+        let of = |holds: bool, synced: Option<u64>| Progress {
+            asked: true,
+            needed: true,
+            holds,
+            synced,
+        };
+        let all = |progress: Progress| Report {
+            progress: [progress; KINDS],
+            ..Report::default()
+        };
+        let report = all(of(false, None));
         let passing = Report {
             target_revision: Some(2),
             pending: vec!["eds"],
-            ..Report::default()
+            ..report.clone()
         };
         assert!(report.differs_in_passing(&passing));
-        let acked = Report {
-            acked_revision: Some(2),
-            ..Report::default()
-        };
-        assert!(!report.differs_in_passing(&acked));
-        let serving = Report {
-            serving: true,
-            ..Report::default()
-        };
-        assert!(!report.differs_in_passing(&serving));
+        assert!(!report.differs_in_passing(&all(of(false, Some(2)))));
+        assert!(!report.differs_in_passing(&all(of(true, None))));
+    }
+
+    #[test]
+    fn a_proxy_stands_where_its_streams_are_together() {
+        let mut one = Report::default();
+        let mut two = Report::default();
+        for (n, kind) in Kind::ALL.into_iter().enumerate() {
+            let progress = Progress {
+                asked: true,
+                needed: true,
+                holds: true,
+                synced: Some(7 + n as u64 % 2),
+            };
+            let report = if kind == Kind::Listener {
+                &mut two
+            } else {
+                &mut one
+            };
+            report.progress[kind.index()] = progress;
+        }
+        // Neither of them alone has everything.
+        let before = Standing::default();
+        for part in [&one, &two] {
+            let alone = Standing::of(std::iter::once(part), &before);
+            assert_eq!((alone.serving, alone.acked_revision), (false, None));
+        }
+        let standing = Standing::of([&one, &two].into_iter(), &before);
+        assert_eq!((standing.serving, standing.acked_revision), (true, Some(7)));
     }
 
     #[test]
@@ -301,7 +370,7 @@ mod tests {
                 .batch(now + TimeDelta::seconds(1), |_| None)
                 .is_empty()
         );
-        board.record(proxy()).report.acked_revision = Some(3);
+        board.record(proxy()).standing.acked_revision = Some(3);
         board.touch(proxy());
         let batch = board.batch(now + TimeDelta::seconds(2), |_| None);
         assert_eq!(batch[0].acked_revision, Some(3));

@@ -7,8 +7,12 @@ mod access;
 mod changes;
 #[path = "server/client.rs"]
 mod client;
+#[path = "server/connections.rs"]
+mod connections;
 #[path = "server/lifecycle.rs"]
 mod lifecycle;
+#[path = "server/single.rs"]
+mod single;
 #[path = "server/sotw.rs"]
 mod sotw;
 #[path = "server/source.rs"]

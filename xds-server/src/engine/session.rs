@@ -104,6 +104,40 @@ pub enum Event {
     },
 }
 
+/// How far a client is with one type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// It has asked for this type.
+    pub asked: bool,
+    /// A client that has everything has asked for it.
+    pub needed: bool,
+    /// It has some version of all that it should have, and at least one resource.
+    pub holds: bool,
+    /// The newest revision of which it has acknowledged everything of this type.
+    pub synced: Option<u64>,
+}
+
+impl Progress {
+    /// What two streams of one client have together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            asked: self.asked || other.asked,
+            needed: self.needed || other.needed,
+            holds: self.holds || other.holds,
+            synced: self.synced.max(other.synced),
+        }
+    }
+
+    /// The newest revision of which a client has everything, by what it has of each type.
+    #[must_use]
+    pub fn overall(of: &[Self]) -> Option<u64> {
+        let counts = |progress: &&Self| progress.asked || progress.needed;
+        let synced = of.iter().filter(counts).map(|progress| progress.synced);
+        synced.min().flatten()
+    }
+}
+
 /// A resource of this subscriber alone.
 #[derive(Debug, Clone)]
 pub enum Own {

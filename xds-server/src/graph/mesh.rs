@@ -14,22 +14,56 @@ use heddle_translate::ProxyView;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Attachment, Command, Ended, Parts, Refused};
+use super::{Attachment, Command, Ended, Lane, Parts, Refused};
 use crate::registry::Registry;
 use crate::source::{MeshKey, NodeClaims, Proxy, SourceError};
-use crate::status::Board;
+use crate::status::{Board, Report, Standing};
 use jobs::{Job, Loaded, REVOCATIONS, done};
 use views::{Group, State, view_of};
 
 /// How long a mesh stays in memory after its last proxy and endpoint.
 const IDLE: Duration = Duration::from_secs(60);
-/// The stream that speaks for a proxy.
+/// How many streams of one type a proxy may have beside its aggregated one; the newest stay.
+const STREAMS_PER_TYPE: usize = 8;
+
+/// A proxy that is connected.
 struct Member {
-    generation: u64,
     group: ProxyView,
     service: Name,
     endpoint: Endpoint,
+    /// Its streams by generation.
+    lines: BTreeMap<u64, Line>,
+}
+
+/// One of its streams.
+struct Line {
+    lane: Lane,
+    report: Report,
     end: oneshot::Sender<Ended>,
+}
+
+impl Member {
+    /// Ends all of its streams.
+    fn end(self, why: Ended) {
+        for line in self.lines.into_values() {
+            let _gone = line.end.send(why);
+        }
+    }
+
+    /// Makes room for a stream of this lane. The ends of those that go name old generations and change nothing (X45).
+    fn make_room(&mut self, lane: Lane) {
+        let most = match lane {
+            Lane::Aggregated => 1,
+            Lane::Single(_) => STREAMS_PER_TYPE,
+        };
+        let same = self.lines.iter().filter(|(_, line)| line.lane == lane);
+        let same: Vec<u64> = same.map(|(generation, _)| *generation).collect();
+        for generation in same.iter().take((same.len() + 1).saturating_sub(most)) {
+            if let Some(line) = self.lines.remove(generation) {
+                let _gone = line.end.send(Ended::Replaced);
+            }
+        }
+    }
 }
 
 pub(super) struct Mesh {
@@ -135,35 +169,15 @@ impl Mesh {
             Command::Attach {
                 proxy,
                 claims,
+                lane,
                 reply,
-            } => self.attach(&proxy, &claims, reply),
+            } => self.attach(&proxy, &claims, lane, reply),
             Command::Report {
                 proxy,
                 generation,
                 report,
                 refused,
-            } => {
-                let Some(member) = self
-                    .members
-                    .get(&proxy)
-                    .filter(|m| m.generation == generation)
-                else {
-                    return;
-                };
-                let serving = report.serving;
-                self.board.record(proxy).report = *report;
-                self.board.touch(proxy);
-                self.refused.insert(proxy, refused);
-                // Until the endpoints of an earlier process are here, nothing is published anyway.
-                if serving && self.registry_loaded {
-                    let (service, endpoint) = (member.service.clone(), member.endpoint.clone());
-                    let changed = self.registry.serve(&service, endpoint);
-                    if !changed.is_empty() {
-                        self.unkept.extend(changed);
-                        self.write_at = now();
-                    }
-                }
-            }
+            } => self.on_report(proxy, generation, *report, refused),
             Command::Detach {
                 proxy,
                 generation,
@@ -172,33 +186,115 @@ impl Mesh {
         }
     }
 
-    fn attach(&mut self, proxy: &Proxy, claims: &NodeClaims, reply: oneshot::Sender<Attachment>) {
+    fn on_report(
+        &mut self,
+        proxy: ProxyId,
+        generation: u64,
+        report: Report,
+        refused: Vec<Refused>,
+    ) {
+        let Some(member) = self.members.get_mut(&proxy) else {
+            return;
+        };
+        let Some(line) = member.lines.get_mut(&generation) else {
+            return;
+        };
+        line.report = report;
+        let lane = line.lane;
+        let (service, endpoint) = (member.service.clone(), member.endpoint.clone());
+        // What a stream of one type says about that type is not forgotten because another has nothing to say about it.
+        let alone = |kind| {
+            member
+                .lines
+                .values()
+                .all(|l| l.lane == lane || !l.lane.is_about(kind))
+        };
+        let remembered = self.refused.entry(proxy).or_default();
+        remembered.retain(|(kind, ..)| !lane.is_about(*kind) || !alone(*kind));
+        for one in refused {
+            let same = |old: &Refused| (old.0, &old.1) == (one.0, &one.1);
+            remembered.retain(|old| !same(old));
+            remembered.push(one);
+        }
+        let serving = self.appraise(proxy);
+        // Until the endpoints of an earlier process are here, nothing is published anyway.
+        if serving && self.registry_loaded {
+            let changed = self.registry.serve(&service, endpoint);
+            if !changed.is_empty() {
+                self.unkept.extend(changed);
+                self.write_at = now();
+            }
+        }
+    }
+
+    /// Sums up what the streams of a proxy say. Returns whether it takes calls.
+    fn appraise(&mut self, proxy: ProxyId) -> bool {
+        let lines = self.members.get(&proxy).map(|member| &member.lines);
+        let reports = lines.into_iter().flatten().map(|(_, line)| &line.report);
+        let record = self.board.record(proxy);
+        record.standing = Standing::of(reports, &record.standing);
+        let serving = record.standing.serving;
+        self.board.touch(proxy);
+        serving
+    }
+
+    fn attach(
+        &mut self,
+        proxy: &Proxy,
+        claims: &NodeClaims,
+        lane: Lane,
+        reply: oneshot::Sender<Attachment>,
+    ) {
         let Some(mesh) = self.commands.upgrade() else {
             return;
         };
         let id = proxy.proxy;
-        if let Some(old) = self.members.remove(&id) {
-            self.leave_group(&old.group);
-            // The old stream's end will name an old generation and change nothing (X45).
-            let _gone = old.end.send(Ended::Replaced);
-        }
         let group = view_of(proxy, claims, self.parts.leaf_lifetime);
-        let views = self.join_group(&group);
+        let endpoint = Endpoint {
+            proxy: id,
+            version: claims.version.clone(),
+            address: claims.advertise_address,
+            ports: claims.inbound_ports.clone(),
+            health: Health::Healthy,
+        };
+        let known = self.members.remove(&id);
+        let same = |m: &Member| m.group == group && m.endpoint == endpoint;
+        let (mut member, views) = match known {
+            Some(member) if same(&member) => {
+                let views = self.watch_group(&group);
+                (member, views)
+            }
+            other => {
+                if let Some(old) = other {
+                    // It was started anew as something else: none of its streams is this one's.
+                    self.leave_group(&old.group);
+                    old.end(Ended::Replaced);
+                }
+                let views = Some(self.join_group(&group));
+                let member = Member {
+                    group,
+                    service: proxy.service.clone(),
+                    endpoint,
+                    lines: BTreeMap::new(),
+                };
+                (member, views)
+            }
+        };
+        let Some(views) = views else {
+            return;
+        };
+        member.make_room(lane);
+        if member.lines.is_empty() {
+            self.board.record(id).standing = Standing::default();
+        }
         let (end, ended) = oneshot::channel();
         self.generations += 1;
-        let member = Member {
-            generation: self.generations,
-            group,
-            service: proxy.service.clone(),
-            endpoint: Endpoint {
-                proxy: id,
-                version: claims.version.clone(),
-                address: claims.advertise_address,
-                ports: claims.inbound_ports.clone(),
-                health: Health::Healthy,
-            },
+        let line = Line {
+            lane,
+            report: Report::default(),
             end,
         };
+        member.lines.insert(self.generations, line);
         let moved = self.registry.endpoint(id).is_some_and(|old| {
             old.address != member.endpoint.address || old.ports != member.endpoint.ports
         });
@@ -214,11 +310,12 @@ impl Mesh {
         record.connected = true;
         record.envoy_version.clone_from(&claims.envoy_version);
         self.board.touch(id);
+        let refused = self.refused.get(&id).into_iter().flatten();
         let attachment = Attachment {
             generation: self.generations,
             views,
             end: ended,
-            refused: self.refused.get(&id).cloned().unwrap_or_default(),
+            refused: refused.filter(|r| lane.is_about(r.0)).cloned().collect(),
             mesh,
         };
         if reply.send(attachment).is_err() {
@@ -227,11 +324,14 @@ impl Mesh {
     }
 
     fn detach(&mut self, proxy: ProxyId, generation: u64, stopping: bool) {
-        if self
-            .members
-            .get(&proxy)
-            .is_none_or(|m| m.generation != generation)
-        {
+        let Some(member) = self.members.get_mut(&proxy) else {
+            return;
+        };
+        if member.lines.remove(&generation).is_none() {
+            return;
+        }
+        if !member.lines.is_empty() {
+            self.appraise(proxy);
             return;
         }
         if let Some(member) = self.members.remove(&proxy) {

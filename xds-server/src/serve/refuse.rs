@@ -60,9 +60,9 @@ pub(super) fn ended(why: Ended) -> Status {
 }
 
 pub(super) fn stopping() -> Status {
-    Status::unavailable("this server is stopping; connect again")
+    Status::unavailable("this connection has ended; connect again")
 }
 
 pub(super) fn slow() -> Status {
-    Status::unavailable("the proxy did not read for 30 seconds")
+    Status::unavailable("the proxy did not read what was sent to it")
 }

@@ -12,17 +12,16 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::identity::{Current, Identity};
+use super::method::Method;
 use super::refuse;
 use crate::codec::{Inbound, Said};
 use crate::engine::kind::Kind;
-use crate::engine::session::{Event, Limits, Own, Protocol, Response, Session};
-use crate::graph::{Attachment, Command, Published};
+use crate::engine::session::{Event, Limits, Own, Response, Session};
+use crate::graph::{Attachment, Command, Lane, Published};
 use crate::source::Proxy;
 use crate::status::{Report, Reporter, printable};
 use crate::telemetry;
 
-/// How long a proxy may leave what was sent to it unread (X42).
-const UNREAD: Duration = Duration::from_secs(30);
 /// How long something may be under way before it is told. Most responses are acknowledged at once: telling each would cost
 /// a message and a row for every proxy and every change.
 const PASSING: Duration = Duration::from_secs(1);
@@ -34,7 +33,7 @@ pub(super) type Outbox = mpsc::Sender<Result<Response, Status>>;
 /// A stream that has been let in.
 pub(super) struct Stream {
     pub(super) proxy: Proxy,
-    pub(super) protocol: Protocol,
+    pub(super) method: Method,
     pub(super) node_id: String,
     pub(super) inbound: Streaming<Inbound>,
     pub(super) outbox: Outbox,
@@ -42,6 +41,11 @@ pub(super) struct Stream {
     pub(super) attachment: Attachment,
     pub(super) clock: SharedClock,
     pub(super) drain: CancellationToken,
+    /// The whole server stops.
+    pub(super) stopping: CancellationToken,
+    /// Ends the connection with all that is left unread on it.
+    pub(super) abort: CancellationToken,
+    pub(super) unread_deadline: Duration,
 }
 
 /// What changes while a stream runs.
@@ -76,7 +80,12 @@ impl Stream {
     pub(super) async fn run(mut self, first: Inbound) {
         let open = telemetry::OpenStream::new();
         let own = [(Kind::Secret, naming::IDENTITY)];
-        let mut session = Session::new(self.protocol, now(), Limits::default(), own);
+        let only = match self.method.lane {
+            Lane::Aggregated => None,
+            Lane::Single(kind) => Some(kind),
+        };
+        let session = Session::new(self.method.protocol, now(), Limits::default(), own);
+        let mut session = session.only(only);
         session.restore_quarantine(std::mem::take(&mut self.attachment.refused));
         let mut course = Course {
             session,
@@ -90,13 +99,17 @@ impl Stream {
             full_since: None,
         };
         let end = self.drive(&mut course, first).await;
-        let stopping = self.drain.is_cancelled();
+        let stopping = self.stopping.is_cancelled() && self.drain.is_cancelled();
         if let Some(status) = end {
             self.log_end(&status);
-            let last = self
-                .outbox
-                .send_timeout(Err(status), Duration::from_secs(1));
-            let _unread = last.await;
+            if course.full_since.is_some() {
+                // Who does not read what was sent does not read why it ends either: what waits for it is dropped.
+                self.abort.cancel();
+            } else {
+                let last = Duration::from_secs(1);
+                let last = self.outbox.send_timeout(Err(status), last);
+                let _unread = last.await;
+            }
         }
         let detach = Command::Detach {
             proxy: self.proxy.proxy,
@@ -173,7 +186,7 @@ impl Stream {
                 let left = (at - self.clock.now()).to_std().unwrap_or_default();
                 now + left.min(NAP)
             });
-        let unread = course.full_since.map(|since| since + UNREAD);
+        let unread = course.full_since.map(|since| since + self.unread_deadline);
         let passing = course.passing_since.map(|since| since + PASSING);
         let deadlines = [course.session.next_deadline(now), renew, unread, passing];
         let wake = deadlines
@@ -352,7 +365,7 @@ impl Stream {
     fn on_time(&self, course: &mut Course) -> Result<(), Status> {
         if course
             .full_since
-            .is_some_and(|since| now().duration_since(since) >= UNREAD)
+            .is_some_and(|since| now().duration_since(since) >= self.unread_deadline)
         {
             return Err(refuse::slow());
         }

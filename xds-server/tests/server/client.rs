@@ -94,6 +94,9 @@ pub(crate) async fn channel(world: &World) -> Channel {
         .unwrap()
         .tls_config(tls)
         .unwrap()
+        // As small as Envoy might choose: what is not read fills them.
+        .initial_stream_window_size(65_535)
+        .initial_connection_window_size(65_535)
         .connect()
         .await
         .unwrap()

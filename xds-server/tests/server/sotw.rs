@@ -229,3 +229,29 @@ async fn xds_x45_sotw_and_delta_take_over_from_each_other() {
     let _new = StateAds::open(&world, "a-payments", &node()).await.unwrap();
     assert_eq!(delta.end().await.code(), Code::Aborted);
 }
+
+#[tokio::test]
+async fn xds_x01_x03_sotw_a_stream_is_the_node_of_its_first_message() {
+    let world = World::start().await;
+    world.source.mesh("a", &["payments", "checkout"]);
+    let mut other = node();
+    other.cluster = "checkout".to_owned();
+    let Err(status) = StateAds::open(&world, "a-payments", &other).await else {
+        panic!("another service's proxy was let in");
+    };
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let (requests, outgoing) = mpsc::channel(4);
+    let nobody = DiscoveryRequest::default();
+    let Err(status) = StateAds::open_with(&world, "a-payments", requests, outgoing, nobody).await
+    else {
+        panic!("a stream without a node was let in");
+    };
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let ads = StateAds::open(&world, "a-payments", &node()).await.unwrap();
+    let changed = DiscoveryRequest {
+        node: Some(Node::new("payments", "p-2", "10.0.0.1").message()),
+        ..DiscoveryRequest::default()
+    };
+    ads.requests.send(changed).await.unwrap();
+    assert_eq!(ads.end().await.code(), Code::InvalidArgument);
+}

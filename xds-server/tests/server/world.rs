@@ -30,6 +30,11 @@ impl World {
     }
 
     pub(crate) async fn with_leaves_of(lifetime: TimeDelta) -> Self {
+        Self::with(lifetime, |_| {}).await
+    }
+
+    /// With other options.
+    pub(crate) async fn with(lifetime: TimeDelta, change: impl FnOnce(&mut Options)) -> Self {
         let mut world = Self {
             source: Source::new(),
             identities: Identities::new(lifetime),
@@ -45,6 +50,7 @@ impl World {
             shutdown: CancellationToken::new(),
             server: None,
         };
+        change(&mut world.options);
         world.serve().await;
         world
     }
@@ -64,6 +70,25 @@ impl World {
             Arc::new(SystemClock),
             self.shutdown.clone(),
         )));
+    }
+
+    /// A connection with TLS and HTTP/2 agreed on, and nothing said yet.
+    pub(crate) async fn dial(&self) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
+        let mut roots = rustls::RootCertStore::empty();
+        let pem = self.ca.as_bytes();
+        let certificate = rustls_pki_types::pem::PemObject::from_pem_slice(pem).unwrap();
+        roots.add(certificate).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let name = rustls_pki_types::ServerName::try_from("localhost").unwrap();
+        let socket = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        connector.connect(name, socket).await.unwrap()
     }
 
     /// Stops the server in an orderly way and waits for its end.

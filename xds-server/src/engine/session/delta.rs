@@ -16,7 +16,7 @@ impl Session {
     pub fn on_request(&mut self, request: &Request) -> Result<Vec<Event>, CloseReason> {
         self.check_size(request)?;
         let mut events = Vec::new();
-        let Some(kind) = Kind::from_type_url(&request.type_url) else {
+        let Some(kind) = self.served(&request.type_url) else {
             events.push(Event::UnknownType(request.type_url.clone()));
             return Ok(events);
         };

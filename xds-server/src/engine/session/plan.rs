@@ -11,7 +11,7 @@ use super::super::resource::Resource;
 use super::sotw::Composed;
 use super::subscriber::{Desired, Session};
 use super::track::{HeldRemoval, InFlight, Known};
-use super::{CloseReason, Response};
+use super::{CloseReason, Progress, Response};
 
 /// What a response of one type will hold.
 #[derive(Default)]
@@ -312,16 +312,16 @@ impl Session {
     }
 
     fn note_synced(&mut self) {
-        let Some(view) = &self.view else {
+        let Some(revision) = self.view.as_ref().map(|view| view.revision) else {
             return;
         };
-        let asked = |kind: Kind| {
-            let always = matches!(kind, Kind::Cluster | Kind::Listener);
-            self.track(kind).requested || !(always || view.expects(kind))
-        };
-        if Kind::ALL.into_iter().all(asked) && self.pending_types().next().is_none() {
-            self.synced = self.synced.max(Some(view.revision));
+        for track in &mut self.tracks {
+            if track.requested && !track.is_pending() {
+                track.synced = track.synced.max(Some(revision));
+            }
         }
+        let progress = Kind::ALL.map(|kind| self.stage(kind));
+        self.synced = self.synced.max(Progress::overall(&progress));
     }
 
     /// When to call [`Session::poll`] and [`Session::expired`] again without any other cause. Only what lies after

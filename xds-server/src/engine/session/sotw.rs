@@ -87,7 +87,7 @@ impl Session {
             return Err(CloseReason::NameTooLong);
         }
         let mut events = Vec::new();
-        let Some(kind) = Kind::from_type_url(&request.type_url) else {
+        let Some(kind) = self.served(&request.type_url) else {
             events.push(Event::UnknownType(request.type_url.clone()));
             return Ok(events);
         };

@@ -9,7 +9,7 @@ use super::super::resource::Resource;
 use super::super::view::View;
 use super::sotw::Whole;
 use super::track::{Known, Track};
-use super::{Event, Limits, Own, Protocol, Rejection};
+use super::{Event, Limits, Own, Progress, Protocol, Rejection};
 
 /// How far a resource of this subscriber alone has come.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(super) enum Desired {
 #[derive(Debug)]
 pub struct Session {
     pub(super) limits: Limits,
+    /// The one type that this stream is about, when it is not about all.
+    pub(super) only: Option<Kind>,
     pub(super) started: Instant,
     pub(super) view: Option<Arc<View>>,
     pub(super) tracks: [Track; KINDS],
@@ -67,6 +69,7 @@ impl Session {
         }
         Self {
             limits,
+            only: None,
             started: now,
             view: None,
             tracks,
@@ -74,6 +77,21 @@ impl Session {
             responses: 0,
             epoch: 0,
             synced: None,
+        }
+    }
+
+    /// The same, about one type only: the others are as unknown as any.
+    #[must_use]
+    pub fn only(mut self, kind: Option<Kind>) -> Self {
+        self.only = kind;
+        self
+    }
+
+    /// The type that a request is about. The services of one type may leave it out.
+    pub(super) fn served(&self, type_url: &str) -> Option<Kind> {
+        match self.only {
+            Some(kind) if type_url.is_empty() => Some(kind),
+            only => Kind::from_type_url(type_url).filter(|k| only.is_none_or(|only| only == *k)),
         }
     }
 
@@ -218,6 +236,27 @@ impl Session {
         Kind::ALL
             .into_iter()
             .filter(|kind| self.track(*kind).is_pending())
+    }
+
+    /// How far the client is with one type.
+    #[must_use]
+    pub fn progress(&self, kind: Kind) -> Progress {
+        Progress {
+            holds: self.holds_all(kind),
+            ..self.stage(kind)
+        }
+    }
+
+    /// The same without what takes a look at every name.
+    pub(super) fn stage(&self, kind: Kind) -> Progress {
+        let track = self.track(kind);
+        let always = matches!(kind, Kind::Cluster | Kind::Listener);
+        Progress {
+            asked: track.requested,
+            needed: always || self.view.as_ref().is_some_and(|view| view.expects(kind)),
+            holds: false,
+            synced: track.synced,
+        }
     }
 
     /// The newest revision of which the client has acknowledged everything.

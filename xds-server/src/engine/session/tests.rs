@@ -130,6 +130,36 @@ impl Bench {
         });
     }
 
+    /// Subscribes to these names in either protocol.
+    pub(super) fn ask(&mut self, kind: Kind, names: &[&str]) {
+        self.say(kind, names, "");
+    }
+
+    /// Accepts a response in either protocol.
+    pub(super) fn settle(&mut self, response: &Response, names: &[&str]) {
+        self.say(response.kind, names, &response.nonce);
+    }
+
+    fn say(&mut self, kind: Kind, names: &[&str], nonce: &str) {
+        match self.protocol {
+            Protocol::Delta if nonce.is_empty() => {
+                self.subscribe(kind, names);
+            }
+            Protocol::Delta => {
+                self.request(kind, |r| r.nonce = nonce.to_owned());
+            }
+            Protocol::Sotw => {
+                let request = StateRequest {
+                    type_url: kind.type_url().to_owned(),
+                    names: owned(names),
+                    nonce: nonce.to_owned(),
+                    ..StateRequest::default()
+                };
+                self.session.on_state_request(&request).unwrap();
+            }
+        }
+    }
+
     pub(super) fn poll(&mut self) -> Option<Response> {
         self.session.poll(self.now)
     }

@@ -75,6 +75,8 @@ pub(super) struct Track {
     pub(super) blocked: BTreeMap<Arc<str>, Instant>,
     /// The newest epoch of which the client has everything.
     pub(super) clean_epoch: u64,
+    /// The newest revision of which the client has everything of this type.
+    pub(super) synced: Option<u64>,
     /// When the oldest change in `dirty` was published.
     pub(super) changed_at: Option<Instant>,
     /// Only in the state-of-the-world protocol.

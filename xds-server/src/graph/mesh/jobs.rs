@@ -139,7 +139,7 @@ impl Mesh {
                 for proxy in proxies {
                     if let Some(member) = self.members.remove(&proxy) {
                         self.leave_group(&member.group);
-                        let _gone = member.end.send(Ended::Revoked);
+                        member.end(Ended::Revoked);
                         changed.extend(self.registry.withdraw(proxy, now()));
                         self.board.record(proxy).connected = false;
                         self.board.touch(proxy);
@@ -157,11 +157,12 @@ impl Mesh {
 
     /// Streams that ended without a word, because their task panicked or was dropped.
     fn detach_lost(&mut self) {
-        let lost = self
-            .members
-            .iter()
-            .filter(|(_, member)| member.end.is_closed());
-        for (proxy, generation) in lost.map(|(p, m)| (*p, m.generation)).collect::<Vec<_>>() {
+        let mut lost = Vec::new();
+        for (proxy, member) in &self.members {
+            let closed = member.lines.iter().filter(|(_, line)| line.end.is_closed());
+            lost.extend(closed.map(|(generation, _)| (*proxy, *generation)));
+        }
+        for (proxy, generation) in lost {
             self.detach(proxy, generation, false);
         }
     }
@@ -177,7 +178,7 @@ impl Mesh {
                 self.deleted = true;
                 self.state = None;
                 for (proxy, member) in std::mem::take(&mut self.members) {
-                    let _gone = member.end.send(Ended::MeshDeleted);
+                    member.end(Ended::MeshDeleted);
                     self.board.record(proxy).connected = false;
                     self.board.touch(proxy);
                 }

@@ -65,6 +65,14 @@ impl Mesh {
         receiver
     }
 
+    /// What a group sees, for another stream of one of its members.
+    pub(super) fn watch_group(
+        &self,
+        view: &ProxyView,
+    ) -> Option<watch::Receiver<Option<Published>>> {
+        self.groups.get(view).map(|group| group.views.subscribe())
+    }
+
     pub(super) fn leave_group(&mut self, view: &ProxyView) {
         if let Some(group) = self.groups.get_mut(view) {
             group.members -= 1;
@@ -86,7 +94,7 @@ impl Mesh {
                     .board
                     .records
                     .get(&member.endpoint.proxy)
-                    .is_some_and(|r| r.report.serving)
+                    .is_some_and(|r| r.standing.serving)
                 {
                     self.registry
                         .serve(&member.service, member.endpoint.clone());

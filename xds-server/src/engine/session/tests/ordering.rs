@@ -258,3 +258,53 @@ fn xds_x38_trust_comes_before_an_identity() {
     b.expect_ack("sds trust@2 identity@s2");
     b.expect_nothing();
 }
+
+#[test]
+fn xds_x44_hundreds_of_names_of_every_type_in_flight_block_nothing() {
+    for protocol in [super::Protocol::Delta, super::Protocol::Sotw] {
+        let mut b = Bench::speaking(protocol, &[]);
+        let names: Vec<String> = (0..300).map(|n| format!("n{n}")).collect();
+        for kind in Kind::ALL {
+            for name in &names {
+                b.set(kind, name, "1");
+            }
+        }
+        b.publish();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut flights = Vec::new();
+        for kind in Kind::ALL.into_iter().rev() {
+            b.ask(kind, &names);
+            let response = b.poll().unwrap();
+            assert_eq!((response.kind, response.resources.len()), (kind, 300));
+            flights.push(response);
+        }
+        b.expect_nothing();
+        for response in &flights {
+            b.settle(response, &names);
+        }
+        b.expect_nothing();
+        assert_eq!(b.session.pending_types().count(), 0);
+    }
+}
+
+#[test]
+fn xds_x42_x49_changes_without_end_cost_a_client_that_does_not_answer_one_name() {
+    for protocol in [super::Protocol::Delta, super::Protocol::Sotw] {
+        let mut b = Bench::speaking(protocol, &[]);
+        b.set(Kind::Endpoints, "a", "0");
+        b.publish();
+        b.ask(Kind::Endpoints, &["a"]);
+        let mut last = b.poll().unwrap();
+        for round in 0..20 {
+            for change in 1..=1_000 {
+                b.set(Kind::Endpoints, "a", &format!("{round}.{change}"));
+                b.publish();
+                assert!(b.poll().is_none());
+            }
+            assert_eq!(b.session.tracks[Kind::Endpoints.index()].dirty.len(), 1);
+            b.settle(&last, &["a"]);
+            last = b.poll().unwrap();
+            assert_eq!(*last.resources[0].version, *format!("{round}.1000"));
+        }
+    }
+}

@@ -306,3 +306,21 @@ fn xds_x50_nothing_is_answered_before_the_first_view() {
     b.expect_ack("cds c@1");
     b.expect_ack("eds -a");
 }
+
+#[test]
+fn xds_x37_emptied_endpoints_are_sent_and_withdrawn_ones_wait_for_their_cluster() {
+    let mut b = Bench::new();
+    b.put(super::resource(Kind::Cluster, "a", "1").followed_by(Kind::Endpoints, "a"));
+    b.set(Kind::Endpoints, "a", "one");
+    b.publish();
+    b.subscribe(Kind::Cluster, &[]);
+    b.expect_ack("cds a@1");
+    b.subscribe(Kind::Endpoints, &["a"]);
+    b.expect_ack("eds a@one");
+    b.set(Kind::Endpoints, "a", "empty");
+    b.publish();
+    b.expect_ack("eds a@empty");
+    b.drop(Kind::Endpoints, "a");
+    b.publish();
+    b.expect_nothing();
+}

@@ -1,0 +1,207 @@
+//! One connection: its handshake, the streams that are let in on it, and its end.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use heddle_model::code::Code;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::body::Body;
+use tonic::{Status, Streaming};
+
+use super::frames::Frames;
+use super::identity::Identity;
+use super::method::Method;
+use super::stream::Stream;
+use super::{Options, refuse};
+use crate::codec::{Inbound, Requests};
+use crate::engine::session::Response;
+use crate::graph::Hub;
+use crate::node;
+
+/// How long a client may take for its handshake, and then for its first message.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+const FIRST_MESSAGE: Duration = Duration::from_secs(10);
+/// The largest message that is read, in bytes (X41).
+const MESSAGE: usize = 4 << 20;
+/// The streams of a connection, and the bytes of a request's headers.
+const STREAMS_PER_CONNECTION: u32 = 16;
+const HEADERS: u32 = 16 << 10;
+/// How long a connection that is told to go may take for its last words.
+const GOODBYE: Duration = Duration::from_secs(10);
+
+/// What all connections share.
+pub(super) struct Server {
+    pub(super) hub: Arc<Hub>,
+    pub(super) tls: TlsAcceptor,
+    pub(super) handshakes: Semaphore,
+    pub(super) options: Options,
+    pub(super) tasks: TaskTracker,
+}
+
+/// One connection's part in it.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) server: Arc<Server>,
+    /// The server stops.
+    pub(super) shutdown: CancellationToken,
+    /// Ends this connection's streams.
+    pub(super) drain: CancellationToken,
+    /// Ends it at once, with all that waits to be read by its peer.
+    pub(super) abort: CancellationToken,
+}
+
+impl Connection {
+    pub(super) async fn run(self, socket: TcpStream, after: Duration, age: Duration) {
+        // Latency counts, and frames are written whole.
+        let _best_effort = socket.set_nodelay(true);
+        let handshake = async {
+            // Who says nothing takes nobody's turn.
+            socket.readable().await?;
+            let _turn = self.server.handshakes.acquire().await;
+            self.server.tls.accept(socket).await
+        };
+        let socket = match tokio::time::timeout(HANDSHAKE, handshake).await {
+            Ok(Ok(socket)) => socket,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "handshake failed");
+                return;
+            }
+            Err(_) => return,
+        };
+        // Nothing is parsed that was not agreed on.
+        if socket.get_ref().1.alpn_protocol() != Some(b"h2") {
+            return;
+        }
+        let options = &self.server.options;
+        let mut http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new())
+            .keep_alive_interval(options.ping_every)
+            .keep_alive_timeout(options.ping_wait)
+            .max_concurrent_streams(STREAMS_PER_CONNECTION)
+            .max_header_list_size(HEADERS);
+        let calls = self.clone();
+        let service = hyper::service::service_fn(move |request| {
+            let connection = calls.clone();
+            async move { Ok::<_, Infallible>(connection.answer(request).await) }
+        });
+        let mut io = std::pin::pin!(http.serve_connection(TokioIo::new(socket), service));
+        let stop = async {
+            tokio::select! {
+                () = tokio::time::sleep(age) => {}
+                () = async {
+                    self.shutdown.cancelled().await;
+                    tokio::time::sleep(after).await;
+                } => {}
+            }
+        };
+        tokio::select! {
+            _ = io.as_mut() => {}
+            () = self.abort.cancelled() => {}
+            () = stop => {
+                io.as_mut().graceful_shutdown();
+                self.drain.cancel();
+                tokio::select! {
+                    _ = io => {}
+                    () = self.abort.cancelled() => {}
+                    // Who does not read the goodbye is not waited for.
+                    () = tokio::time::sleep(GOODBYE) => {}
+                }
+            }
+        }
+        // A connection that broke takes its streams along; they notice by themselves.
+    }
+
+    async fn answer(self, request: http::Request<Incoming>) -> http::Response<Body> {
+        let Some(token) = bearer(request.headers()) else {
+            return refuse::code(Code::Unauthenticated).into_http();
+        };
+        // Before a single message is read.
+        let known = match self.server.hub.parts().source.authenticate(&token).await {
+            Ok(known) => known,
+            Err(error) => return refuse::failed("authenticate", &error).into_http(),
+        };
+        if let Err(refusal) = known {
+            return refuse::refusal(refusal).into_http();
+        }
+        let Some(method) = Method::at(request.uri().path()) else {
+            return Status::unimplemented("only streams of the discovery services are served here")
+                .into_http();
+        };
+        let requests = Requests(method.protocol);
+        let inbound = Streaming::new_request(requests, request.into_body(), None, Some(MESSAGE));
+        match self.open(&token, method, inbound).await {
+            Ok(responses) => Frames::answer(method.protocol, responses),
+            Err(status) => status.into_http(),
+        }
+    }
+
+    /// Lets a stream in: reads who it says it is, and has that verified.
+    async fn open(
+        self,
+        token: &str,
+        method: Method,
+        mut inbound: Streaming<Inbound>,
+    ) -> Result<mpsc::Receiver<Result<Response, Status>>, Status> {
+        let first = tokio::time::timeout(FIRST_MESSAGE, inbound.message()).await;
+        let first = first
+            .map_err(|_| Status::deadline_exceeded("no message came within 10 seconds"))??
+            .ok_or_else(|| Status::invalid_argument("the stream ended before its first message"))?;
+        let node = first.node.as_ref();
+        let node = node.ok_or_else(|| Status::invalid_argument("the first message has no node"))?;
+        let claims = node::claims(node).map_err(refuse::node)?;
+        let parts = self.server.hub.parts();
+        let proxy = match parts.source.join(token, &claims).await {
+            Ok(Ok(proxy)) => proxy,
+            Ok(Err(refusal)) => return Err(refuse::refusal(refusal)),
+            Err(error) => return Err(refuse::failed("join", &error)),
+        };
+        if claims
+            .cluster
+            .as_ref()
+            .is_some_and(|cluster| cluster != proxy.service.as_str())
+        {
+            return Err(refuse::code(Code::ProxyMismatch));
+        }
+        let attachment = self.server.hub.attach(&proxy, &claims, method.lane).await;
+        tracing::info!(
+            org.id = %proxy.mesh.org,
+            mesh.id = %proxy.mesh.mesh,
+            proxy.id = %proxy.proxy,
+            service = %proxy.service,
+            generation = attachment.generation,
+            "stream begins"
+        );
+        let (outbox, responses) = mpsc::channel(1);
+        let stream = Stream {
+            unread_deadline: self.server.options.unread_deadline,
+            stopping: self.shutdown,
+            abort: self.abort,
+            identity: Identity::new(parts.identities.clone(), proxy.clone()),
+            clock: parts.clock.clone(),
+            proxy,
+            method,
+            node_id: claims.id,
+            inbound,
+            outbox,
+            attachment,
+            drain: self.drain,
+        };
+        self.server.tasks.spawn(stream.run(first));
+        Ok(responses)
+    }
+}
+
+/// The token of an `authorization: Bearer` header.
+fn bearer(headers: &http::HeaderMap) -> Option<String> {
+    let value = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
+}
