@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document: its frame, its schemas, and how one operation is described.
 
-use heddle_model::kind::{AccessRule, Mesh, Route, Service, Spec, Split};
+use heddle_model::kind::{AccessRule, Mesh, Profile, Route, Service, Spec, Split};
 use serde_json::{Value, json};
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
@@ -285,6 +285,7 @@ pub(crate) fn frame() -> OpenApi {
     let mut schemas: Vec<(String, RefOr<Schema>)> = Vec::new();
     kind::<Mesh>("Mesh", &mut schemas);
     kind::<Service>("Service", &mut schemas);
+    kind::<Profile>("Profile", &mut schemas);
     kind::<Route>("Route", &mut schemas);
     kind::<Split>("Split", &mut schemas);
     kind::<AccessRule>("AccessRule", &mut schemas);

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::middleware;
 use heddle_model::code::Code;
-use heddle_model::kind::{AccessRule, Mesh, Route, Service, Spec, Split};
+use heddle_model::kind::{AccessRule, Mesh, Profile, Route, Service, Spec, Split};
 use serde_json::Value;
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 
@@ -21,6 +21,7 @@ fn table() -> Table {
     let table = Table::new(frame());
     let table = mesh_operations(table);
     let table = collection::<Service>(table);
+    let table = collection::<Profile>(table);
     let table = collection::<Route>(table);
     let table = singleton::<Split>(table);
     let table = collection::<AccessRule>(table);

@@ -122,6 +122,7 @@ fn describe(parameter: &str) -> &'static str {
         "mesh" => "The mesh: its name or its id.",
         "service" => "The service: its name or its id.",
         "route" => "The route: its name or its id.",
+        "profile" => "The profile: its name or its id.",
         "rule" => "The access rule: its name or its id.",
         "token" => "The join token: its name or its id.",
         "proxy" => "The proxy: its id, or its name where that is unique in the mesh.",

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
-use heddle_model::id::{AccessRuleId, MeshId, RouteId, ServiceId, SplitId};
+use heddle_model::id::{AccessRuleId, MeshId, ProfileId, RouteId, ServiceId, SplitId};
 use heddle_model::kind::Kind;
 use heddle_store::resources::Stored;
 use serde_json::{Map, Value, json};
@@ -20,6 +20,7 @@ pub(crate) fn uid(kind: Kind, id: Uuid) -> String {
         Kind::Route => RouteId::from_uuid(id).to_string(),
         Kind::Split => SplitId::from_uuid(id).to_string(),
         Kind::AccessRule => AccessRuleId::from_uuid(id).to_string(),
+        Kind::Profile => ProfileId::from_uuid(id).to_string(),
     }
 }
 

@@ -162,6 +162,8 @@ ids! {
     SessionKeyId = "sk", "a session key id";
     /// A device that waits to be let in.
     DeviceId = "dev", "a device authorization id";
+    /// A profile of a mesh.
+    ProfileId = "prof", "a profile id";
 }
 
 #[cfg(test)]

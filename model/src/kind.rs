@@ -5,12 +5,14 @@ pub mod annotations;
 pub mod changes;
 pub mod labels;
 pub mod mesh;
+pub mod profile;
 pub mod route;
 pub mod service;
 pub mod split;
 
 pub use access_rule::AccessRule;
 pub use mesh::Mesh;
+pub use profile::Profile;
 pub use route::Route;
 pub use service::Service;
 pub use split::Split;
@@ -33,12 +35,15 @@ pub enum Kind {
     Split,
     /// [`AccessRule`]: its parent is a service.
     AccessRule,
+    /// [`Profile`].
+    Profile,
 }
 
 impl Kind {
     /// All kinds, parents first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Mesh,
+        Self::Profile,
         Self::Service,
         Self::Route,
         Self::Split,
@@ -54,6 +59,7 @@ impl Kind {
             Self::Route => "route",
             Self::Split => "split",
             Self::AccessRule => "access_rule",
+            Self::Profile => "profile",
         }
     }
 }
@@ -85,6 +91,11 @@ pub trait Spec: DeserializeOwned + utoipa::ToSchema + Send + Sync + 'static {
     /// The services of the same mesh that this value names, each with its pointer.
     fn service_references(&self) -> Vec<(String, crate::name::Name)> {
         Vec::new()
+    }
+
+    /// The profile of the same mesh that this value names, with its pointer.
+    fn profile_reference(&self) -> Option<(String, crate::name::Name)> {
+        None
     }
 
     /// A complete, valid value: the example of the API document and the seed of tests.

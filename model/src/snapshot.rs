@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{AccessRuleId, MeshId, OrgId, RouteId, ServiceId, SplitId};
-use crate::kind::{AccessRule, Mesh, Route, Service, Split};
+use crate::id::{AccessRuleId, MeshId, OrgId, ProfileId, RouteId, ServiceId, SplitId};
+use crate::kind::{AccessRule, Mesh, Profile, Route, Service, Split};
 use crate::name::Name;
 
 /// A stored object with what provenance needs to know about it.
@@ -30,6 +30,8 @@ pub struct MeshSnapshot {
     pub mesh: Object<MeshId, Mesh>,
     /// The SPIFFE trust domain, without the scheme.
     pub trust_domain: String,
+    /// Its profiles by name.
+    pub profiles: BTreeMap<Name, Object<ProfileId, Profile>>,
     /// Its services by name.
     pub services: BTreeMap<Name, ServiceNode>,
 }
@@ -55,6 +57,12 @@ pub struct RouteNode {
 }
 
 impl MeshSnapshot {
+    /// The profile that a service names, unless it was deleted.
+    #[must_use]
+    pub fn profile(&self, service: &ServiceNode) -> Option<&Object<ProfileId, Profile>> {
+        self.profiles.get(service.service.spec.profile.as_ref()?)
+    }
+
     /// The hosts that a service answers for, most specific meaning first: `<service>`, `<service>.<mesh>.mesh`,
     /// then its own `hostnames`.
     #[must_use]

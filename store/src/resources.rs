@@ -7,7 +7,7 @@ mod write;
 
 use chrono::{DateTime, Utc};
 use heddle_model::authz::Permission;
-use heddle_model::id::{AccessRuleId, MeshId, RouteId, ServiceId, SplitId};
+use heddle_model::id::{AccessRuleId, MeshId, ProfileId, RouteId, ServiceId, SplitId};
 use heddle_model::kind::Kind;
 use heddle_model::name::Name;
 use serde_json::{Map, Value};
@@ -147,6 +147,7 @@ pub(crate) fn named(kind: Kind, text: &str) -> Option<Named<'_>> {
         Kind::Route => text.parse().ok().map(RouteId::uuid),
         Kind::Split => text.parse().ok().map(SplitId::uuid),
         Kind::AccessRule => text.parse().ok().map(AccessRuleId::uuid),
+        Kind::Profile => text.parse().ok().map(ProfileId::uuid),
     };
     id.map(Named::Id)
 }
@@ -299,14 +300,30 @@ pub async fn service_exists<P: Permission>(
     mesh: MeshId,
     names: &[Name],
 ) -> Result<Vec<bool>> {
+    exists(tx, mesh, Kind::Service, names).await
+}
+
+/// For each name, whether the mesh has such an object directly below it. In a writing transaction the answer holds until
+/// the commit.
+///
+/// # Errors
+/// [`Error::NotFound`] without such a mesh, [`Error::Unavailable`].
+pub async fn exists<P: Permission>(
+    tx: &mut Tx<P>,
+    mesh: MeshId,
+    kind: Kind,
+    names: &[Name],
+) -> Result<Vec<bool>> {
     tx.work.lock_if_writing(mesh).await?;
     let names: Vec<&str> = names.iter().map(Name::as_str).collect();
     let found: Vec<String> = sqlx::query_scalar(
         "select r.name from heddle.resources r \
-         where r.mesh_id = $1 and r.kind = 'service' and r.to_revision is null and r.name = any($2)",
+         where r.mesh_id = $1 and r.kind = $3 and r.parent_id is null and r.to_revision is null \
+           and r.name = any($2)",
     )
     .bind(mesh.uuid())
     .bind(&names)
+    .bind(kind.as_str())
     .fetch_all(tx.work.conn())
     .await?;
     Ok(names

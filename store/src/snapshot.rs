@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use heddle_model::id::{AccessRuleId, RouteId, ServiceId, SplitId};
+use heddle_model::id::{AccessRuleId, ProfileId, RouteId, ServiceId, SplitId};
 use heddle_model::kind::{AccessRule, Kind, Mesh, Spec};
 use heddle_model::name::Name;
 use heddle_model::snapshot::{MeshSnapshot, Object, RouteNode, ServiceNode};
@@ -116,6 +116,12 @@ fn assemble(
         }
     };
 
+    let mut profiles = BTreeMap::new();
+    for stored in take(Kind::Profile, None) {
+        if let Some(profile) = object(&stored, ProfileId::from_uuid, &mut skipped) {
+            profiles.insert(stored.name, profile);
+        }
+    }
     let mut services = BTreeMap::new();
     for stored in take(Kind::Service, None) {
         let Some(service) = object(&stored, ServiceId::from_uuid, &mut skipped) else {
@@ -156,6 +162,7 @@ fn assemble(
             spec: mesh_spec,
         },
         trust_domain,
+        profiles,
         services,
     };
     Loaded { snapshot, skipped }

@@ -23,8 +23,14 @@ async fn fill(stack: &Stack, org: &str, marker: &str) -> (Api, String) {
             &["frontend"],
         )
         .await;
+    let profile = json!({"display_name": marker, "settings": {"timeout": "9s"}});
+    let _ = api
+        .put("/meshes/shop/profiles/std", profile)
+        .await
+        .expect(201);
     let service = json!({
         "ports": [{"name": "http", "port": 8080, "protocol": "http"}],
+        "profile": "std",
         "hostnames": [format!("{marker}.internal")],
         "labels": {"marker": marker},
     });
@@ -86,6 +92,11 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         &json!({"deletion_protection": false}),
     );
     both(format!("{mesh}/services"), payments.to_owned(), &service);
+    both(
+        format!("{mesh}/profiles"),
+        format!("{mesh}/profiles/std"),
+        &json!({"settings": {"timeout": "1s"}}),
+    );
     both(
         format!("{payments}/routes"),
         format!("{payments}/routes/all"),

@@ -83,6 +83,7 @@ impl World<'_> {
         let rule = json!({"action": "allow", "from": [{"service": "checkout"}]});
         let objects = [
             ("/meshes/prod", json!({"deletion_protection": false})),
+            ("/meshes/prod/profiles/std-backend", json!({"settings": {}})),
             ("/meshes/prod/services/payments", service.clone()),
             ("/meshes/prod/services/checkout", service),
             ("/meshes/prod/services/payments/routes/charges", route),
@@ -130,6 +131,7 @@ impl World<'_> {
                 Some("mesh") => String::from("prod"),
                 Some("service") => String::from("payments"),
                 Some("route") => String::from("charges"),
+                Some("profile") => String::from("std-backend"),
                 Some("rule") => String::from("checkout-may-charge"),
                 Some("token") => String::from("payments-host-1"),
                 Some("member") => String::from("bea@example.com"),
@@ -155,6 +157,7 @@ fn particular(id: &str, actor: &str, body: &mut Option<(String, Value)>) -> &'st
             "create_service_account"
             | "create_mesh"
             | "create_service"
+            | "create_profile"
             | "create_route"
             | "create_access_rule"
             | "create_join_token"

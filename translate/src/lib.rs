@@ -30,7 +30,7 @@ mod secret;
 mod settings;
 
 pub use endpoints::endpoints;
-pub use mesh::mesh;
+pub use mesh::{caller, callers, mesh};
 pub use nack::explain_nack;
 pub use proxy::{ProxyView, proxy};
 pub use resource::{Diagnostic, Options, Origin, Output, Resource, ResourceKey, ResourceType};

@@ -1,6 +1,6 @@
 //! Where things came from, written down while they are made.
 
-use heddle_model::kind::{AccessRule, Kind, Route, Service, Split};
+use heddle_model::kind::{AccessRule, Kind, Profile, Route, Service, Split};
 use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
 
 use crate::resource::{Diagnostic, Origin};
@@ -9,6 +9,7 @@ use crate::resource::{Diagnostic, Origin};
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
     Mesh(&'a MeshSnapshot),
+    Profile(&'a Object<heddle_model::id::ProfileId, Profile>),
     Service(&'a ServiceNode),
     Route(
         &'a ServiceNode,
@@ -33,6 +34,15 @@ impl Source<'_> {
                 let mesh = &snapshot.mesh;
                 let name = mesh.name.to_string();
                 (Kind::Mesh, mesh.id.to_string(), name, mesh.revision)
+            }
+            Self::Profile(profile) => {
+                let name = profile.name.to_string();
+                (
+                    Kind::Profile,
+                    profile.id.to_string(),
+                    name,
+                    profile.revision,
+                )
             }
             Self::Service(node) => {
                 let service: &Object<_, Service> = &node.service;

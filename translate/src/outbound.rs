@@ -1,10 +1,10 @@
-//! RDS of the outbound listener: which host and which request goes to which cluster. One for the whole mesh.
+//! RDS of the outbound listener: which host and which request goes to which cluster. One for the whole mesh, and one more
+//! for each service that makes an exception for its own calls.
 
 use std::collections::BTreeMap;
 
 use heddle_model::kind::service::Port;
 use heddle_model::name::Name;
-use heddle_model::settings::{Level, Levels};
 use heddle_model::snapshot::{MeshSnapshot, RouteNode, ServiceNode};
 
 use crate::envoy::route::route::Action;
@@ -17,7 +17,7 @@ use crate::envoy::route::{
 use crate::envoy::{boolean, inline_string, number};
 use crate::origin::Source;
 use crate::resource::{Diagnostic, Origin, Resource, ResourceType};
-use crate::settings::{self, Call};
+use crate::settings::{self, Call, Scope};
 use crate::{matching, naming};
 
 /// What is answered for a host that the mesh does not know. Nothing of the request stands in it.
@@ -31,6 +31,7 @@ const OWN_HOSTS: usize = 2;
 /// Collects while the virtual hosts are built.
 struct Draft<'a> {
     snapshot: &'a MeshSnapshot,
+    caller: Option<&'a ServiceNode>,
     origins: Vec<Origin>,
     diagnostics: Vec<Diagnostic>,
     clusters: Vec<String>,
@@ -44,10 +45,14 @@ struct Destination<'a> {
     port: &'a Port,
 }
 
-/// The outbound routes of a mesh.
-pub(crate) fn routes(snapshot: &MeshSnapshot) -> (Resource, Vec<Diagnostic>) {
+/// The outbound routes of a mesh; of one caller, those in which its exceptions stand.
+pub(crate) fn routes(
+    snapshot: &MeshSnapshot,
+    caller: Option<&ServiceNode>,
+) -> (Resource, Vec<Diagnostic>) {
     let mut draft = Draft {
         snapshot,
+        caller,
         origins: vec![Source::Mesh(snapshot).at("", "")],
         diagnostics: Vec::new(),
         clusters: Vec::new(),
@@ -261,32 +266,20 @@ impl<'a> Draft<'a> {
             cluster_specifier: Some(specifier),
             ..RouteAction::default()
         };
-        let call = Call {
-            levels: Levels {
-                mesh: self.snapshot.mesh.spec.defaults.as_ref(),
-                service: to.node.service.spec.defaults.as_ref(),
-                route: route.and_then(|one| one.route.spec.settings.as_ref()),
-                ..Levels::default()
-            },
-            protocol: to.port.protocol,
+        let scope = Scope {
+            snapshot: self.snapshot,
+            callee: to.node,
+            route: route.map(|one| &one.route),
+            caller: self.caller,
         };
+        let protocol = to.port.protocol;
+        let call = Call {
+            levels: scope.levels(protocol),
+            protocol,
+        };
+        let here = format!("{whole} Routes[{at}]");
         for applied in settings::apply(&mut action, &call) {
-            let within = format!("{whole} Routes[{at}] {}", applied.within);
-            let origin = match (applied.from, route) {
-                (Level::Mesh, _) => {
-                    let pointer = format!("/defaults{}", applied.pointer);
-                    Source::Mesh(self.snapshot).at(pointer, within)
-                }
-                (Level::Route, Some(one)) => {
-                    let pointer = format!("/settings{}", applied.pointer);
-                    Source::Route(to.node, &one.route).at(pointer, within)
-                }
-                (_, _) => {
-                    let pointer = format!("/defaults{}", applied.pointer);
-                    Source::Service(to.node).at(pointer, within)
-                }
-            };
-            self.origins.push(origin);
+            self.origins.extend(scope.origin(&applied, &here));
         }
         Action::Route(action)
     }

@@ -4,10 +4,99 @@
 mod retries;
 mod timeout;
 
+use heddle_model::id::RouteId;
+use heddle_model::kind::Route;
 use heddle_model::kind::service::Protocol;
-use heddle_model::settings::{Level, Levels};
+use heddle_model::settings::{Level, Levels, Settings};
+use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
 
 use crate::envoy::route::RouteAction;
+use crate::origin::Source;
+use crate::resource::{Diagnostic, Origin};
+
+/// Who has a say about some calls: the mesh, the service that is called, a route of it, and the caller where it is one that
+/// made an exception.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) snapshot: &'a MeshSnapshot,
+    pub(crate) callee: &'a ServiceNode,
+    pub(crate) route: Option<&'a Object<RouteId, Route>>,
+    pub(crate) caller: Option<&'a ServiceNode>,
+}
+
+impl<'a> Scope<'a> {
+    /// What the caller says about the callee, and where.
+    fn exception(&self) -> Option<(usize, &'a Settings)> {
+        let upstreams = self.caller?.service.spec.upstreams.iter().flatten();
+        let named = |upstream: &&heddle_model::kind::service::Upstream| {
+            upstream.service == self.callee.service.name
+        };
+        let mut found = upstreams.enumerate().filter(|(_, one)| named(one));
+        let (index, upstream) = found.next()?;
+        Some((index, upstream.exception.as_ref()?))
+    }
+
+    pub(crate) fn levels(&self, protocol: Protocol) -> Levels<'a> {
+        let profile = self.snapshot.profile(self.callee);
+        Levels {
+            mesh: self.snapshot.mesh.spec.defaults.as_ref(),
+            profile: profile.map(|profile| &profile.spec.settings),
+            service: self.callee.service.spec.defaults.as_ref(),
+            route: self.route.and_then(|route| route.spec.settings.as_ref()),
+            upstream: self.exception().map(|(_, settings)| settings),
+            protocol: Some(protocol),
+        }
+    }
+
+    /// The object and field behind something that was applied; `within` is where in the resource it stands.
+    pub(crate) fn origin(&self, applied: &Applied, within: &str) -> Option<Origin> {
+        let within = format!("{within} {}", applied.within);
+        let below = |field: &str| format!("{field}{}", applied.pointer);
+        let callee = self.callee;
+        Some(match applied.from {
+            Level::BuiltIn => return None,
+            Level::Mesh => Source::Mesh(self.snapshot).at(below("/defaults"), within),
+            Level::Profile => {
+                let profile = self.snapshot.profile(callee)?;
+                Source::Profile(profile).at(below("/settings"), within)
+            }
+            Level::Service => Source::Service(callee).at(below("/defaults"), within),
+            Level::Route => Source::Route(callee, self.route?).at(below("/settings"), within),
+            Level::Upstream => {
+                let (index, _) = self.exception()?;
+                let pointer = below(&format!("/upstreams/{index}/override"));
+                Source::Service(self.caller?).at(pointer, within)
+            }
+        })
+    }
+}
+
+/// Whether a service makes an exception for its own calls, so that its proxies need resources of their own.
+pub(crate) fn makes_exceptions(caller: &ServiceNode) -> bool {
+    let mut upstreams = caller.service.spec.upstreams.iter().flatten();
+    upstreams.any(|upstream| {
+        let exception = upstream.exception.as_ref();
+        exception.is_some_and(|settings| *settings != Settings::default())
+    })
+}
+
+/// What a service names and the mesh does not have any more: it is passed over.
+pub(crate) fn dangling(snapshot: &MeshSnapshot, node: &ServiceNode) -> Vec<Diagnostic> {
+    let spec = &node.service.spec;
+    let mut found = Vec::new();
+    if let (Some(profile), None) = (&spec.profile, snapshot.profile(node)) {
+        let message = format!("there is no profile {profile}; the service is without one");
+        found.push(Source::Service(node).diagnose("/profile", message));
+    }
+    for (i, upstream) in spec.upstreams.iter().flatten().enumerate() {
+        if !snapshot.services.contains_key(&upstream.service) {
+            let pointer = format!("/upstreams/{i}/service");
+            let message = format!("there is no service {}", upstream.service);
+            found.push(Source::Service(node).diagnose(pointer, message));
+        }
+    }
+    found
+}
 
 /// A call: the levels that speak about it, and what it is made in.
 pub(crate) struct Call<'a> {

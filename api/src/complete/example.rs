@@ -1,6 +1,6 @@
 //! Examples of whole values, put together from the examples and bounds of the fields.
 
-use heddle_model::kind::{AccessRule, Mesh, Route, Service, Spec, Split};
+use heddle_model::kind::{AccessRule, Mesh, Profile, Route, Service, Spec, Split};
 use serde_json::{Map, Value, json};
 
 /// Schemas contain each other; none that is sent is deeper.
@@ -118,6 +118,7 @@ fn sample(schema: &str, examples: &Examples) -> Option<Value> {
         "Service" => (schema, Service::sample(), "payments"),
         "Route" => (schema, Route::sample(), "charges"),
         "Split" => (schema, Split::sample(), "split"),
+        "Profile" => (schema, Profile::sample(), "std-backend"),
         "AccessRule" => (schema, AccessRule::sample(), "checkout-may-charge"),
         _ => return None,
     };

@@ -11,6 +11,10 @@ const TAGS: &[(&str, &str)] = &[
         "A mesh is one trust domain, one namespace of services and one sequence of revisions.",
     ),
     (
+        "Profiles",
+        "A profile is settings under a name, which services refer to.",
+    ),
+    (
         "Services",
         "A service is what callers name; its workloads are found, not listed.",
     ),

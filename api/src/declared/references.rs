@@ -1,6 +1,7 @@
 //! What an object names and what it claims, judged against the other objects of its mesh.
 
 use heddle_model::code::Code;
+use heddle_model::kind::Kind;
 use heddle_model::name::Name;
 use heddle_model::violation::{Violation, Violations};
 use heddle_model::wire;
@@ -20,7 +21,10 @@ pub(super) async fn check_references<T: Declared>(
     existing: Option<&Stored>,
 ) -> Result<(), Problem> {
     let mut references = value.service_references();
+    let mut profile = value.profile_reference();
     if let Some(before) = existing.and_then(|stored| wire::decode_object::<T>(&stored.sent).ok()) {
+        let before_profile = before.profile_reference();
+        profile = profile.filter(|now| before_profile.as_ref() != Some(now));
         let before = before.service_references();
         references.retain(|(_, name)| !before.iter().any(|(_, named)| named == name));
     }
@@ -33,6 +37,18 @@ pub(super) async fn check_references<T: Declared>(
                 pointer,
                 code: Code::UnknownReference,
                 detail: format!("there is no service {name} in this mesh"),
+                hint: None,
+            });
+        }
+    }
+    if let Some((pointer, profile)) = profile {
+        let names = [profile];
+        let exists = resources::exists(tx, place.mesh.id, Kind::Profile, &names).await?;
+        if exists != [true] {
+            violations.push(Violation {
+                pointer,
+                code: Code::UnknownReference,
+                detail: format!("there is no profile {} in this mesh", names[0]),
                 hint: None,
             });
         }

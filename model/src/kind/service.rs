@@ -32,8 +32,25 @@ pub struct Service {
     /// Where the application listens. The first port also answers for hosts without a port.
     #[schema(min_items = 1, max_items = 16)]
     pub ports: Vec<Port>,
+    /// A profile of the mesh, by name: settings above those of the mesh and below `defaults`.
+    pub profile: Option<Name>,
     /// Settings of every caller of this service.
     pub defaults: Option<Settings>,
+    /// The services that this one calls. Every service may be called, listed or not; this is where an exception goes.
+    #[schema(max_items = 256)]
+    pub upstreams: Option<Vec<Upstream>>,
+}
+
+/// A service that this one calls.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ServiceUpstream)]
+pub struct Upstream {
+    /// A service of this mesh, by name.
+    pub service: Name,
+    /// Settings of this service's calls alone: above everything that the other service and its routes say.
+    #[serde(rename = "override")]
+    pub exception: Option<Settings>,
 }
 
 /// One port of a service.
@@ -122,8 +139,41 @@ impl Spec for Service {
         if let Some(defaults) = &self.defaults {
             defaults.validate(&at.field("defaults"), violations);
         }
+        let upstreams = at.field("upstreams");
+        let mut called = BTreeSet::new();
+        for (i, upstream) in self.upstreams.iter().flatten().enumerate() {
+            let at = upstreams.index(i);
+            if !called.insert(&upstream.service) {
+                violations.add(
+                    &at.field("service"),
+                    Code::Duplicate,
+                    format!("service {} is listed twice", upstream.service),
+                );
+            }
+            if let Some(exception) = &upstream.exception {
+                exception.validate(&at.field("override"), violations);
+            }
+        }
     }
 
+    fn service_references(&self) -> Vec<(String, Name)> {
+        let named = |(i, upstream): (usize, &Upstream)| {
+            (format!("/upstreams/{i}/service"), upstream.service.clone())
+        };
+        self.upstreams
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(named)
+            .collect()
+    }
+
+    fn profile_reference(&self) -> Option<(String, Name)> {
+        let name = self.profile.clone()?;
+        Some((String::from("/profile"), name))
+    }
+
+    // Without `profile` and `upstreams`: an example names nothing that a mesh must have first.
     fn sample() -> serde_json::Value {
         serde_json::json!({
             "display_name": "Payments",

@@ -1,5 +1,5 @@
 use super::*;
-use crate::kind::{AccessRule, Mesh, Route, Service, Split};
+use crate::kind::{AccessRule, Mesh, Profile, Route, Service, Split};
 
 fn refused<T: Spec + std::fmt::Debug>(body: &str) -> Vec<(String, &'static str)> {
     match decode::<T>(body.as_bytes()) {
@@ -23,6 +23,7 @@ fn accepts_its_sample<T: Spec + std::fmt::Debug>() {
 #[test]
 fn every_kind_has_a_schema_and_accepts_its_sample() {
     accepts_its_sample::<Mesh>();
+    accepts_its_sample::<Profile>();
     accepts_its_sample::<Service>();
     accepts_its_sample::<Route>();
     accepts_its_sample::<Split>();

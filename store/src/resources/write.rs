@@ -99,7 +99,7 @@ pub async fn delete<P: Permission<Access = access::Write>>(
 fn granted(action: Action, kind: Kind) -> Result<()> {
     let covered = match kind {
         Kind::Mesh => action == Action::MeshWrite,
-        Kind::Service | Kind::Route | Kind::Split => action == Action::ConfigWrite,
+        Kind::Service | Kind::Route | Kind::Split | Kind::Profile => action == Action::ConfigWrite,
         Kind::AccessRule => action == Action::AccessWrite,
     };
     if covered {
@@ -204,7 +204,7 @@ async fn current(work: &mut Work, address: &Address<'_>) -> Result<Option<Stored
 /// Nothing is put below an object that is gone, or of the wrong kind.
 async fn check_parent(work: &mut Work, address: &Address<'_>) -> Result<()> {
     let wanted = match address.kind {
-        Kind::Mesh | Kind::Service => None,
+        Kind::Mesh | Kind::Service | Kind::Profile => None,
         Kind::Route | Kind::AccessRule => Some(Kind::Service),
         Kind::Split => Some(Kind::Route),
     };

@@ -61,12 +61,14 @@ async fn a_snapshot_has_everything_in_order() {
 
 #[tokio::test]
 async fn the_sample_of_every_kind_survives_the_journey() {
-    use heddle_model::kind::{AccessRule, Route, Service, Split};
+    use heddle_model::kind::{AccessRule, Profile, Route, Service, Split};
     let db = TestDb::new().await;
     let owner = db.owner("acme").await;
     let mesh = mesh(&db.store, &owner, "prod").await;
     let mesh_ref = mesh_ref(&db.store, &owner, &mesh).await;
     let text = name("sample");
+    let at = address(mesh.id, Kind::Profile, None, &text);
+    put(&db.store, &owner, &at, &object(Profile::sample())).await;
     let at = address(mesh.id, Kind::Service, None, &text);
     let (service, _) = put(&db.store, &owner, &at, &object(Service::sample())).await;
     let at = address(mesh.id, Kind::Route, Some(service.stored.id), &text);
@@ -78,6 +80,11 @@ async fn the_sample_of_every_kind_survives_the_journey() {
 
     let loaded = db.store.snapshot(&mesh_ref).await.unwrap().unwrap();
     assert!(loaded.skipped.is_empty(), "{:?}", loaded.skipped);
+    let profile = &loaded.snapshot.profiles["sample"];
+    assert_eq!(
+        profile.spec,
+        serde_json::from_value(Profile::sample()).unwrap()
+    );
     let node = &loaded.snapshot.services["sample"];
     assert_eq!(
         node.service.spec,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use heddle_model::kind::access_rule::{AccessRule, Caller, Effect, Target};
 use heddle_model::kind::mesh::AccessDefault;
 use heddle_model::kind::route::{Backend, Match, Method, PathMatch};
-use heddle_model::kind::service::{Port, Protocol};
+use heddle_model::kind::service::{Port, Protocol, Upstream};
 use heddle_model::kind::split::Weight;
-use heddle_model::kind::{Mesh, Route, Service, Split};
+use heddle_model::kind::{Mesh, Profile, Route, Service, Split};
 use heddle_model::name::Name;
 use heddle_model::settings::Settings;
 use proptest::prelude::*;
@@ -149,14 +149,30 @@ fn service() -> impl Strategy<Value = ServiceDescription> {
         names.into_iter().enumerate().map(port).collect::<Vec<_>>()
     });
     let hostnames = subsequence(HOSTS.to_vec(), 0..=4).prop_shuffle();
-    let spec = (ports, hostnames, settings()).prop_map(|(ports, hostnames, defaults)| Service {
-        display_name: None,
-        labels: None,
-        annotations: None,
-        hostnames: Some(hostnames.iter().map(|host| host.parse().unwrap()).collect()),
-        ports,
-        defaults,
-    });
+    // One of the services, and one of the profiles, is never there.
+    let profile = proptest::option::of(select(vec!["std", "none"]));
+    let upstreams =
+        subsequence([&SERVICES[..], &["gone"]].concat(), 0..=3).prop_flat_map(|names| {
+            let upstream = |called| {
+                settings().prop_map(move |exception| Upstream {
+                    service: name(called),
+                    exception,
+                })
+            };
+            names.into_iter().map(upstream).collect::<Vec<_>>()
+        });
+    let spec = (ports, hostnames, settings(), profile, upstreams).prop_map(
+        |(ports, hostnames, defaults, profile, upstreams)| Service {
+            display_name: None,
+            labels: None,
+            annotations: None,
+            hostnames: Some(hostnames.iter().map(|host| host.parse().unwrap()).collect()),
+            ports,
+            profile: profile.map(name),
+            defaults,
+            upstreams: Some(upstreams),
+        },
+    );
     let routes = proptest::collection::vec(route(), 0..4);
     let rules = proptest::collection::vec(rule(), 0..4);
     (spec, routes, rules).prop_map(|(spec, routes, rules)| {
@@ -182,7 +198,17 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
         let one = |called| service().prop_map(move |parts| (name(called), parts));
         names.into_iter().map(one).collect::<Vec<_>>()
     });
-    (services, settings(), any::<bool>()).prop_map(|(services, defaults, allow)| {
+    let mesh = (settings(), settings(), any::<bool>());
+    (services, mesh).prop_map(|(services, (defaults, profile, allow))| {
+        let profile = profile.map(|settings| {
+            let profile = Profile {
+                display_name: None,
+                labels: None,
+                annotations: None,
+                settings,
+            };
+            (name("std"), sent(&profile))
+        });
         let proxy = "{service: payments, bind_address: 10.0.0.1, app_address: 127.0.0.1, \
                      outbound_port: 15001, inbound_ports: {http: 15006, grpc: 15007, web: 15008}}";
         let mesh = Mesh {
@@ -192,6 +218,7 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
         };
         Case::build(Description {
             mesh: sent(&mesh),
+            profiles: profile.into_iter().collect(),
             services: services.into_iter().collect(),
             endpoints: BTreeMap::new(),
             proxy: serde_yaml_ng::from_str(proxy).unwrap(),

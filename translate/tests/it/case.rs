@@ -7,8 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use heddle_model::clock::{CountingIds, Ids};
-use heddle_model::id::{AccessRuleId, MeshId, OrgId, ProxyId, RouteId, ServiceId, SplitId};
-use heddle_model::kind::{AccessRule, Mesh, Route, Service, Spec, Split};
+use heddle_model::id::{
+    AccessRuleId, MeshId, OrgId, ProfileId, ProxyId, RouteId, ServiceId, SplitId,
+};
+use heddle_model::kind::{AccessRule, Mesh, Profile, Route, Service, Spec, Split};
 use heddle_model::name::Name;
 use heddle_model::snapshot::{MeshSnapshot, Object, RouteNode, ServiceNode};
 use heddle_model::wire;
@@ -25,6 +27,8 @@ pub(crate) const TRUST_DOMAIN: &str = "shop-7k2m.heddle.example";
 pub(crate) struct Description {
     #[serde(default)]
     pub(crate) mesh: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) profiles: BTreeMap<Name, Map<String, Value>>,
     #[serde(default)]
     pub(crate) services: BTreeMap<Name, ServiceDescription>,
     #[serde(default)]
@@ -153,6 +157,16 @@ impl Case {
             };
             services.insert(name, node);
         }
+        let profile = |(name, sent): (Name, Map<String, Value>)| {
+            let profile = Object {
+                id: ProfileId::from_uuid(ids.next()),
+                name: name.clone(),
+                revision: next(),
+                spec: spec::<Profile>(&sent),
+            };
+            (name, profile)
+        };
+        let profiles = description.profiles.into_iter().map(profile).collect();
         let endpoint = |given: EndpointDescription| {
             let proxy = ProxyId::from_uuid(ids.next());
             let endpoint = Endpoint {
@@ -180,6 +194,7 @@ impl Case {
                 revision: next(),
                 mesh,
                 trust_domain: TRUST_DOMAIN.to_owned(),
+                profiles,
                 services,
             },
             endpoints,
@@ -198,6 +213,12 @@ impl Case {
     /// Everything that the proxy of this case is sent, secrets apart; sorted.
     pub(crate) fn translate(&self) -> Output {
         let mut all = heddle_translate::mesh(&self.snapshot, &options());
+        for variant in heddle_translate::caller(&self.snapshot, &self.view.service, &options()) {
+            let key = (variant.kind, variant.name.clone());
+            let shared = all.resources.iter_mut();
+            let place = shared.into_iter().find(|r| (r.kind, r.name.clone()) == key);
+            *place.expect("a variant stands in the place of something shared") = variant;
+        }
         let own = heddle_translate::proxy(&self.snapshot, &self.view);
         all.resources.extend(own.resources);
         all.resources.extend(self.all_endpoints());

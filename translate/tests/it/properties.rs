@@ -98,6 +98,7 @@ proptest! {
                 }
             }
             shuffle(node.service.spec.hostnames.as_mut().unwrap(), seed);
+            shuffle(node.service.spec.upstreams.as_mut().unwrap(), seed);
         }
         prop_assert_eq!(changed(&given.translate(), &shuffled.translate()), Vec::<String>::new());
     }
@@ -294,4 +295,26 @@ fn xds_x35_nothing_waits_for_ever() {
         walk(&protos::json(&resource), &mut found);
     }
     assert!(found > 20, "{found}");
+}
+
+/// An exception that one service makes concerns its own proxies, and of those nothing but their outbound routes.
+#[test]
+fn an_exception_changes_the_outbound_routes_of_its_caller_alone() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let case = Case::read(&folder.join("tests/golden/upstreams/in.yaml"));
+    let mut without = case.clone();
+    let checkout = without.snapshot.services.get_mut("checkout").unwrap();
+    checkout.service.spec.upstreams = None;
+    let shared = |case: &Case| heddle_translate::mesh(&case.snapshot, &options());
+    let same = changed(&shared(&case), &shared(&without));
+    assert_eq!(same, Vec::<String>::new(), "what all share is the same");
+    let difference = changed(&case.translate(), &without.translate());
+    assert_eq!(difference, ["RDS heddle/outbound"]);
+    let callers = |case: &Case| {
+        heddle_translate::callers(&case.snapshot)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(callers(&case), [name("checkout")]);
+    assert_eq!(callers(&without), []);
 }

@@ -88,6 +88,33 @@ impl Tables {
         self.or_same(kind, table)
     }
 
+    /// These tables with some resources of one type replaced or added. `before` is what this table was the last time: what
+    /// has an equal version there stays the same allocation, and a table in which nothing differs stays the same table.
+    #[must_use]
+    pub fn overlaid(
+        &self,
+        kind: Kind,
+        resources: impl IntoIterator<Item = Resource>,
+        before: &Arc<Table>,
+    ) -> Self {
+        let kept = resources
+            .into_iter()
+            .map(|new| match before.map.get(&new.name) {
+                Some(same) if same.version == new.version => same.clone(),
+                _ => Arc::new(new),
+            });
+        let table = self.get(kind).map.values().cloned().chain(kept).collect();
+        self.with_table(kind, before).or_same(kind, table)
+    }
+
+    /// These tables with one replaced by another.
+    #[must_use]
+    pub fn with_table(&self, kind: Kind, table: &Arc<Table>) -> Self {
+        let mut tables = self.clone();
+        tables.0[kind.index()] = table.clone();
+        tables
+    }
+
     fn or_same(&self, kind: Kind, table: Table) -> Self {
         let old = self.get(kind);
         let same = table.map.len() == old.map.len()

@@ -1,5 +1,6 @@
 //! From a snapshot and its workloads to tables of resources, keeping every resource that did not change.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use heddle_translate::{Options, Origin, ProxyView, ResourceType};
 
 use crate::engine::kind::Kind;
 use crate::engine::resource::Resource;
-use crate::engine::view::Tables;
+use crate::engine::view::{Changes, Tables};
 
 const fn kind(of: ResourceType) -> Kind {
     match of {
@@ -47,8 +48,86 @@ fn tables(old: &Tables, kinds: &[Kind], resources: Vec<heddle_translate::Resourc
     tables
 }
 
-/// What all proxies of the mesh share: clusters, their endpoints, outbound routes, trust.
+/// What proxies have in common: most have the same, those of a service that makes exceptions for its calls a variant of
+/// it. However many proxies such a service has, its variant is made once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shared {
+    all: Tables,
+    variants: BTreeMap<Name, Tables>,
+}
+
+impl Shared {
+    /// What the proxies of a service have in common.
+    pub(super) fn of(&self, service: &Name) -> &Tables {
+        self.variants.get(service).unwrap_or(&self.all)
+    }
+
+    /// What differs from `old`, for the proxies of each service.
+    pub(super) fn changes_from(&self, old: &Self) -> SharedChanges {
+        let services = self.variants.keys().chain(old.variants.keys());
+        let of = |service: &Name| {
+            let changes = self.of(service).changes_from(old.of(service));
+            (service.clone(), Arc::new(changes))
+        };
+        SharedChanges {
+            variants: services.map(of).collect(),
+            all: Arc::new(self.all.changes_from(&old.all)),
+        }
+    }
+}
+
+/// What one step changed of what proxies have in common.
+pub(super) struct SharedChanges {
+    all: Arc<Changes>,
+    variants: BTreeMap<Name, Arc<Changes>>,
+}
+
+impl SharedChanges {
+    /// What it changed for the proxies of a service.
+    pub(super) fn of(&self, service: &Name) -> &Arc<Changes> {
+        self.variants.get(service).unwrap_or(&self.all)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.variants.values().all(|changes| changes.is_empty())
+    }
+}
+
+/// What proxies have in common: clusters, their endpoints, outbound routes, trust.
 pub(super) fn shared(
+    old: &Shared,
+    snapshot: &MeshSnapshot,
+    roots: &str,
+    workloads: &Endpoints,
+    options: &Options,
+) -> Option<Shared> {
+    let all = of_all(&old.all, snapshot, roots, workloads, options)?;
+    let mut variants = BTreeMap::new();
+    for caller in heddle_translate::callers(snapshot) {
+        // One caller whose variant cannot be made sees what all others see.
+        let Some(own) = guarded(|| heddle_translate::caller(snapshot, caller, options)) else {
+            continue;
+        };
+        variants.insert(caller.clone(), variant(old.variants.get(caller), &all, own));
+    }
+    Some(Shared { all, variants })
+}
+
+/// What all share, with some resources in a variant. What did not change since the last one is kept.
+fn variant(old: Option<&Tables>, all: &Tables, own: Vec<heddle_translate::Resource>) -> Tables {
+    let mut made: Vec<Resource> = own.into_iter().map(resource).collect();
+    let mut tables = all.clone();
+    for kind in Kind::ALL {
+        let of_kind: Vec<_> = made.extract_if(.., |r| r.kind == kind).collect();
+        if !of_kind.is_empty() {
+            let old = old.unwrap_or(all).get(kind);
+            tables = tables.overlaid(kind, of_kind, old);
+        }
+    }
+    tables
+}
+
+fn of_all(
     old: &Tables,
     snapshot: &MeshSnapshot,
     roots: &str,
@@ -67,16 +146,23 @@ pub(super) fn shared(
 
 /// The shared tables after the endpoints of some services changed; nothing else is looked at.
 pub(super) fn patched<'a>(
-    old: &Tables,
+    old: &Shared,
     snapshot: &MeshSnapshot,
     services: impl IntoIterator<Item = &'a Name>,
     workloads: &Endpoints,
-) -> Option<Tables> {
+) -> Option<Shared> {
     guarded(|| {
         let changed = services
             .into_iter()
             .flat_map(|s| endpoints(snapshot, s, workloads));
-        old.patched(Kind::Endpoints, changed.map(resource))
+        let all = old.all.patched(Kind::Endpoints, changed.map(resource));
+        // No variant is about endpoints: where workloads are is the same for every caller.
+        let with_endpoints = |(service, tables): (&Name, &Tables)| {
+            let tables = tables.with_table(Kind::Endpoints, all.get(Kind::Endpoints));
+            (service.clone(), tables)
+        };
+        let variants = old.variants.iter().map(with_endpoints).collect();
+        Shared { all, variants }
     })
 }
 

@@ -220,3 +220,55 @@ async fn xds_x50_nothing_is_said_before_the_first_load() {
         "cds heddle-local/http heddle/payments/http"
     );
 }
+
+#[tokio::test]
+async fn an_exception_of_a_caller_reaches_all_proxies_of_that_service_and_no_others() {
+    let world = World::start().await;
+    let key = world.source.mesh("a", &["frontend", "payments"]);
+    let mut frontends = Vec::new();
+    for n in 1..=2 {
+        let node = Node::new("frontend", &format!("f-{n}"), &format!("10.0.0.{n}"));
+        frontends.push(world.settled("a-frontend", &node).await);
+    }
+    let node = Node::new("payments", "p-1", "10.0.1.1");
+    let mut payments = world.settled("a-payments", &node).await;
+    for ads in &mut frontends {
+        ads.until_endpoints("heddle/payments/http", &[("10.0.1.1", HEALTHY)])
+            .await;
+        let both = [("10.0.0.1", HEALTHY), ("10.0.0.2", HEALTHY)];
+        ads.until_endpoints("heddle/frontend/http", &both).await;
+    }
+
+    let exception = |upstreams: &'static str| {
+        world.source.change(key, move |snapshot| {
+            let frontend = snapshot.services.get_mut("frontend").unwrap();
+            frontend.service.spec.upstreams = serde_json::from_str(upstreams).unwrap();
+        })
+    };
+    exception(r#"[{"service": "payments", "override": {"timeout": "1s"}}]"#);
+    let common = payments.version(Kind::Route, "heddle/outbound").to_owned();
+    for ads in &mut frontends {
+        assert_eq!(ads.step().await, "rds heddle/outbound");
+        assert_ne!(ads.version(Kind::Route, "heddle/outbound"), common);
+    }
+    assert_eq!(payments.drain().await, Vec::<String>::new());
+    let versions = frontends.iter();
+    let mut versions = versions.map(|ads| ads.version(Kind::Route, "heddle/outbound"));
+    assert_eq!(versions.next(), versions.next());
+
+    // Endpoints go on reaching both kinds.
+    let node = Node::new("payments", "p-2", "10.0.1.2");
+    let _second = world.proxy("a-payments", &node).await;
+    let both = [("10.0.1.1", HEALTHY), ("10.0.1.2", HEALTHY)];
+    for ads in frontends.iter_mut().chain([&mut payments]) {
+        ads.until_endpoints("heddle/payments/http", &both).await;
+    }
+
+    // A reference without an exception is no variant: everybody has the same again.
+    exception(r#"[{"service": "payments"}]"#);
+    for ads in &mut frontends {
+        assert_eq!(ads.step().await, "rds heddle/outbound");
+        assert_eq!(ads.version(Kind::Route, "heddle/outbound"), common);
+    }
+    assert_eq!(payments.drain().await, Vec::<String>::new());
+}

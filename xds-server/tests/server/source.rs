@@ -96,6 +96,7 @@ impl Source {
                 spec: serde_json::from_str("{}").unwrap(),
             },
             trust_domain: format!("shop-{tenant}.heddle.example"),
+            profiles: BTreeMap::new(),
             services: nodes,
         };
         state.meshes.insert(key, snapshot);

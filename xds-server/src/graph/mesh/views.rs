@@ -14,6 +14,7 @@ use super::jobs::Loaded;
 use super::{Mesh, now};
 use crate::engine::view::{Changes, Tables, View};
 use crate::source::{NodeClaims, Proxy};
+use compile::Shared;
 
 /// Proxies whose descriptions are equal see the same.
 pub(super) struct Group {
@@ -25,7 +26,7 @@ pub(super) struct Group {
 pub(super) struct State {
     pub(super) snapshot: Arc<MeshSnapshot>,
     pub(super) trust_domain: Arc<str>,
-    pub(super) shared: Tables,
+    pub(super) shared: Shared,
 }
 
 impl State {
@@ -37,8 +38,16 @@ impl State {
     }
 
     /// Shows this state to a group.
-    fn show(&self, group: &Group, last: Option<&Published>, own: Tables, changes: &Arc<Changes>) {
-        let (revision, shared, now) = (self.snapshot.revision, self.shared.clone(), now());
+    fn show(
+        &self,
+        service: &Name,
+        group: &Group,
+        last: Option<&Published>,
+        own: Tables,
+        changes: &Arc<Changes>,
+    ) {
+        let shared = self.shared.of(service).clone();
+        let (revision, now) = (self.snapshot.revision, now());
         let view = match last {
             Some(last) => last.view.next(revision, shared, changes.clone(), own, now),
             None => View::first(revision, shared, own, now),
@@ -56,7 +65,8 @@ impl Mesh {
         let published = self.state.as_ref().and_then(|state| {
             let own = compile::own(&Tables::default(), &state.snapshot, view)?;
             let revision = state.snapshot.revision;
-            let view = View::first(revision, state.shared.clone(), own, now());
+            let shared = state.shared.of(&view.service).clone();
+            let view = View::first(revision, shared, own, now());
             Some(state.publish(view))
         });
         let (views, receiver) = watch::channel(published);
@@ -115,7 +125,7 @@ impl Mesh {
         else {
             return;
         };
-        let changes = Arc::new(shared.changes_from(&old));
+        let changes = shared.changes_from(&old);
         let state = State {
             trust_domain: loaded.snapshot.trust_domain.as_str().into(),
             snapshot: Arc::new(loaded.snapshot),
@@ -128,7 +138,8 @@ impl Mesh {
                 .map(|p| p.view.own().clone())
                 .unwrap_or_default();
             if let Some(own) = compile::own(&own, &state.snapshot, view) {
-                state.show(group, last.as_ref(), own, &changes);
+                let changes = changes.of(&view.service);
+                state.show(&view.service, group, last.as_ref(), own, changes);
             }
         }
         self.state = Some(state);
@@ -146,16 +157,17 @@ impl Mesh {
         else {
             return;
         };
-        let changes = Arc::new(shared.changes_from(&state.shared));
+        let changes = shared.changes_from(&state.shared);
         if changes.is_empty() {
             return;
         }
         state.shared = shared;
-        for group in self.groups.values() {
+        for (view, group) in &self.groups {
             let last = group.views.borrow().clone();
             if let Some(last) = last {
                 let own = last.view.own().clone();
-                state.show(group, Some(&last), own, &changes);
+                let changes = changes.of(&view.service);
+                state.show(&view.service, group, Some(&last), own, changes);
             }
         }
     }
