@@ -88,7 +88,8 @@ fn rules(repository: &Repository) -> anyhow::Result<Rules> {
 
 fn tests(repository: &Repository) -> anyhow::Result<Tests> {
     let mut tests = Tests::new();
-    for file in repository.files(".rs") {
+    let files = [".rs", ".ts"].map(|suffix| repository.files(suffix));
+    for file in files.into_iter().flatten() {
         let text = repository.text(file)?.unwrap_or_default();
         for name in text.lines().filter_map(function) {
             for number in numbers(name) {
@@ -100,11 +101,13 @@ fn tests(repository: &Repository) -> anyhow::Result<Tests> {
     Ok(tests)
 }
 
-/// The name of the function that a line declares.
+/// The name of the function that a line declares, or of a test of the console.
 fn function(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let line = line.strip_prefix("async ").unwrap_or(line);
-    let rest = line.strip_prefix("fn ")?;
+    let rest = line
+        .strip_prefix("fn ")
+        .or_else(|| line.strip_prefix("test(\""))?;
     rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .next()
 }

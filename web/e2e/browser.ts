@@ -1,0 +1,74 @@
+// A real Chromium, and pages that notice what should not happen.
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, expect, inject } from "vitest";
+
+export const world = inject("world");
+
+let browser: Browser;
+const opened: Sheet[] = [];
+
+/** Every file of tests has a browser of its own, and no page of it may have broken the policy or thrown. */
+export function startBrowser() {
+  beforeAll(async () => {
+    browser = await chromium.launch({
+      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+      args: ["--no-sandbox", "--disable-dev-shm-usage"],
+    });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    expect(opened.flatMap((sheet) => sheet.wrong)).toEqual([]);
+  });
+}
+
+export interface Sheet {
+  page: Page;
+  context: BrowserContext;
+  wrong: string[];
+}
+
+export interface Options {
+  token?: string;
+  theme?: "dark" | "light";
+  width?: number;
+}
+
+export async function open({ token, theme = "light", width = 1280 }: Options = {}): Promise<Sheet> {
+  const context = await browser.newContext({
+    viewport: { width, height: width === 1280 ? 800 : 1080 },
+    colorScheme: theme,
+    reducedMotion: "reduce",
+    permissions: ["clipboard-read", "clipboard-write"],
+  });
+  context.setDefaultTimeout(15_000);
+  if (token) await context.addInitScript((text) => sessionStorage.setItem("heddle.token", text), token);
+  const page = await context.newPage();
+  const sheet: Sheet = { page, context, wrong: [] };
+  opened.push(sheet);
+  page.on("pageerror", (error) => sheet.wrong.push(`${page.url()}: ${error.stack}`));
+  page.on("console", (message) => {
+    const text = message.text();
+    // The browser notes every answer above 399 by itself; those are asked for here.
+    if (message.type() === "error" && !text.startsWith("Failed to load resource"))
+      sheet.wrong.push(`${page.url()}: ${text}`);
+  });
+  return sheet;
+}
+
+export async function withPage<T>(options: Options, use: (page: Page) => Promise<T>): Promise<T> {
+  const { page, context } = await open(options);
+  try {
+    return await use(page);
+  } finally {
+    await context.close();
+  }
+}
+
+export const address = (path: string) => world.console.replace(/\/$/, "") + path;
+
+/** Waits until the page shows what it came for. */
+export async function settled(page: Page) {
+  await page.getByRole("heading", { level: 1 }).first().waitFor();
+  await page.waitForFunction(() => document.querySelector("[data-state=loading]") === null);
+  await page.waitForLoadState("networkidle");
+}

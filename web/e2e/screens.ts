@@ -1,0 +1,253 @@
+// What every address must be able to show. A pair that is missing does not compile; `router.test.ts` compares the
+// addresses with those of the router.
+import type { Page } from "playwright-core";
+import type { World } from "./server.ts";
+
+export type State = "empty" | "loading" | "error" | "read-only";
+export const states: State[] = ["empty", "loading", "error", "read-only"];
+
+/** A text that shows the state; or something to do first; or why there is no such state. */
+export type Show =
+  | { text: string }
+  | { does: (page: Page) => Promise<void>; text: string }
+  | { none: string };
+
+export interface Screen {
+  /** The parts of the address, in a mesh where there is something. */
+  full: (world: World) => Record<string, string>;
+  /** And where there is nothing; tokens by the name of the organisation. */
+  bare: Record<string, string>;
+  emptyIn?: "nothing" | "bare";
+  states: Record<State, Show>;
+}
+
+const form = "Nothing is loaded for a form that begins empty.";
+const loading = (what: string): Show => ({ text: `Loading ${what}…` });
+const error: Show = { text: "The server failed on purpose." };
+const readOnly = (permission: string): Show => ({ text: `lacks the permission ${permission}` });
+const failsToSave = (button: string, name = "probe"): Show => ({
+  text: "The server failed on purpose.",
+  does: async (page) => {
+    await page.getByLabel("Name", { exact: true }).fill(name);
+    await page.getByRole("button", { name: button }).click();
+  },
+});
+
+const shop = (world: World) => ({ mesh: world.mesh });
+const payments = (world: World) => ({ mesh: world.mesh, service: "payments" });
+const lonely = { mesh: "bare", service: "lonely" };
+
+export const screens = {
+  "/sign-in": {
+    full: () => ({}),
+    bare: {},
+    emptyIn: "nothing",
+    states: {
+      empty: { text: "API token" },
+      loading: {
+        text: "Signing in…",
+        does: async (page) => {
+          await page.getByLabel("API token").fill("heddle_pat_x");
+          await page.getByRole("button", { name: "Sign in" }).click();
+        },
+      },
+      error: {
+        text: "The server failed on purpose.",
+        does: async (page) => {
+          await page.getByLabel("API token").fill("heddle_pat_x");
+          await page.getByRole("button", { name: "Sign in" }).click();
+        },
+      },
+      "read-only": { none: "Nobody is signed in yet, so nobody lacks a permission." },
+    },
+  },
+  "/": {
+    full: () => ({}),
+    bare: {},
+    emptyIn: "nothing",
+    states: {
+      empty: { text: "No mesh yet" },
+      loading: loading("meshes"),
+      error,
+      "read-only": readOnly("meshes:write"),
+    },
+  },
+  "/meshes/new": {
+    full: () => ({}),
+    bare: {},
+    states: {
+      empty: { text: "Create mesh" },
+      loading: { none: form },
+      error: failsToSave("Create mesh"),
+      "read-only": readOnly("meshes:write"),
+    },
+  },
+  "/meshes/$mesh": {
+    full: shop,
+    bare: { mesh: "void" },
+    states: {
+      empty: { text: "This mesh has no service yet" },
+      loading: loading("mesh"),
+      error,
+      "read-only": { none: "It only shows; what it leads to says itself what is missing." },
+    },
+  },
+  "/meshes/$mesh/settings": {
+    full: shop,
+    bare: { mesh: "void" },
+    states: {
+      empty: { text: "Delete this mesh" },
+      loading: loading("mesh"),
+      error,
+      "read-only": readOnly("meshes:write"),
+    },
+  },
+  "/meshes/$mesh/topology": {
+    full: shop,
+    bare: { mesh: "void" },
+    states: {
+      empty: { text: "Nothing to draw yet" },
+      loading: loading("services"),
+      error,
+      "read-only": { none: "It only shows." },
+    },
+  },
+  "/meshes/$mesh/services": {
+    full: shop,
+    bare: { mesh: "void" },
+    states: {
+      empty: { text: "No services yet" },
+      loading: loading("services"),
+      error,
+      "read-only": readOnly("config:write"),
+    },
+  },
+  "/meshes/$mesh/services/new": {
+    full: shop,
+    bare: { mesh: "void" },
+    states: {
+      empty: { text: "Create service" },
+      loading: { none: form },
+      error: failsToSave("Create service"),
+      "read-only": readOnly("config:write"),
+    },
+  },
+  "/meshes/$mesh/services/$service": {
+    full: payments,
+    bare: lonely,
+    states: {
+      empty: { text: "Nothing runs it yet." },
+      loading: loading("service"),
+      error,
+      "read-only": readOnly("config:write"),
+    },
+  },
+  "/meshes/$mesh/services/$service/settings": {
+    full: payments,
+    bare: lonely,
+    states: {
+      empty: { text: "Delete this service" },
+      loading: loading("service"),
+      error,
+      "read-only": readOnly("config:write"),
+    },
+  },
+  "/meshes/$mesh/services/$service/routes/new": {
+    full: payments,
+    bare: lonely,
+    states: {
+      empty: { text: "Create route" },
+      loading: { none: form },
+      error: failsToSave("Create route"),
+      "read-only": readOnly("config:write"),
+    },
+  },
+  "/meshes/$mesh/services/$service/routes/$route": {
+    full: (world) => ({ ...payments(world), route: "all" }),
+    bare: { ...lonely, route: "all" },
+    states: {
+      empty: { text: "This route has no split" },
+      loading: loading("route"),
+      error,
+      "read-only": readOnly("config:write"),
+    },
+  },
+  "/meshes/$mesh/services/$service/access/new": {
+    full: payments,
+    bare: lonely,
+    states: {
+      empty: { text: "Create rule" },
+      loading: { none: form },
+      error: failsToSave("Create rule"),
+      "read-only": readOnly("access:write"),
+    },
+  },
+  "/meshes/$mesh/services/$service/access/$rule": {
+    full: (world) => ({ ...payments(world), rule: "checkout-may-call" }),
+    bare: { ...lonely, rule: "gone" },
+    states: {
+      empty: { text: "There is no such access rule" },
+      loading: loading("access rule"),
+      error,
+      "read-only": readOnly("access:write"),
+    },
+  },
+  "/meshes/$mesh/access": {
+    full: shop,
+    bare: { mesh: "void" },
+    states: {
+      empty: { text: "No access rules yet" },
+      loading: loading("access rules"),
+      error,
+      "read-only": { none: "It only shows: a rule is changed where it belongs." },
+    },
+  },
+  "/meshes/$mesh/proxies": {
+    full: shop,
+    bare: { mesh: "void" },
+    states: {
+      empty: { text: "No proxy has connected yet" },
+      loading: loading("proxies"),
+      error,
+      "read-only": readOnly("join_tokens:write"),
+    },
+  },
+  "/meshes/$mesh/proxies/$proxy": {
+    full: (world) => ({ mesh: world.mesh, proxy: "payments-v1" }),
+    bare: { mesh: "bare", proxy: "gone" },
+    states: {
+      empty: { text: "There is no such proxy" },
+      loading: loading("proxy"),
+      error,
+      "read-only": readOnly("proxies:write"),
+    },
+  },
+  "/meshes/$mesh/join-tokens": {
+    full: shop,
+    bare: { mesh: "void" },
+    states: {
+      empty: { text: "No join tokens" },
+      loading: loading("join tokens"),
+      error,
+      "read-only": readOnly("join_tokens:write"),
+    },
+  },
+  "/meshes/$mesh/connect": {
+    full: shop,
+    bare: { mesh: "void" },
+    states: {
+      empty: { text: "There is no service to connect to yet" },
+      loading: loading("services"),
+      error,
+      "read-only": readOnly("join_tokens:write"),
+    },
+  },
+} satisfies Record<string, Screen>;
+
+export type Address = keyof typeof screens;
+
+export const all = Object.entries(screens) as [Address, Screen][];
+
+export function fill(path: string, params: Record<string, string>): string {
+  return path.replaceAll(/\$(\w+)/g, (_, name: string) => params[name] ?? name);
+}

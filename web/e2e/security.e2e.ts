@@ -1,0 +1,104 @@
+// The rules of a console that hold for every page of it (their sentences are in xtask/rules.toml).
+import { expect, test } from "vitest";
+import { address, open, settled, startBrowser, withPage, world } from "./browser.ts";
+import { all, fill } from "./screens.ts";
+
+startBrowser();
+
+const script = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;
+
+test("sec_w02_text_from_outside_is_text_on_every_screen_and_the_policy_is_never_broken", async () => {
+  const put = async (path: string, body: unknown) => {
+    const answer = await fetch(`${world.api}/v1/orgs/-/meshes/${path}`, {
+      method: "PUT",
+      headers: { authorization: `Bearer ${world.marked}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    expect(answer.ok, await answer.clone().text()).toBe(true);
+  };
+  const mesh = "marked";
+  await put(mesh, { display_name: script, labels: { note: "x" } });
+  await put(`${mesh}/services/pay`, {
+    display_name: script,
+    ports: [{ name: "http", port: 80, protocol: "http" }],
+  });
+  await put(`${mesh}/services/pay/routes/all`, {
+    display_name: script,
+    priority: 1,
+    backends: [{ service: "pay" }],
+  });
+  await put(`${mesh}/services/pay/access-rules/one`, {
+    display_name: script,
+    action: "allow",
+    from: [{ service: "pay" }],
+    reason: script,
+  });
+  const params = { mesh, service: "pay", route: "all", rule: "one", proxy: "none" };
+  const { page, context, wrong } = await open({ token: world.marked });
+  await page.exposeFunction("violated", (what: string) => wrong.push(what));
+  await page.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => {
+      (window as unknown as { violated: (what: string) => void }).violated(
+        `policy: ${event.violatedDirective}`,
+      );
+    });
+  });
+  for (const [path] of all) {
+    await page.goto(address(fill(path, params)));
+    await settled(page);
+    expect(await page.title(), path).not.toBe("owned");
+  }
+  await page.goto(address(fill("/meshes/$mesh", params)));
+  await page.getByRole("heading", { name: script }).waitFor();
+  expect(wrong).toEqual([]);
+  await context.close();
+});
+
+test("sec_w06_the_credential_is_in_this_tab_only_and_gone_when_signed_out", async () => {
+  await withPage({}, async (page) => {
+    await page.goto(address("/sign-in"));
+    await page.getByLabel("API token").fill(world.viewer);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { name: "Meshes" }).waitFor();
+    const kept = () =>
+      page.evaluate(() => JSON.stringify([{ ...localStorage }, document.cookie, location.href]));
+    expect(await kept()).not.toContain(world.viewer);
+    const second = await page.context().newPage();
+    await second.goto(address("/"));
+    await second.getByRole("heading", { name: "Sign in to Heddle" }).waitFor();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("heading", { name: "Sign in to Heddle" }).waitFor();
+    expect(await page.evaluate(() => JSON.stringify({ ...sessionStorage }))).not.toContain(world.viewer);
+    await page.goBack();
+    await page.getByRole("heading", { name: "Sign in to Heddle" }).waitFor();
+  });
+});
+
+test("sec_w08_what_is_large_is_deleted_only_after_its_name_was_typed", async () => {
+  await withPage({ token: world.admin }, async (page) => {
+    await page.goto(address("/meshes/shop/services/payments/settings"));
+    await page.getByRole("button", { name: "Delete service" }).click();
+    const confirm = page.getByRole("dialog").getByRole("button", { name: "Delete service" });
+    expect(await confirm.isDisabled()).toBe(true);
+    await page.getByLabel("Type payments to confirm").fill("payment");
+    expect(await confirm.isDisabled()).toBe(true);
+    await page.getByLabel("Type payments to confirm").fill("payments");
+    expect(await confirm.isDisabled()).toBe(false);
+    await page.getByRole("button", { name: "Keep it" }).click();
+  });
+});
+
+test("sec_w09_nothing_but_what_the_console_is_made_of_is_served", async () => {
+  const page = await (await fetch(address("/"))).text();
+  const scripts = [...page.matchAll(/src="([^"]+)"/g)].flatMap((match) => match[1] ?? []);
+  expect(scripts.length).toBeGreaterThan(1);
+  for (const path of scripts) {
+    const answer = await fetch(new URL(path, world.console));
+    expect(answer.status, path).toBe(200);
+    expect(await answer.text()).not.toContain("sourceMappingURL");
+    expect((await fetch(new URL(`${path}.map`, world.console))).status).toBe(404);
+  }
+  for (const path of ["/assets/", "/.gitignore", "/package.json", "/%2e%2e/Cargo.toml", "/..%2fCargo.toml"]) {
+    expect((await fetch(address(path))).status, path).toBe(404);
+  }
+});

@@ -1,0 +1,227 @@
+// Everything that is read, by key. Pages follow each other until the collection is whole: screens filter and sort it.
+import { QueryClient, queryOptions } from "@tanstack/react-query";
+import { api } from "./client";
+import { asProblem, good, goodWithEtag, Problem } from "./problem";
+import type { AccessRule, JoinToken, Mesh, ProxyView, Route, Service, Split, Whoami } from "./types";
+
+/** The organisation of the credential. */
+const ORG = "-";
+/** Until the server tells by itself what changed, who looks asks again. */
+const LIVE = 3_000;
+const PAGE = 500;
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 2_000,
+      // A form that somebody is filling in is not laid anew behind their back; lists ask by themselves.
+      refetchOnWindowFocus: false,
+      // What the server refused it will refuse again; only silence is worth another try.
+      retry: (count, error) => count < 1 && asProblem(error).status === 0,
+      retryDelay: 500,
+    },
+  },
+});
+
+type Page<T> = { items: T[]; next_cursor?: string };
+type Paging = { limit: number; cursor?: string };
+
+async function all<T>(page: (query: Paging) => Promise<Page<unknown>>): Promise<T[]> {
+  const items: T[] = [];
+  let cursor: string | undefined;
+  do {
+    const got = await page({ limit: PAGE, cursor });
+    items.push(...(got.items as T[]));
+    cursor = got.next_cursor;
+  } while (cursor !== undefined);
+  return items;
+}
+
+export const whoamiQuery = () =>
+  queryOptions({
+    queryKey: ["whoami"],
+    queryFn: async ({ signal }) => (await good(api.GET("/v1/whoami", { signal }))) as unknown as Whoami,
+    staleTime: 60_000,
+  });
+
+export const meshesQuery = () =>
+  queryOptions({
+    queryKey: ["meshes"],
+    queryFn: ({ signal }) =>
+      all<Mesh>((query) =>
+        good(
+          api.GET("/v1/orgs/{org}/meshes", { params: { path: { org: ORG }, query: query as never }, signal }),
+        ),
+      ),
+    refetchInterval: LIVE,
+  });
+
+export const meshQuery = (mesh: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh],
+    queryFn: async ({ signal }) =>
+      (await good(
+        api.GET("/v1/orgs/{org}/meshes/{mesh}", { params: { path: { org: ORG, mesh } }, signal }),
+      )) as Mesh,
+    refetchInterval: LIVE,
+  });
+
+export const servicesQuery = (mesh: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "services"],
+    queryFn: ({ signal }) =>
+      all<Service>((query) =>
+        good(
+          api.GET("/v1/orgs/{org}/meshes/{mesh}/services", {
+            params: { path: { org: ORG, mesh }, query: query as never },
+            signal,
+          }),
+        ),
+      ),
+    refetchInterval: LIVE,
+  });
+
+export const serviceQuery = (mesh: string, service: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "services", service],
+    queryFn: ({ signal }) =>
+      good(
+        api.GET("/v1/orgs/{org}/meshes/{mesh}/services/{service}", {
+          params: { path: { org: ORG, mesh, service } },
+          signal,
+        }),
+      ),
+  });
+
+export const routesQuery = (mesh: string, service: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "services", service, "routes"],
+    queryFn: async ({ signal }) => {
+      const routes = await all<Route>((query) =>
+        good(
+          api.GET("/v1/orgs/{org}/meshes/{mesh}/services/{service}/routes", {
+            params: { path: { org: ORG, mesh, service }, query: query as never },
+            signal,
+          }),
+        ),
+      );
+      return routes.sort((a, b) => a.priority - b.priority);
+    },
+  });
+
+export const routeQuery = (mesh: string, service: string, route: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "services", service, "routes", route],
+    queryFn: ({ signal }) =>
+      good(
+        api.GET("/v1/orgs/{org}/meshes/{mesh}/services/{service}/routes/{route}", {
+          params: { path: { org: ORG, mesh, service, route } },
+          signal,
+        }),
+      ),
+  });
+
+/** The split of a route, or null: most routes have none. */
+export const splitQuery = (mesh: string, service: string, route: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "services", service, "routes", route, "split"],
+    queryFn: async ({ signal }): Promise<Split | null> => {
+      const path = { org: ORG, mesh, service, route };
+      try {
+        const call = api.GET("/v1/orgs/{org}/meshes/{mesh}/services/{service}/routes/{route}/split", {
+          params: { path },
+          signal,
+        });
+        return (await goodWithEtag(call)).body;
+      } catch (error) {
+        if (error instanceof Problem && error.status === 404) return null;
+        throw error;
+      }
+    },
+  });
+
+export const rulesQuery = (mesh: string, service: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "services", service, "access-rules"],
+    queryFn: ({ signal }) =>
+      all<AccessRule>((query) =>
+        good(
+          api.GET("/v1/orgs/{org}/meshes/{mesh}/services/{service}/access-rules", {
+            params: { path: { org: ORG, mesh, service }, query: query as never },
+            signal,
+          }),
+        ),
+      ),
+  });
+
+export const ruleQuery = (mesh: string, service: string, rule: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "services", service, "access-rules", rule],
+    queryFn: ({ signal }) =>
+      good(
+        api.GET("/v1/orgs/{org}/meshes/{mesh}/services/{service}/access-rules/{rule}", {
+          params: { path: { org: ORG, mesh, service, rule } },
+          signal,
+        }),
+      ),
+  });
+
+/** The rules of every service, with the service that each belongs to. */
+export const allRulesQuery = (mesh: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "access-rules"],
+    queryFn: async ({ signal }) => {
+      const rules = await all<AccessRule>((query) =>
+        good(
+          api.GET("/v1/orgs/{org}/meshes/{mesh}/services/{service}/access-rules", {
+            params: { path: { org: ORG, mesh, service: "-" }, query: query as never },
+            signal,
+          }),
+        ),
+      );
+      return rules.map((rule) => ({ service: rule.meta.parent?.service ?? "", rule }));
+    },
+  });
+
+export const proxiesQuery = (mesh: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "proxies"],
+    queryFn: ({ signal }) =>
+      all<ProxyView>((query) =>
+        good(
+          api.GET("/v1/orgs/{org}/meshes/{mesh}/proxies", {
+            params: { path: { org: ORG, mesh }, query: query as never },
+            signal,
+          }),
+        ),
+      ),
+    refetchInterval: LIVE,
+  });
+
+export const proxyQuery = (mesh: string, proxy: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "proxies", proxy],
+    queryFn: async ({ signal }) =>
+      (await good(
+        api.GET("/v1/orgs/{org}/meshes/{mesh}/proxies/{proxy}", {
+          params: { path: { org: ORG, mesh, proxy } },
+          signal,
+        }),
+      )) as unknown as ProxyView,
+    refetchInterval: LIVE,
+  });
+
+export const joinTokensQuery = (mesh: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "join-tokens"],
+    queryFn: ({ signal }) =>
+      all<JoinToken>((query) =>
+        good(
+          api.GET("/v1/orgs/{org}/meshes/{mesh}/join-tokens", {
+            params: { path: { org: ORG, mesh }, query: query as never },
+            signal,
+          }),
+        ),
+      ),
+    refetchInterval: LIVE,
+  });

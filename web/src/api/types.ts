@@ -1,0 +1,42 @@
+// Shapes that the document leaves open (`object`), as the server sends them.
+import type { Schemas } from "./client";
+
+export type ProxyState = "connecting" | "ready" | "stale" | "nacked" | "offline";
+
+export interface Nack {
+  code: string;
+  type: string;
+  resource: string;
+  at: string;
+  cause?: { kind: string; name: string; pointer: string; revision: number } | null;
+  /** Envoy's own words. */
+  raw: string;
+}
+
+export type ProxyView = Omit<Schemas["Proxy"], "state" | "nacks" | "meta" | "envoy" | "revision"> & {
+  state: ProxyState;
+  nacks?: Nack[];
+  envoy?: { version?: string | null };
+  revision: { target: number; acked?: number | null; pending_types?: string[] };
+  meta: { uid: string; join_token?: string; first_joined_at?: string; last_seen_at?: string | null };
+};
+
+export type Mesh = Schemas["Mesh"] & {
+  status?: { revision?: number; trust_domain?: string; [more: string]: unknown };
+};
+
+export type Service = Schemas["Service"];
+export type Route = Schemas["Route"];
+export type Split = Schemas["Split"];
+export type AccessRule = Schemas["AccessRule"];
+export type JoinToken = Schemas["JoinToken"];
+
+export interface Whoami {
+  org: { name: string; uid: string };
+  actor: unknown;
+  /** Null for who has roles at single meshes only. */
+  role: string | null;
+  /** In the whole organisation, and beyond that by the name of a mesh. */
+  permissions: string[];
+  meshes?: Record<string, string[]>;
+}

@@ -1,0 +1,135 @@
+// Every address of the console, once. `screens.ts` lists what each must be able to show.
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  Link,
+  lazyRouteComponent,
+  Navigate,
+  Outlet,
+  type RouterHistory,
+  redirect,
+} from "@tanstack/react-router";
+import { session, useSignedIn } from "./api/session";
+import { AccessScreen } from "./screens/access";
+import { Connect } from "./screens/connect";
+import { Home } from "./screens/home";
+import { JoinTokens } from "./screens/join-tokens";
+import { MeshNew } from "./screens/mesh-new";
+import { MeshOverview } from "./screens/mesh-overview";
+import { MeshSettings } from "./screens/mesh-settings";
+import { Proxies } from "./screens/proxies";
+import { ProxyDetail } from "./screens/proxy-detail";
+import { RouteEdit, RouteNew } from "./screens/route-edit";
+import { RuleEdit, RuleNew } from "./screens/rule-edit";
+import { ServiceDetail } from "./screens/service-detail";
+import { ServiceNew } from "./screens/service-new";
+import { ServiceSettings } from "./screens/service-settings";
+import { Services } from "./screens/services";
+import { SignIn } from "./screens/sign-in";
+import { Shell } from "./shell/shell";
+import { linkButton } from "./ui/basics";
+import { Empty } from "./ui/states";
+
+const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound });
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  component: SignIn,
+  validateSearch: (search): { next?: string } =>
+    typeof search.next === "string" ? { next: search.next } : {},
+});
+
+const inside = createRoute({
+  getParentRoute: () => root,
+  id: "inside",
+  component: Inside,
+  beforeLoad: ({ location }) => {
+    if (session.token() === null) throw redirect({ to: "/sign-in", search: { next: location.href } });
+  },
+});
+
+function Inside() {
+  return useSignedIn() ? <Shell /> : <Navigate to="/sign-in" />;
+}
+
+export function listSearch(search: Record<string, unknown>): { q?: string; state?: string; view?: string } {
+  const text = (key: string) =>
+    typeof search[key] === "string" && search[key] !== "" ? { [key]: search[key] } : {};
+  return { ...text("q"), ...text("state"), ...text("view") };
+}
+
+const screen = <P extends string>(path: P, component: () => React.ReactNode) =>
+  createRoute({ getParentRoute: () => inside, path, component, validateSearch: listSearch });
+
+const topology = createRoute({
+  getParentRoute: () => inside,
+  path: "/meshes/$mesh/topology",
+  component: lazyRouteComponent(() => import("./screens/topology"), "Topology"),
+  validateSearch: listSearch,
+});
+
+const connect = createRoute({
+  getParentRoute: () => inside,
+  path: "/meshes/$mesh/connect",
+  component: Connect,
+  validateSearch: (search): { service?: string } =>
+    typeof search.service === "string" ? { service: search.service } : {},
+});
+
+const tree = root.addChildren([
+  signIn,
+  inside.addChildren([
+    screen("/", Home),
+    screen("/meshes/new", MeshNew),
+    screen("/meshes/$mesh", MeshOverview),
+    screen("/meshes/$mesh/settings", MeshSettings),
+    topology,
+    screen("/meshes/$mesh/services", Services),
+    screen("/meshes/$mesh/services/new", ServiceNew),
+    screen("/meshes/$mesh/services/$service", ServiceDetail),
+    screen("/meshes/$mesh/services/$service/settings", ServiceSettings),
+    screen("/meshes/$mesh/services/$service/routes/new", RouteNew),
+    screen("/meshes/$mesh/services/$service/routes/$route", RouteEdit),
+    screen("/meshes/$mesh/services/$service/access/new", RuleNew),
+    screen("/meshes/$mesh/services/$service/access/$rule", RuleEdit),
+    screen("/meshes/$mesh/access", AccessScreen),
+    screen("/meshes/$mesh/proxies", Proxies),
+    screen("/meshes/$mesh/proxies/$proxy", ProxyDetail),
+    screen("/meshes/$mesh/join-tokens", JoinTokens),
+    connect,
+  ]),
+]);
+
+export const makeRouter = (history?: RouterHistory) =>
+  createRouter({
+    history,
+    routeTree: tree,
+    basepath: "/console",
+    defaultPreload: false,
+    scrollRestoration: false,
+  });
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof makeRouter>;
+  }
+}
+
+function NotFound() {
+  return (
+    <main className="mx-auto max-w-xl p-10">
+      <Empty
+        title="There is nothing at this address"
+        action={
+          <Link to="/" className={linkButton("primary")}>
+            To your meshes
+          </Link>
+        }
+      >
+        It may have been deleted, or the address may be mistyped.
+      </Empty>
+    </main>
+  );
+}

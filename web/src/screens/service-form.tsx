@@ -1,0 +1,191 @@
+// The fields of a service, for a new one and for one that is there.
+
+import { Plus, X } from "lucide-react";
+import type { Schemas } from "../api/client";
+import { sent } from "../api/sent";
+import { Button } from "../ui/basics";
+import { Select, Text } from "../ui/form";
+
+export type Port = Schemas["ServicePort"];
+type Settings = Schemas["Settings"];
+
+export interface ServiceFields {
+  display_name: string;
+  ports: { name: string; port: string; protocol: Port["protocol"] }[];
+  hostnames: string;
+  timeout: string;
+  attempts: string;
+}
+
+export const noFields: ServiceFields = {
+  display_name: "",
+  ports: [{ name: "http", port: "8080", protocol: "http" }],
+  hostnames: "",
+  timeout: "",
+  attempts: "",
+};
+
+export function fieldsOf(spec: Schemas["Service"]): ServiceFields {
+  return {
+    display_name: spec.display_name ?? "",
+    ports: spec.ports.map((port) => ({ ...port, port: String(port.port) })),
+    hostnames: (spec.hostnames ?? []).join(", "),
+    timeout: spec.defaults?.timeout ?? "",
+    attempts: spec.defaults?.retries?.attempts?.toString() ?? "",
+  };
+}
+
+/** A number as it was typed, or the text itself, which the server then refuses at its place. */
+export const numeric = (text: string) =>
+  /^\d+$/.test(text.trim()) ? Number(text) : (text as unknown as number);
+
+/** Settings with two fields replaced and all others as they are. */
+export function settingsWith(
+  before: Settings | null | undefined,
+  timeout: string,
+  attempts: string,
+): Settings | undefined {
+  const { timeout: _, retries, ...others } = before ?? {};
+  const { attempts: __, ...retry } = retries ?? {};
+  const next: Settings = { ...others };
+  if (timeout.trim() !== "") next.timeout = timeout.trim();
+  if (attempts.trim() !== "") next.retries = { ...retry, attempts: numeric(attempts) };
+  else if (Object.keys(retry).length > 0) next.retries = retry;
+  return Object.keys(next).length > 0 ? next : undefined;
+}
+
+export function specOf(fields: ServiceFields, before?: Schemas["Service"]): Schemas["ServiceSpec"] {
+  const { display_name: _, hostnames: __, defaults, ...others } = sent(before);
+  const hostnames = fields.hostnames.split(/[\s,]+/).filter((host) => host !== "");
+  const settings = settingsWith(defaults, fields.timeout, fields.attempts);
+  return {
+    ...others,
+    ...(fields.display_name.trim() === "" ? {} : { display_name: fields.display_name.trim() }),
+    ports: fields.ports.map((port) => ({ ...port, port: numeric(port.port) })),
+    ...(hostnames.length === 0 ? {} : { hostnames }),
+    ...(settings === undefined ? {} : { defaults: settings }),
+  };
+}
+
+export const servicePointers = [
+  "/name",
+  "/display_name",
+  "/ports",
+  "/hostnames",
+  "/defaults/timeout",
+  "/defaults/retries/attempts",
+];
+
+export function ServiceFieldset({
+  fields,
+  set,
+  disabled,
+}: {
+  fields: ServiceFields;
+  set: (fields: ServiceFields) => void;
+  disabled: boolean;
+}) {
+  const change = (part: Partial<ServiceFields>) => set({ ...fields, ...part });
+  const port = (index: number, part: Partial<ServiceFields["ports"][number]>) =>
+    change({ ports: fields.ports.map((one, at) => (at === index ? { ...one, ...part } : one)) });
+  return (
+    <>
+      <Text
+        label="Display name"
+        pointer="/display_name"
+        value={fields.display_name}
+        onChange={(display_name) => change({ display_name })}
+        disabled={disabled}
+        hint="Optional. Changes freely."
+      />
+      <fieldset>
+        <legend className="mb-1.5 font-medium">Ports</legend>
+        <div className="space-y-2">
+          {fields.ports.map((one, index) => (
+            <div key={index} className="grid grid-cols-[1fr_8rem_8rem_auto] items-start gap-2">
+              <Text
+                label={`Name of port ${index + 1}`}
+                hideLabel
+                pointer={`/ports/${index}/name`}
+                value={one.name}
+                onChange={(name) => port(index, { name })}
+                disabled={disabled}
+                mono
+              />
+              <Text
+                label={`Number of port ${index + 1}`}
+                hideLabel
+                pointer={`/ports/${index}/port`}
+                value={one.port}
+                onChange={(text) => port(index, { port: text })}
+                disabled={disabled}
+                mono
+              />
+              <Select
+                label={`Protocol of port ${index + 1}`}
+                hideLabel
+                pointer={`/ports/${index}/protocol`}
+                value={one.protocol}
+                onChange={(protocol) => port(index, { protocol: protocol as Port["protocol"] })}
+                options={["http", "http2", "grpc"]}
+                disabled={disabled}
+              />
+              <Button
+                kind="quiet"
+                aria-label={`Remove port ${index + 1}`}
+                disabled={disabled || fields.ports.length === 1}
+                onClick={() => change({ ports: fields.ports.filter((_, at) => at !== index) })}
+              >
+                <X aria-hidden className="size-4" />
+              </Button>
+            </div>
+          ))}
+        </div>
+        <div className="mt-2 flex items-center justify-between">
+          <p className="text-[0.9286rem] text-muted">
+            Where the application listens on each host that runs it.
+          </p>
+          <Button
+            kind="quiet"
+            disabled={disabled}
+            onClick={() => change({ ports: [...fields.ports, { name: "", port: "", protocol: "http" }] })}
+          >
+            <Plus aria-hidden className="size-4" /> Add port
+          </Button>
+        </div>
+      </fieldset>
+      <Text
+        label="Further host names"
+        pointer="/hostnames"
+        value={fields.hostnames}
+        onChange={(hostnames) => change({ hostnames })}
+        disabled={disabled}
+        mono
+        placeholder="payments.internal, pay.example"
+        hint="Optional, separated by commas. Callers always reach it by its name."
+      />
+      <div className="grid grid-cols-2 gap-4">
+        <Text
+          label="Timeout"
+          pointer="/defaults/timeout"
+          value={fields.timeout}
+          onChange={(timeout) => change({ timeout })}
+          disabled={disabled}
+          mono
+          placeholder="inherited"
+          hint="For example 1.5s. Empty: what the mesh says."
+        />
+        <Text
+          label="Retries"
+          pointer="/defaults/retries/attempts"
+          value={fields.attempts}
+          onChange={(attempts) => change({ attempts })}
+          disabled={disabled}
+          mono
+          placeholder="inherited"
+          hint="How often a failed call is tried again; 0 is never."
+        />
+      </div>
+    </>
+  );
+}

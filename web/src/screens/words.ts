@@ -1,0 +1,56 @@
+// Configuration as sentences.
+import type { AccessRule, Route } from "../api/types";
+
+const and = (parts: string[]) => parts.filter((part) => part !== "").join(" with ");
+
+function path(match: { exact?: string | null; prefix?: string | null } | null | undefined): string {
+  if (match?.exact) return match.exact;
+  if (match?.prefix) return match.prefix === "/" ? "any path" : `${match.prefix} and below`;
+  return "any path";
+}
+
+export function matchText(route: Pick<Route, "match">): string {
+  if (!route.match || route.match.length === 0) return "Every request";
+  const each = route.match.map((match) => {
+    const methods = (match.methods ?? []).join(", ");
+    const headers = (match.headers ?? []).map((header) =>
+      header.exact != null
+        ? `${header.name}: ${header.exact}`
+        : header.prefix != null
+          ? `${header.name}: ${header.prefix}…`
+          : header.present === false
+            ? `no ${header.name}`
+            : header.name,
+    );
+    return and([`${methods} ${path(match.path)}`.trim(), headers.join(", ")]);
+  });
+  const text = each.join(" or ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+export function backendText(route: Pick<Route, "backends">, service: string): string {
+  return route.backends
+    .map((backend) =>
+      backend.version
+        ? `version ${backend.version}`
+        : backend.service === service
+          ? "all instances"
+          : String(backend.service),
+    )
+    .join(", ");
+}
+
+export function ruleCallers(rule: Pick<AccessRule, "from">): string {
+  return rule.from.map((caller) => caller.service ?? caller.spiffe ?? "").join(", ");
+}
+
+export function ruleTargets(rule: Pick<AccessRule, "to">): string {
+  if (!rule.to || rule.to.length === 0) return "Every request";
+  return rule.to
+    .map((target) => {
+      const methods = (target.methods ?? []).join(", ");
+      const paths = (target.paths ?? []).map(path).join(", ");
+      return `${methods} ${paths || "any path"}`.trim();
+    })
+    .join("; ");
+}

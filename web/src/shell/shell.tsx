@@ -1,0 +1,192 @@
+// The frame around every screen: where you are, where you can go, who you are.
+import { useQuery } from "@tanstack/react-query";
+import { Link, Outlet, useNavigate, useParams } from "@tanstack/react-router";
+import { clsx } from "clsx";
+import {
+  Boxes,
+  KeyRound,
+  LayoutDashboard,
+  LogOut,
+  Moon,
+  Plug,
+  Server,
+  ShieldCheck,
+  Sun,
+  Waypoints,
+} from "lucide-react";
+import type { ComponentType, ReactNode } from "react";
+import { meshesQuery, queryClient, whoamiQuery } from "../api/queries";
+import { session } from "../api/session";
+import { Toast } from "../ui/toast";
+import { Mark } from "./mark";
+import { useTheme } from "./theme";
+
+export function Shell() {
+  const { mesh } = useParams({ strict: false });
+  return (
+    <div className="grid min-h-screen grid-cols-[15.5rem_minmax(0,1fr)]">
+      <a
+        href="#content"
+        className="sr-only z-10 rounded-lg bg-surface px-4 py-2 focus:not-sr-only focus:fixed focus:top-3 focus:left-3"
+      >
+        Skip to the content
+      </a>
+      <div className="border-r border-line bg-surface">
+        <aside className="sticky top-0 flex h-screen flex-col">
+          <Link to="/" className="mx-3 mt-4 mb-5 flex items-center gap-2.5 rounded-lg px-2 py-1">
+            <Mark />
+            <span className="text-[1.0714rem] font-semibold tracking-tight">Heddle</span>
+          </Link>
+          <Switcher mesh={mesh} />
+          <nav aria-label="Main" className="flex-1 space-y-0.5 overflow-y-auto px-3 pt-4">
+            {mesh === undefined ? (
+              <Item to="/" icon={Boxes} exact>
+                Meshes
+              </Item>
+            ) : (
+              <MeshItems mesh={mesh} />
+            )}
+          </nav>
+          <Person />
+        </aside>
+      </div>
+      <main id="content" tabIndex={-1} className="min-w-0 px-10 py-8 outline-none">
+        <div className="mx-auto max-w-[76rem]">
+          <Outlet />
+        </div>
+      </main>
+      <Toast />
+    </div>
+  );
+}
+
+function MeshItems({ mesh }: { mesh: string }) {
+  return (
+    <>
+      <Item to="/meshes/$mesh" mesh={mesh} icon={LayoutDashboard} exact>
+        Overview
+      </Item>
+      <Item to="/meshes/$mesh/topology" mesh={mesh} icon={Waypoints}>
+        Topology
+      </Item>
+      <Item to="/meshes/$mesh/services" mesh={mesh} icon={Boxes}>
+        Services
+      </Item>
+      <Item to="/meshes/$mesh/access" mesh={mesh} icon={ShieldCheck}>
+        Access
+      </Item>
+      <Item to="/meshes/$mesh/proxies" mesh={mesh} icon={Server}>
+        Proxies
+      </Item>
+      <Item to="/meshes/$mesh/join-tokens" mesh={mesh} icon={KeyRound}>
+        Join tokens
+      </Item>
+      <Item to="/meshes/$mesh/connect" mesh={mesh} icon={Plug}>
+        Connect a proxy
+      </Item>
+    </>
+  );
+}
+
+function Item({
+  to,
+  mesh,
+  icon: Icon,
+  exact = false,
+  children,
+}: {
+  to: string;
+  mesh?: string;
+  icon: ComponentType<{ className?: string }>;
+  exact?: boolean;
+  children: ReactNode;
+}) {
+  const base = "flex h-9 items-center gap-3 rounded-lg px-2.5 font-medium";
+  return (
+    <Link
+      to={to as "/"}
+      params={mesh === undefined ? undefined : ({ mesh } as never)}
+      activeOptions={{ exact, includeSearch: false }}
+      activeProps={{ className: clsx(base, "bg-accent-soft text-accent"), "aria-current": "page" }}
+      inactiveProps={{ className: clsx(base, "text-muted hover:bg-sunken hover:text-ink") }}
+    >
+      <Icon aria-hidden className="size-4 shrink-0" />
+      {children}
+    </Link>
+  );
+}
+
+function Switcher({ mesh }: { mesh: string | undefined }) {
+  const { data: who } = useQuery(whoamiQuery());
+  const { data: meshes } = useQuery(meshesQuery());
+  const navigate = useNavigate();
+  const known = meshes ?? [];
+  return (
+    <div className="px-3">
+      <label htmlFor="mesh-switch" className="mb-1 block truncate px-2.5 text-[0.8571rem] text-muted">
+        {who ? who.org.name : "\u00a0"}
+      </label>
+      <select
+        id="mesh-switch"
+        aria-label="Mesh"
+        value={mesh ?? ""}
+        onChange={(event) => {
+          const next = event.target.value;
+          if (next === "") void navigate({ to: "/" });
+          else void navigate({ to: "/meshes/$mesh", params: { mesh: next } });
+        }}
+        className="h-9 w-full rounded-lg border border-line bg-canvas px-2 font-medium"
+      >
+        <option value="">All meshes</option>
+        {mesh !== undefined && !known.some((one) => one.name === mesh) && (
+          <option value={mesh}>{mesh}</option>
+        )}
+        {known.map((one) => (
+          <option key={one.name} value={one.name}>
+            {one.display_name ?? one.name}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
+function Person() {
+  const { data: who } = useQuery(whoamiQuery());
+  const { theme, toggle } = useTheme();
+  const icon = "rounded-lg p-2 text-muted hover:bg-sunken hover:text-ink";
+  return (
+    <div className="flex items-center gap-1 border-t border-line p-3">
+      <div className="min-w-0 flex-1 px-2">
+        <p className="truncate font-medium capitalize">{who ? (who.role ?? "Roles at meshes") : "\u00a0"}</p>
+        <p className="truncate text-[0.8571rem] text-muted">{who ? called(who.actor) : "\u00a0"}</p>
+      </div>
+      <button
+        type="button"
+        onClick={toggle}
+        className={icon}
+        aria-label={`Use the ${theme === "dark" ? "light" : "dark"} theme`}
+      >
+        {theme === "dark" ? <Sun aria-hidden className="size-4" /> : <Moon aria-hidden className="size-4" />}
+      </button>
+      <button
+        type="button"
+        className={icon}
+        aria-label="Sign out"
+        onClick={() => {
+          session.end();
+          queryClient.clear();
+        }}
+      >
+        <LogOut aria-hidden className="size-4" />
+      </button>
+    </div>
+  );
+}
+
+/** The name in "tok_01J… (name)". */
+function called(actor: unknown): string {
+  if (typeof actor === "string") return /\((.+)\)$/.exec(actor)?.[1] ?? actor;
+  if (typeof actor === "object" && actor !== null && "name" in actor) return String(actor.name);
+  return "";
+}
