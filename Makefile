@@ -8,19 +8,27 @@ ARGS ?=
 # Flags of `make bench`, for example: make bench BENCH="endpoint --proxies 10000 --services 1000"
 BENCH ?=
 
-.PHONY: help setup run test test-setup test-rust test-terraform test-long terraform docs-terraform bench clean
+.PHONY: help setup run console test test-setup test-rust test-web test-terraform test-long terraform docs-terraform screenshots bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install what is missing: PostgreSQL server binaries and Envoy
+setup: ## Install what is missing: PostgreSQL server binaries, Envoy and the console's packages
 	@scripts/setup
 
-run: setup ## Build Heddle and start it with the demo; flags by ARGS="..."
+# The console is built when something that it is made of has changed; `heddled` takes it in when it is compiled.
+CONSOLE := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -path web/src/api/schema.d.ts -prune -o -type f -print)
+
+web/dist/index.html: $(CONSOLE) api/openapi.json | setup
+	cd web && npm run --silent build
+
+console: web/dist/index.html ## Build the console
+
+run: setup web/dist/index.html ## Build Heddle and start it with the demo; flags by ARGS="..."
 	cargo build --release --locked -p heddled
 	@exec target/release/heddled up --demo --stop-with-parent $(ARGS)
 
-test: test-rust test-terraform ## Everything that a change must pass
+test: web/dist/index.html test-rust test-web test-terraform ## Everything that a change must pass
 
 test-setup:
 	@scripts/setup --test
@@ -30,6 +38,15 @@ test-rust: test-setup ## Formatting, lints, the repository's own checks and all 
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo xtask check
 	cargo test --workspace --locked
+
+# The same build as for `test-rust`, so that nothing is compiled twice.
+test-web: test-setup web/dist/index.html ## The console: formatting, lints, types, unit tests, and a real browser against the demo
+	cargo test --workspace --locked --no-run
+	cd web && npm run --silent check && npm test --silent && npm run --silent e2e
+
+screenshots: test-setup web/dist/index.html ## Every screen of the console, in both themes and two widths, to target/screenshots
+	cargo test --workspace --locked --no-run
+	cd web && npm run --silent screenshots
 
 terraform: ## Build the Terraform provider into target/terraform/
 	cd terraform-provider && go generate ./internal/client && go build -o ../target/terraform/terraform-provider-heddle .

@@ -181,11 +181,12 @@ impl Demo<'_> {
             "
 Heddle serves, and so does the demo: frontend -> checkout -> payments (v1, v2), each behind its own Envoy.
 
+  Console   {console}
   API       {api}
   xDS       {xds}
   Frontend  {frontend}
   Token     {token}
-            (also in {token_file})
+            (also in {token_file}; the console asks for it)
   Logs      {logs}
             (payments-v1.log has what that Envoy let in and what it refused)
 
@@ -201,6 +202,7 @@ and allow it again:
   {allow}
 
 Ctrl-C stops everything; the same command brings it back as it was.",
+            console = self.server.console_url(),
             xds = self.server.xds_url(),
             shift = split(0, 100),
             back = split(90, 10),

@@ -5,6 +5,7 @@
 mod adapter;
 mod cli;
 mod config;
+mod console;
 mod demo;
 mod role;
 mod telemetry;

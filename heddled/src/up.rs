@@ -131,9 +131,11 @@ async fn serve(
         let child = running.server.insert(server.start()?);
         server.ready(child, &http).await?;
         ready.api = Some(server.api_url());
+        ready.console = Some(server.console_url());
         ready.xds = Some(server.xds_url());
         message = format!(
-            "Heddle serves.\n\n  API   {}\n  xDS   {}\n  Logs  {}\n",
+            "Heddle serves.\n\n  Console  {}\n  API      {}\n  xDS      {}\n  Logs     {}\n",
+            server.console_url(),
             server.api_url(),
             server.xds_url(),
             data.logs().display()

@@ -145,7 +145,10 @@ async fn the_demo_does_what_it_prints_and_survives_what_it_promises() {
     let mut demo = Demo::start(directory.path(), ports).await;
     let frontend = demo.text("frontend").to_owned();
     assert_eq!(demo.ready["proxies"].as_array().unwrap().len(), 4);
-    assert!(demo.ready["console"].is_null());
+    let console = reqwest::get(demo.text("console")).await.unwrap();
+    let kind = console.headers()["content-type"].to_str().unwrap();
+    assert_eq!(kind, "text/html; charset=utf-8");
+    assert!(console.text().await.unwrap().contains("<title>Heddle"));
     let answer: Value =
         serde_json::from_str(&shell(&demo.printed("What the shop answers:")).await).unwrap();
     assert!(answer["payments"]["version"].is_string(), "{answer}");

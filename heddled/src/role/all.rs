@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::adapter::{Authorities, Identities, MeshSource, SessionSealer};
 use crate::config::{Config, ServerFiles, split_address};
-use crate::telemetry;
+use crate::{console, telemetry};
 
 const CONNECTIONS: u32 = 20;
 const DRAIN: Duration = Duration::from_secs(8);
@@ -98,6 +98,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
                 )
             }),
         )
+        .merge(console::router())
         .merge(heddle_api::router(app));
     let stop = shutdown.clone();
     let api = tokio::spawn(async move {

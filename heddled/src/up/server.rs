@@ -35,6 +35,11 @@ impl Server {
         http_url(self.config.api_listen)
     }
 
+    /// The console's URL.
+    pub(crate) fn console_url(&self) -> String {
+        format!("{}{}", self.api_url(), crate::console::PATH)
+    }
+
     /// The xDS server's URL as proxies see it.
     pub(crate) fn xds_url(&self) -> String {
         format!("https://{}", self.config.xds_address)
