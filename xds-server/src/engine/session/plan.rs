@@ -186,6 +186,12 @@ impl Session {
             return true;
         }
         let has = track.known.contains_key(name);
+        if track.is_foreign() {
+            // Nothing that is gone can be kept in a set that is not known; without it, it is another set.
+            track.forget_content(name);
+            track.answer |= has;
+            return true;
+        }
         let denies = track.whole.is_none() && track.owed.contains(name);
         if has && kind.removed_last() {
             let held = HeldRemoval { epoch, due: None };
