@@ -22,8 +22,17 @@ pub(crate) fn complete(document: OpenApi) -> Value {
     document["info"]["contact"] = json!({"name": "Heddle"});
     document["tags"] = tags::of(&document);
     describe_references(&mut document["components"]["schemas"]);
-    errors::add(&mut document);
-    for (_, operation) in operations(&mut document) {
+    for (path, operation) in operations(&mut document) {
+        // Whatever a path names may not be there.
+        if path.contains('{') {
+            let reference = json!({"$ref": format!("#/components/responses/{}", error_name(404))});
+            if let Some(answers) = operation
+                .get_mut("responses")
+                .and_then(Value::as_object_mut)
+            {
+                answers.entry("404").or_insert(reference);
+            }
+        }
         // Said, and not only left out: anyone may call it.
         let open = operation.entry("security").or_insert_with(|| json!([]));
         let permission = match open.as_array().is_some_and(Vec::is_empty) {
@@ -42,6 +51,7 @@ pub(crate) fn complete(document: OpenApi) -> Value {
             parameters::refine(parameter);
         }
     }
+    errors::add(&mut document);
     let examples = Examples::of(&document);
     for (_, operation) in operations(&mut document) {
         add_examples(operation, &examples);

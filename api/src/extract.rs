@@ -141,6 +141,34 @@ impl Query {
         }
     }
 
+    /// Takes out a whole number in plain digits. More than `most` is taken as that.
+    pub(crate) fn integer(
+        &mut self,
+        name: &str,
+        least: u32,
+        most: u32,
+    ) -> Result<Option<u32>, Problem> {
+        let Some(text) = self.take(name) else {
+            return Ok(None);
+        };
+        let plain = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+        if text != "0" && (text.is_empty() || !plain) {
+            return Err(Problem::parameter(
+                name,
+                format!("`{name}`: a whole number"),
+            ));
+        }
+        // Plain digits that do not parse are a number too large.
+        let number = text.parse().map_or(most, |number: u32| number.min(most));
+        if number < least {
+            return Err(Problem::parameter(
+                name,
+                format!("`{name}`: at least {least}"),
+            ));
+        }
+        Ok(Some(number))
+    }
+
     /// What is left was not understood.
     pub(crate) fn finish(self) -> Result<(), Problem> {
         match self.0.keys().next() {
@@ -179,11 +207,7 @@ impl FromRequestParts<App> for Query {
 
 /// Takes `limit` out of a query: 1 to 500, larger is taken as 500; 50 when absent.
 pub(crate) fn limit(query: &mut Query) -> Result<u32, Problem> {
-    let limit = query.parse::<u32>("limit")?.unwrap_or(50);
-    if limit == 0 {
-        return Err(Problem::parameter("limit", "`limit`: at least 1"));
-    }
-    Ok(limit.min(500))
+    Ok(query.integer("limit", 1, 500)?.unwrap_or(50))
 }
 
 /// Which page of a list: `limit` (1 to 500, larger is taken as 500; 50 when absent) and `cursor`.
@@ -226,31 +250,30 @@ pub(crate) fn precondition(
     headers: &HeaderMap,
     body_etag: Option<String>,
 ) -> Result<Precondition, Problem> {
+    // What is no text is no ETag of ours either: it matches nothing.
     let text = |name: header::HeaderName| {
-        headers
-            .get(&name)
-            .map(|value| value.to_str().map(|v| v.trim().to_owned()))
-            .transpose()
-            .map_err(|_| {
-                Problem::new(
-                    Code::BadParameter,
-                    format!("the header {name} is not plain text"),
-                )
-            })
+        let value = headers.get(&name)?;
+        Some(String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
     };
-    let if_match = text(header::IF_MATCH)?;
-    let if_none_match = text(header::IF_NONE_MATCH)?;
+    let if_match = text(header::IF_MATCH);
+    let if_none_match = text(header::IF_NONE_MATCH);
+    if if_none_match.as_deref().is_some_and(|tags| tags != "*") {
+        return Err(Problem::new(
+            Code::BadParameter,
+            "of `If-None-Match` a write takes `*` only",
+        ));
+    }
     match (if_match, if_none_match, body_etag) {
         (None, None, None) => Ok(Precondition::None),
-        (None, Some(star), None) if star == "*" => Ok(Precondition::Absent),
-        (Some(etag), None, body) if body.as_ref().is_none_or(|b| *b == etag) => {
-            Ok(Precondition::Match(etag))
-        }
-        (None, None, Some(etag)) => Ok(Precondition::Match(etag)),
-        _ => Err(Problem::new(
+        (None, Some(_), None) => Ok(Precondition::Absent),
+        (Some(etag), None, None) | (None, None, Some(etag)) => Ok(Precondition::Match(etag)),
+        (Some(etag), None, Some(body)) if etag == body => Ok(Precondition::Match(etag)),
+        (Some(_), None, Some(_)) => Err(Problem::new(
             Code::BadParameter,
-            "of `If-Match: <etag>`, `If-None-Match: *` and `meta.etag` at most one, and equal where two are given",
+            "`If-Match` and `meta.etag` name two states",
         )),
+        // Nothing can be there and not be there: a state that no object has.
+        (Some(_), Some(_), _) | (_, Some(_), Some(_)) => Ok(Precondition::Match(String::new())),
     }
 }
 

@@ -118,6 +118,12 @@ impl Op {
         self
     }
 
+    /// Errors that it can give beyond those that its shape brings along.
+    pub(crate) fn errors(mut self, statuses: &[u16]) -> Self {
+        self.errors.extend(statuses);
+        self
+    }
+
     /// It changes something that has an ETag.
     pub(crate) fn writes(mut self) -> Self {
         self.writes = true;
@@ -256,6 +262,7 @@ impl Op {
         if self.writes {
             errors.extend([409, 412]);
         }
+        errors.extend(self.errors);
         errors.sort_unstable();
         errors.dedup();
         for (status, about, schema) in self.answers {

@@ -95,6 +95,12 @@ impl Problem {
         Self::new(Code::BadParameter, detail).with("parameter", json!(name))
     }
 
+    /// A parameter that is well formed, but does not fit the others or what is stored.
+    #[must_use]
+    pub fn unfit(name: &str, detail: impl Into<String>) -> Self {
+        Self::new(Code::UnfitParameter, detail).with("parameter", json!(name))
+    }
+
     /// A failure of ours. The cause goes to the log, under the request's id.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(error = %cause, "request failed");
@@ -213,11 +219,16 @@ impl From<heddle_store::Error> for Problem {
                 problem.0.errors = violations.into_sorted();
                 problem
             }
-            Error::StaleEtag { current } => Self::new(
-                Code::StaleEtag,
-                "the object is not the one that the precondition names",
-            )
-            .with("current_etag", json!(current)),
+            Error::StaleEtag { current } => {
+                let problem = Self::new(
+                    Code::StaleEtag,
+                    "the object is not the one that the precondition names",
+                );
+                match current {
+                    Some(current) => problem.with("current_etag", json!(current)),
+                    None => problem,
+                }
+            }
             Error::Unavailable(cause) => {
                 tracing::warn!(error = %cause, "database unavailable");
                 Self::new(

@@ -319,10 +319,9 @@ fn every_link_names_an_operation_and_parameters_that_it_has() {
             .find(|(id, ..)| link["operationId"] == **id);
         let (_, _, path, _) = target.unwrap_or_else(|| panic!("{name} leads nowhere"));
         for parameter in link["parameters"].as_object().unwrap().keys() {
-            assert!(
-                path.contains(&format!("{{{parameter}}}")),
-                "{name}: {parameter}"
-            );
+            let known =
+                parameter == "header.If-Match" || path.contains(&format!("{{{parameter}}}"));
+            assert!(known, "{name}: {parameter}");
         }
     }
 }

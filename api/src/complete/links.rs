@@ -11,42 +11,52 @@ const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 struct Target {
     path: String,
     id: String,
+    takes_etag: bool,
 }
 
-/// Adds links to every answer of POST and PUT whose body has a name.
+/// Where an answer has the name of the object that its links lead to.
+const OWN: &str = "$response.body#/name";
+const FIRST: &str = "$response.body#/items/0/name";
+
+/// Adds links to every answer of POST and PUT whose body has a name, and from lists to their first item.
 pub(super) fn add(document: &mut Value) {
     let targets = targets(document);
     let named = named_schemas(document);
-    let items: Vec<String> = document["paths"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(path, _)| path.clone())
-        .collect();
+    let paths: Vec<String> = targets.iter().map(|target| target.path.clone()).collect();
     let mut links = BTreeMap::new();
     for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
-        for method in ["post", "put"] {
-            let Some(operation) = item.get_mut(method) else {
+        for (method, status) in [
+            ("get", "200"),
+            ("post", "201"),
+            ("put", "200"),
+            ("put", "201"),
+        ] {
+            let answer = item
+                .get_mut(method)
+                .and_then(|operation| operation["responses"].get_mut(status));
+            let (Some(answer), Some(object)) = (answer, object(method, path, &paths)) else {
                 continue;
             };
-            let Some(object) = object(method, path, &items) else {
+            let schema = answer["content"]["application/json"]["schema"]["$ref"]
+                .as_str()
+                .unwrap_or_default();
+            let schema = schema.rsplit('/').next().unwrap_or_default();
+            let listed = schema.strip_suffix("List").filter(|_| method == "get");
+            if !named.iter().any(|name| name == listed.unwrap_or(schema))
+                || (method == "get" && listed.is_none())
+            {
                 continue;
-            };
-            for status in ["200", "201"] {
-                let Some(answer) = operation["responses"].get_mut(status) else {
-                    continue;
-                };
-                let schema = answer["content"]["application/json"]["schema"]["$ref"].as_str();
-                if schema.is_some_and(|schema| {
-                    named
-                        .iter()
-                        .any(|name| schema.ends_with(&format!("/{name}")))
-                }) {
-                    let found = from(object, &targets, &mut links);
-                    if !found.is_empty() {
-                        answer["links"] = Value::Object(found);
-                    }
-                }
+            }
+            let near = targets.iter().filter(|target| match listed {
+                Some(_) => target.path == object,
+                None => target.path == object || is_one_level_below(object, &target.path),
+            });
+            let name = if listed.is_some() { FIRST } else { OWN };
+            let found = near
+                .map(|target| link(object, target, name, &mut links))
+                .collect::<Map<_, _>>();
+            if !found.is_empty() {
+                answer["links"] = Value::Object(found);
             }
         }
     }
@@ -73,46 +83,53 @@ fn is_variable(rest: &str) -> bool {
     rest.starts_with('{') && rest.ends_with('}') && !rest.contains('/')
 }
 
-/// Links from an object to its own operations and to those one level below it.
-fn from(object: &str, targets: &[Target], all: &mut BTreeMap<String, Value>) -> Map<String, Value> {
-    let mut found = Map::new();
-    let own: Vec<&str> = object
-        .split('/')
-        .filter_map(|s| s.strip_prefix('{')?.strip_suffix('}'))
+fn is_one_level_below(object: &str, path: &str) -> bool {
+    below(object, path).is_some_and(|rest| rest.matches('{').count() <= 1)
+}
+
+/// Describes one link among those that all answers share, and refers to it.
+fn link(
+    object: &str,
+    target: &Target,
+    name: &str,
+    all: &mut BTreeMap<String, Value>,
+) -> (String, Value) {
+    let last = object.rsplit('/').next().unwrap_or_default();
+    let variables = object.split('/').filter(|segment| is_variable(segment));
+    let mut parameters: Map<String, Value> = variables
+        .map(|variable| {
+            let bare = variable.trim_matches(['{', '}']);
+            // A singleton has no variable of its own: its links start at the object that it belongs to.
+            let value = match variable == last {
+                true => name.to_owned(),
+                false => format!("$request.path.{bare}"),
+            };
+            (bare.to_owned(), json!(value))
+        })
         .collect();
-    // A singleton has no variable of its own: its links start at the object that it belongs to.
-    let last = object
-        .rsplit('/')
-        .next()
-        .filter(|segment| is_variable(segment));
-    for target in targets {
-        let near = target.path == object
-            || below(object, &target.path).is_some_and(|rest| rest.matches('{').count() <= 1);
-        if !near {
-            continue;
-        }
-        let parameters: Map<String, Value> = own
-            .iter()
-            .map(|name| {
-                let value = match last.is_some_and(|last| last[1..last.len() - 1] == **name) {
-                    true => String::from("$response.body#/name"),
-                    false => format!("$request.path.{name}"),
-                };
-                ((*name).to_owned(), json!(value))
-            })
-            .collect();
-        let name = format!("{}_from_{}", target.id, own.last().unwrap_or(&"root"));
-        let description = format!("`{}` of this object.", target.id);
-        all.insert(
-            name.clone(),
-            json!({"operationId": target.id, "parameters": parameters, "description": description}),
-        );
-        found.insert(
-            target.id.clone(),
-            json!({"$ref": format!("#/components/links/{name}")}),
+    // A write of exactly the state that the answer shows.
+    if target.takes_etag && target.path == object && name == OWN {
+        parameters.insert(
+            String::from("header.If-Match"),
+            json!("$response.body#/meta/etag"),
         );
     }
-    found
+    let source = last.trim_matches(['{', '}']);
+    let key = match name == FIRST {
+        true => format!("{}_of_first_{source}", target.id),
+        false => format!("{}_from_{source}", target.id),
+    };
+    let description = match name == FIRST {
+        true => format!("`{}` of the first of these.", target.id),
+        false => format!("`{}` of this object.", target.id),
+    };
+    let link =
+        json!({"operationId": target.id, "parameters": parameters, "description": description});
+    all.insert(key.clone(), link);
+    (
+        target.id.clone(),
+        json!({"$ref": format!("#/components/links/{key}")}),
+    )
 }
 
 fn targets(document: &Value) -> Vec<Target> {
@@ -121,7 +138,13 @@ fn targets(document: &Value) -> Vec<Target> {
         for method in METHODS {
             if let Some(id) = item[method]["operationId"].as_str() {
                 let (path, id) = (path.clone(), id.to_owned());
-                targets.push(Target { path, id });
+                let parameters = item[method]["parameters"].as_array().into_iter().flatten();
+                let takes_etag = parameters.clone().any(|one| one["name"] == "If-Match");
+                targets.push(Target {
+                    path,
+                    id,
+                    takes_etag,
+                });
             }
         }
     }

@@ -12,9 +12,16 @@ pub(super) fn refine(parameter: &mut Value) {
     }
     let name = parameter["name"].as_str().unwrap_or_default();
     let place = parameter["in"].as_str().unwrap_or_default();
+    // The only one in a query that cannot be left out.
+    let needed = (place, name) == ("query", "proxy");
     if let Some((schema, example)) = known(place, name) {
         parameter["schema"] = schema;
-        parameter["example"] = example;
+        if !example.is_null() {
+            parameter["example"] = example;
+        }
+        if needed {
+            parameter["required"] = json!(true);
+        }
     }
 }
 
@@ -75,17 +82,14 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
         ("query", "outbound_port") => (port(), json!(15001)),
         ("query", "admin_port") => (port(), json!(15000)),
         ("query", "inbound_ports") => (
-            json!({"type": "string", "pattern": "^[a-z0-9-]+:[0-9]{1,5}(,[a-z0-9-]+:[0-9]{1,5})*$"}),
-            json!("http:15006,grpc:15007"),
+            json!({"type": "string", "pattern": "^[a-z0-9-]+:[1-9][0-9]{0,4}(,[a-z0-9-]+:[1-9][0-9]{0,4})*$"}),
+            Value::Null,
         ),
         ("query", "token_file") => (
-            json!({"type": "string", "pattern": "^/[!-~]*$", "maxLength": 1024}),
+            json!({"type": "string", "pattern": "^/[ -~]*$", "maxLength": 1024}),
             json!("/etc/heddle/token"),
         ),
-        ("header", "If-Match") => (
-            json!({"type": "string", "pattern": "^([*]|\"[!#-~]*\")$"}),
-            json!("\"r42-5c1e9b07\""),
-        ),
+        ("header", "If-Match") => (json!({"type": "string"}), json!("\"r42-5c1e9b07\"")),
         _ => return None,
     })
 }

@@ -75,9 +75,8 @@ pub(crate) async fn get(
         )
         .await?
     } else {
-        let service = service.ok_or_else(|| {
-            Problem::parameter("service", "`service` is required with an API token")
-        })?;
+        let service = service
+            .ok_or_else(|| Problem::unfit("service", "`service` is required with an API token"))?;
         with_api_token(
             &app,
             token.expose_secret(),
@@ -138,7 +137,7 @@ async fn with_join_token(
         return Err(Problem::not_found());
     }
     if service.is_some_and(|service| *service != scope.service) {
-        return Err(Problem::parameter(
+        return Err(Problem::unfit(
             "service",
             format!("this join token is for the service {}", scope.service),
         ));
@@ -166,7 +165,7 @@ async fn ports(
 ) -> Result<(Name, Vec<(Name, u16)>), Problem> {
     let found = resources::find(tx, mesh, Kind::Service, None, service.as_str()).await?;
     let stored = found.ok_or_else(|| {
-        Problem::parameter(
+        Problem::unfit(
             "service",
             format!("there is no service {service} in this mesh"),
         )
@@ -223,12 +222,13 @@ fn read_query(app: &App, scope: Scope, mut query: Query) -> Result<Bootstrap, Pr
             "`proxy`: 1 to 128 letters, digits and any of `-_.`",
         ));
     }
+    let printable = |b: u8| (b' '..=b'~').contains(&b);
     if let Credential::File(path) = &scope.credential
-        && (!path.starts_with('/') || path.len() > 1024 || path.chars().any(char::is_control))
+        && (!path.starts_with('/') || path.len() > 1024 || !path.bytes().all(printable))
     {
         return Err(Problem::parameter(
             "token_file",
-            "`token_file`: an absolute path",
+            "`token_file`: an absolute path of at most 1024 printable ASCII characters",
         ));
     }
     let version = query.parse::<Name>("version")?;
@@ -242,14 +242,14 @@ fn read_query(app: &App, scope: Scope, mut query: Query) -> Result<Bootstrap, Pr
         Some(address) => address,
         None if !bind_address.is_unspecified() => bind_address,
         None => {
-            return Err(Problem::parameter(
+            return Err(Problem::unfit(
                 "advertise_address",
                 "`advertise_address` is required: the IP address at which other proxies reach this one",
             ));
         }
     };
     if advertise_address.is_unspecified() || advertise_address.is_multicast() {
-        return Err(Problem::parameter(
+        return Err(Problem::unfit(
             "advertise_address",
             "`advertise_address`: an address that can be called",
         ));
@@ -286,7 +286,7 @@ fn read_query(app: &App, scope: Scope, mut query: Query) -> Result<Bootstrap, Pr
             } else {
                 "outbound_port"
             };
-            return Err(Problem::parameter(
+            return Err(Problem::unfit(
                 parameter,
                 format!("{other} and {what} are both {port}"),
             ));
@@ -313,10 +313,10 @@ fn read_query(app: &App, scope: Scope, mut query: Query) -> Result<Bootstrap, Pr
 }
 
 fn port(query: &mut Query, name: &str) -> Result<Option<u16>, Problem> {
-    match query.parse::<u16>(name)? {
-        Some(0) => Err(Problem::parameter(name, format!("`{name}`: 1 to 65535"))),
-        other => Ok(other),
-    }
+    let port = query.integer(name, 1, u32::MAX)?;
+    port.map(u16::try_from)
+        .transpose()
+        .map_err(|_| Problem::parameter(name, format!("`{name}`: 1 to 65535")))
 }
 
 /// `inbound_port=15006` counts up from there in the order of the service's ports; `inbound_ports=http:15006,grpc:15007`
@@ -331,7 +331,7 @@ fn inbound_ports(query: &mut Query, ports: &[(Name, u16)]) -> Result<BTreeMap<Na
             .map(|(i, (name, _))| {
                 let port = u16::try_from(i).ok().and_then(|i| first.checked_add(i));
                 port.map(|port| (name.clone(), port)).ok_or_else(|| {
-                    Problem::parameter(
+                    Problem::unfit(
                         "inbound_port",
                         "`inbound_port`: too high for all ports of the service",
                     )
@@ -339,7 +339,7 @@ fn inbound_ports(query: &mut Query, ports: &[(Name, u16)]) -> Result<BTreeMap<Na
             })
             .collect();
     };
-    let bad = |detail: String| Problem::parameter("inbound_ports", detail);
+    let bad = |detail: String| Problem::unfit("inbound_ports", detail);
     if first.is_some() {
         return Err(bad(String::from(
             "either `inbound_port` or `inbound_ports`",
