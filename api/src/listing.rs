@@ -185,9 +185,14 @@ fn read_cursor(text: &str, digest: [u8; DIGEST], key: Key) -> Result<Position, P
     let encoded = text.strip_prefix(CURSOR).ok_or_else(bad)?;
     let bytes = hex::decode(encoded).map_err(|_| bad())?;
     let (of, rest) = bytes.split_at_checked(DIGEST).ok_or_else(bad)?;
-    let (id, last) = rest.split_at_checked(16).ok_or_else(bad)?;
+    let (id, last) = rest
+        .split_at_checked(16)
+        .filter(|(_, last)| !last.is_empty())
+        .ok_or_else(bad)?;
+    // From here on it has the form that the document promises; what it names decides.
+    let bad = || Problem::unfit("cursor", "`cursor`: not one that this list has handed out");
     if of != digest {
-        return Err(Problem::parameter(
+        return Err(Problem::unfit(
             "cursor",
             "`cursor` belongs to another list, `filter` or `order_by`; begin again without it",
         ));

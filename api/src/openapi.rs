@@ -92,6 +92,7 @@ impl Op {
     /// A list of objects of the kind `T`.
     pub(crate) fn listed<T: Spec>(mut self) -> Self {
         self.typed = schema::list_parameters::<T>();
+        self.errors.push(422);
         self.query("limit", "How many items at most: 1 to 500; 50 when absent.")
     }
 
@@ -262,7 +263,6 @@ impl Op {
         if self.writes {
             errors.extend([409, 412]);
         }
-        errors.extend(self.errors);
         errors.sort_unstable();
         errors.dedup();
         for (status, about, schema) in self.answers {
@@ -364,8 +364,17 @@ fn kind<T: Spec>(view: &str, schemas: &mut Vec<(String, RefOr<Schema>)>) {
     if let Some(required) = answer["required"].as_array_mut() {
         required.push(json!("meta"));
     }
+    let mut item = answer.clone();
     schemas.push((view.to_owned(), from_json(answer)));
-    schemas.push((format!("{view}List"), from_json(list_of(view))));
+    // In a list, `fields` may leave out anything.
+    if let Value::Object(map) = &mut item {
+        map.remove("required");
+    }
+    schemas.push((format!("{view}Item"), from_json(item)));
+    schemas.push((
+        format!("{view}List"),
+        from_json(list_of(&format!("{view}Item"))),
+    ));
 }
 
 fn add_name(schema: &mut Value) {

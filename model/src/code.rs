@@ -63,7 +63,7 @@ codes! {
     DuplicateKey = "HED-1011", 400, "Duplicate key", "A JSON object names the same key twice.", "Name each key once.";
     Mismatch = "HED-1012", 422, "Does not match", "A value contradicts the address of the request.", "Make the two agree or leave the value out.";
     BadParameter = "HED-1013", 400, "Bad parameter", "A query parameter is unknown or has a bad value.", "Correct the parameter.";
-    BadFilter = "HED-1014", 400, "Bad filter", "The filter cannot be read or names a field that there is not.", "Correct the filter at the character that is named.";
+    BadFilter = "HED-1014", 422, "Bad filter", "The filter cannot be read or names a field that there is not.", "Correct the filter at the character that is named.";
     UnfitParameter = "HED-1015", 422, "Parameter does not fit", "A query parameter is well formed, but contradicts another one or what is stored.", "Make the parameters agree with each other and with the object that they name.";
     Unauthenticated = "HED-2001", 401, "Not authenticated", "The request carries no credential that is valid now.", "Send `Authorization: Bearer` with a token that has neither expired nor been revoked.";
     Forbidden = "HED-2002", 403, "Not allowed", "The credential is valid but its role does not permit this.", "Ask an owner for a role that has the named permission.";

@@ -113,7 +113,7 @@ fn text(schema: &Value) -> Option<Value> {
 
 /// The objects that people write: their sample is better than what can be put together.
 fn sample(schema: &str, examples: &Examples) -> Option<Value> {
-    let (view, sent, name) = match schema {
+    let (view, sent, name) = match schema.strip_suffix("Item").unwrap_or(schema) {
         "Mesh" => (schema, Mesh::sample(), "prod"),
         "Service" => (schema, Service::sample(), "payments"),
         "Route" => (schema, Route::sample(), "charges"),

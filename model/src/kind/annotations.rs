@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::code::Code;
@@ -26,7 +26,9 @@ impl std::ops::Deref for Annotations {
 /// By hand: derived, it would be published under the name of the map.
 impl PartialSchema for Annotations {
     fn schema() -> RefOr<Schema> {
-        let value: RefOr<Schema> = ObjectBuilder::new().schema_type(Type::String).into();
+        // Null is absent, here as everywhere.
+        let types = SchemaType::from_iter([Type::String, Type::Null]);
+        let value: RefOr<Schema> = ObjectBuilder::new().schema_type(types).into();
         ObjectBuilder::new()
             .schema_type(Type::Object)
             .additional_properties(Some(value))

@@ -81,7 +81,7 @@ async fn lists_are_filtered_ordered_and_cut_into_pages() {
     ] {
         let path = format!("{SERVICES}?filter={}", encoded(filter));
         if expected == "!" {
-            let _ = api.get(&path).await.expect(400);
+            let _ = api.get(&path).await.expect(422);
             continue;
         }
         let whole = api.get(&path).await.expect(200);
@@ -124,7 +124,7 @@ async fn lists_are_filtered_ordered_and_cut_into_pages() {
         format!("/meshes?order_by=name&cursor={cursor}"),
         format!("{SERVICES}/a/routes?order_by=name&cursor={cursor}"),
     ] {
-        let refused = api.get(&other).await.expect(400);
+        let refused = api.get(&other).await.expect(422);
         assert_eq!(refused.json["parameter"], "cursor", "{other}");
     }
 
@@ -138,7 +138,7 @@ async fn lists_are_filtered_ordered_and_cut_into_pages() {
     let unknown = api
         .get(&format!("{SERVICES}?filter={}", encoded("owner=x")))
         .await
-        .expect(400);
+        .expect(422);
     assert_eq!(unknown.json["code"], "HED-1014");
     let fields = unknown.json["fields"].as_array().unwrap();
     assert!(fields.contains(&json!("labels.<key>")) && fields.contains(&json!("display_name")));

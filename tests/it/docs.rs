@@ -1,0 +1,134 @@
+//! The pages that show commands: each is executed as it stands, and what it shows is what happens.
+
+use std::process::Stdio;
+
+use heddle_tests::{ServerOptions, Stack, repository};
+use serde_json::Value;
+use tokio::process::Command;
+
+/// A command of a page and the answer that follows it, if one is shown.
+#[derive(Debug, Default)]
+struct Step {
+    command: String,
+    shown: Option<(String, String)>,
+}
+
+/// The fenced blocks of a page: `bash` is executed, whatever else follows it is its answer.
+fn steps(page: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(language) = line.strip_prefix("```") else {
+            continue;
+        };
+        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let block = block.join("\n");
+        match (language, steps.last_mut()) {
+            ("bash", _) => steps.push(Step {
+                command: block,
+                shown: None,
+            }),
+            (other, Some(step)) => {
+                assert!(step.shown.is_none(), "two answers to one command:\n{block}");
+                step.shown = Some((other.to_owned(), block));
+            }
+            (_, None) => panic!("an answer to no command:\n{block}"),
+        }
+    }
+    steps
+}
+
+/// Where an answer differs from what is shown of it: what is shown must be there, `"..."` may be anything.
+fn difference(at: &str, shown: &Value, actual: &Value) -> Option<String> {
+    match (shown, actual) {
+        (Value::String(any), other) if any == "..." && !other.is_null() => None,
+        (Value::Object(shown), Value::Object(actual)) => shown.iter().find_map(|(key, value)| {
+            difference(
+                &format!("{at}/{key}"),
+                value,
+                actual.get(key).unwrap_or(&Value::Null),
+            )
+        }),
+        (Value::Array(shown), Value::Array(actual)) if shown.len() == actual.len() => {
+            let pairs = shown.iter().zip(actual).enumerate();
+            pairs
+                .into_iter()
+                .find_map(|(i, (shown, actual))| difference(&format!("{at}/{i}"), shown, actual))
+        }
+        (shown, actual) => {
+            (shown != actual).then(|| format!("{at}: {shown} is shown, {actual} came"))
+        }
+    }
+}
+
+#[test]
+fn what_is_shown_of_an_answer_must_be_in_it() {
+    let differs = |shown: &str, actual: &str| {
+        let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        difference("", &parse(shown), &parse(actual)).is_some()
+    };
+    assert!(!differs(
+        r#"{"a": "...", "b": [1]}"#,
+        r#"{"a": "x", "b": [1], "c": 2}"#
+    ));
+    assert!(differs(r#"{"a": "..."}"#, r#"{"b": 1}"#));
+    assert!(differs(r#"{"a": 1}"#, r#"{"a": 2}"#));
+    assert!(differs(r#"[1, 2]"#, r#"[1]"#));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ten_steps_do_what_they_show() {
+    let stack = Stack::start(ServerOptions::default()).await;
+    let api = stack.server.org("acme").await;
+    let page = std::fs::read_to_string(repository().join("docs/api.md")).unwrap();
+    let chapters = page.lines().filter(|line| line.starts_with("## ")).count();
+    assert_eq!(chapters, 10);
+    let steps = steps(&page);
+    assert!(
+        steps.len() > 12 && steps.iter().filter(|step| step.shown.is_some()).count() > 12,
+        "{}",
+        steps.len()
+    );
+
+    // One shell for all of them, so that a later step can use what an earlier one has found.
+    let mut script = String::from("set -euo pipefail\n");
+    for step in &steps {
+        script.push_str(&step.command);
+        script.push_str("\nprintf '\\n@@@@\\n'\n");
+    }
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(stack.directory.path())
+        .env("HEDDLE", stack.server.url())
+        .env("TOKEN", &api.token)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let answers: Vec<&str> = said.split("\n@@@@\n").collect();
+    assert!(
+        output.status.success(),
+        "after {} steps: {}\n{}",
+        answers.len() - 1,
+        String::from_utf8_lossy(&output.stderr),
+        steps[(answers.len() - 1).min(steps.len() - 1)].command
+    );
+    for (step, answer) in steps.iter().zip(answers) {
+        let Some((kind, shown)) = &step.shown else {
+            continue;
+        };
+        if kind == "json" {
+            let actual: Value = serde_json::from_str(answer)
+                .unwrap_or_else(|error| panic!("{error}: {answer}\n{}", step.command));
+            let difference = difference("", &serde_json::from_str(shown).unwrap(), &actual);
+            assert_eq!(difference, None, "{}\n{answer}", step.command);
+        } else {
+            assert!(
+                answer.contains(shown.trim()),
+                "{}\n{answer}\nis shown as\n{shown}",
+                step.command
+            );
+        }
+    }
+}
