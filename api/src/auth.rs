@@ -66,6 +66,18 @@ pub(crate) fn grant<P: Permission>(caller: &Caller, org: &str) -> Result<Grant<P
     })
 }
 
+/// The same proof where the operation can do without it in part; otherwise the refusal.
+pub(crate) struct Maybe<P: Permission>(pub(crate) Result<Grant<P>, Problem>);
+
+impl<P: Permission> FromRequestParts<App> for Maybe<P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let allowed = Allow::<P>::from_request_parts(parts, app).await;
+        Ok(Self(allowed.map(|Allow(grant)| grant)))
+    }
+}
+
 impl FromRequestParts<App> for Known {
     type Rejection = Problem;
 

@@ -1,13 +1,17 @@
 //! The operations that every declarative kind below a mesh has, written once.
 
+mod findings;
+pub(crate) mod kinds;
 mod operations;
 mod read;
 mod references;
 mod write;
 
 use heddle_model::authz::{Permission, access};
-use heddle_model::kind::{Kind, Spec};
+use heddle_model::kind::changes::Changes;
+use heddle_model::kind::{Kind, Mesh, Spec};
 use heddle_model::name::Name;
+use heddle_model::wire;
 use heddle_store::Tx;
 use heddle_store::meshes::{self, MeshRow};
 use heddle_store::resources;
@@ -30,6 +34,8 @@ pub(crate) trait Declared: Spec {
     const NOUN: &'static str;
     /// What operation ids end in, one and many.
     const IDS: (&'static str, &'static str);
+    /// Whether its parent has at most one.
+    const SINGLE: bool = false;
     /// Its tag.
     const TAG: &'static str;
     /// What changes it.
@@ -78,6 +84,14 @@ pub(crate) async fn place<P: Permission>(
             .insert(kind.as_str().to_owned(), json!(found.name));
     }
     Ok(place)
+}
+
+/// How the objects of a mesh may be changed.
+pub(crate) fn changes_of(mesh: &MeshRow) -> Changes {
+    wire::decode_object::<Mesh>(&mesh.spec.sent)
+        .ok()
+        .and_then(|mesh| mesh.changes)
+        .unwrap_or_default()
 }
 
 /// The name in the path: the last segment, or the kind itself for a singleton.

@@ -33,6 +33,9 @@ pub(crate) struct Op {
     flags: Vec<(&'static str, &'static str)>,
     typed: Vec<(&'static str, String, Value)>,
     errors: Vec<u16>,
+    owned: bool,
+    once: bool,
+    writes_many: bool,
 }
 
 impl Op {
@@ -56,6 +59,9 @@ impl Op {
             flags: Vec::new(),
             typed: Vec::new(),
             errors: Vec::new(),
+            owned: false,
+            once: false,
+            writes_many: false,
         }
     }
 
@@ -154,6 +160,20 @@ impl Op {
                 only_star(),
             ));
         }
+        if self.owned {
+            headers.push((
+                "Heddle-Manager",
+                "Which program looks after the object and writes it here: `terraform; ref=\"app.terraform.io/acme/payments\"; url=\"https://...\"`. The first one to say so owns it.",
+                text_schema(),
+            ));
+        }
+        if self.once {
+            headers.push((
+                "Idempotency-Key",
+                "Up to 255 printable characters. The same request with the same key within 24 hours is done once and answered again as before, with `Idempotency-Replayed: true`; a secret is not shown again (`Heddle-Secret-Withheld: true`). What failed is not remembered.",
+                text_schema(),
+            ));
+        }
         if self.answers.iter().any(|(status, ..)| *status == 304) {
             headers.push((
                 "If-None-Match",
@@ -170,6 +190,28 @@ impl Op {
             "dry_run",
             "`true`: check and answer as always, but keep nothing; the answer has `Heddle-Dry-Run: true`.",
         ));
+        self
+    }
+
+    /// It changes several things that have ETags, which its body names.
+    pub(crate) fn writes_many(mut self) -> Self {
+        self.writes_many = true;
+        self
+    }
+
+    /// It writes what may have a manager.
+    pub(crate) fn owned(mut self) -> Self {
+        self.owned = true;
+        self.flags.push((
+            "takeover",
+            "`true`: write although another program manages the object. It belongs to whom `Heddle-Manager` names then, or to nobody.",
+        ));
+        self
+    }
+
+    /// It is done once for each key that the client gives it.
+    pub(crate) fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 
@@ -260,8 +302,8 @@ impl Op {
         if self.body.is_some() {
             errors.extend([409, 413, 415, 422]);
         }
-        if self.writes {
-            errors.extend([409, 412]);
+        if self.writes || self.writes_many {
+            errors.extend([409, 412, 428]);
         }
         errors.sort_unstable();
         errors.dedup();
@@ -358,9 +400,12 @@ fn kind<T: Spec>(view: &str, schemas: &mut Vec<(String, RefOr<Schema>)>) {
         map.remove("additionalProperties");
     }
     answer["properties"]["meta"] = json!({"$ref": "#/components/schemas/Meta"});
-    if view == "Mesh" {
-        answer["properties"]["status"] = json!({"$ref": "#/components/schemas/MeshStatus"});
-    }
+    let status = if view == "Mesh" {
+        "MeshStatus"
+    } else {
+        "Status"
+    };
+    answer["properties"]["status"] = json!({"$ref": format!("#/components/schemas/{status}")});
     if let Some(required) = answer["required"].as_array_mut() {
         required.push(json!("meta"));
     }
@@ -468,7 +513,120 @@ fn own_schemas() -> Vec<(&'static str, Value)> {
                     "revision": {"type": "integer", "minimum": 0, "description": "The mesh revision that wrote it last.", "examples": [42]},
                     "created_at": time("When it was created."),
                     "updated_at": time("When it was written last."),
+                    "managed_by": {"$ref": "#/components/schemas/ManagedBy"},
                     "parent": {"type": "object", "description": "What it is below: kind to name.", "additionalProperties": {"type": "string"}},
+                },
+            }),
+        ),
+        (
+            "Apply",
+            json!({
+                "type": "object",
+                "description": "Objects that are written together.",
+                "required": ["resources"],
+                "additionalProperties": false,
+                "properties": {
+                    "mode": {"type": "string", "enum": ["apply", "sync"], "description": "Whether what is not in the list stays (`apply`, when absent), or goes if it carries the same `managed_by` (`sync`)."},
+                    "managed_by": {"$ref": "#/components/schemas/ManagedBy"},
+                    "resources": {"type": "array", "maxItems": 5000, "description": "The objects: each as its PUT takes it, with `kind`, `name`, and the names of what it is below (`service`, `route`).", "items": {"$ref": "#/components/schemas/ApplyItem"}},
+                },
+            }),
+        ),
+        (
+            "ApplyItem",
+            json!({
+                "type": "object",
+                "description": "One object.",
+                "required": ["kind"],
+                "properties": {
+                    "kind": {"type": "string", "enum": crate::declared::kinds::all().iter().map(|one| one.kind.as_str()).collect::<Vec<_>>(), "description": "What it is."},
+                    "name": like("What it is called; a split needs none.", "payments"),
+                    "service": like("The service that it is below.", "payments"),
+                    "route": like("The route that it is below.", "charges"),
+                },
+            }),
+        ),
+        (
+            "Applied",
+            json!({
+                "type": "object",
+                "description": "What became of each object.",
+                "required": ["mode", "changed", "revision", "results"],
+                "properties": {
+                    "mode": one_of("What was done.", &["apply", "sync"]),
+                    "changed": flag("Whether there is a new revision."),
+                    "revision": {"type": "integer", "minimum": 0, "description": "The mesh's revision.", "examples": [42]},
+                    "results": {"type": "array", "description": "In the order of the list, then what a sync deleted or had to leave.", "items": {"$ref": "#/components/schemas/AppliedItem"}},
+                },
+            }),
+        ),
+        (
+            "AppliedItem",
+            json!({
+                "type": "object",
+                "description": "One object.",
+                "required": ["kind", "name", "result"],
+                "properties": {
+                    "kind": like("What it is.", "service"),
+                    "name": like("What it is called.", "payments"),
+                    "service": like("The service that it is below.", "payments"),
+                    "route": like("The route that it is below.", "charges"),
+                    "result": one_of("What became of it; `kept`: a sync would delete it, but something that is not its own is below it.", &["created", "replaced", "unchanged", "deleted", "kept"]),
+                    "meta": {"type": "object", "description": "Its identifier, ETag and revision.", "examples": [{"uid": "svc_01jdbg8ehwfdftt7h57xet4v7y", "etag": "\"r42-5c1e9b07\"", "revision": 42}]},
+                    "findings": {"type": "array", "description": "What somebody should look at.", "items": {"$ref": "#/components/schemas/Violation"}},
+                },
+            }),
+        ),
+        (
+            "Effective",
+            json!({
+                "type": "object",
+                "description": "The settings in force.",
+                "required": ["items", "self"],
+                "properties": {
+                    "items": {"type": "array", "description": "Every setting.", "items": {"$ref": "#/components/schemas/EffectiveSetting"}},
+                    "self": like("The address of this answer.", "/v1/orgs/-/meshes/prod/services/payments/effective"),
+                },
+            }),
+        ),
+        (
+            "EffectiveSetting",
+            json!({
+                "type": "object",
+                "description": "One setting.",
+                "required": ["field", "value", "from"],
+                "properties": {
+                    "field": like("Which one.", "retries.attempts"),
+                    "value": {"oneOf": [{"type": ["string", "number", "boolean", "null"]}, {"type": "array", "items": {"type": ["string", "number", "object"]}}], "description": "The value in force, as it would be written; null: none.", "examples": [2]},
+                    "from": {
+                        "type": "object",
+                        "description": "Who set it.",
+                        "required": ["level"],
+                        "properties": {
+                            "level": one_of("The level that won.", &["built_in", "mesh", "profile", "service", "route", "upstream"]),
+                            "kind": like("The kind of the object that says so.", "service"),
+                            "name": like("The name of that object.", "payments"),
+                            "revision": {"type": "integer", "minimum": 0, "description": "The revision of the mesh that wrote that object.", "examples": [42]},
+                        },
+                    },
+                },
+            }),
+        ),
+        (
+            "ManagedBy",
+            serde_json::to_value(
+                <heddle_model::manager::ManagedBy as utoipa::PartialSchema>::schema(),
+            )
+            .unwrap_or_default(),
+        ),
+        (
+            "Status",
+            json!({
+                "type": "object",
+                "readOnly": true,
+                "description": "What Heddle observes of an object.",
+                "properties": {
+                    "findings": {"type": "array", "description": "What somebody should look at.", "items": {"$ref": "#/components/schemas/Violation"}},
                 },
             }),
         ),
@@ -481,6 +639,7 @@ fn own_schemas() -> Vec<(&'static str, Value)> {
                 "required": ["revision", "trust_domain"],
                 "properties": {
                     "revision": {"type": "integer", "minimum": 0, "description": "The newest revision: it grows by one with each accepted change.", "examples": [42]},
+                    "findings": {"type": "array", "description": "What somebody should look at.", "items": {"$ref": "#/components/schemas/Violation"}},
                     "trust_domain": like("The trust domain of its SPIFFE ids. It is never given out again.", "prod-01jdbg8ehw.heddle.internal"),
                 },
             }),

@@ -66,6 +66,18 @@ impl Problem {
         problem
     }
 
+    /// Broken rules under a code that says what they are together.
+    #[must_use]
+    pub fn broken(code: Code, errors: Vec<Violation>) -> Self {
+        let detail = match errors.as_slice() {
+            [one] => one.detail.clone(),
+            many => format!("{} rules are broken; see `errors`", many.len()),
+        };
+        let mut problem = Self::new(code, detail);
+        problem.0.errors = errors;
+        problem
+    }
+
     /// A name that another object has.
     #[must_use]
     pub fn taken() -> Self {

@@ -14,7 +14,7 @@ use crate::openapi::{Op, frame};
 use crate::problem::Problem;
 use crate::state::App;
 use crate::table::Table;
-use crate::v1::{bootstrap, codes, join_tokens, meshes, proxies, whoami};
+use crate::v1::{apply, bootstrap, codes, effective, join_tokens, meshes, proxies, whoami};
 use crate::{docs, health, request};
 
 fn table() -> Table {
@@ -25,6 +25,8 @@ fn table() -> Table {
     let table = collection::<Route>(table);
     let table = singleton::<Split>(table);
     let table = collection::<AccessRule>(table);
+    let table = effective_operations(table);
+    let table = apply_operation(table);
     let table = join_token_operations(table);
     let table = proxy_operations(table);
     let table = accounts::operations(table);
@@ -37,18 +39,64 @@ fn mesh_operations(table: Table) -> Table {
     example["name"] = serde_json::json!("prod");
     table
         .op(Get, meshes::COLLECTION, Op::new("list_meshes", "List meshes, by name", "Meshes").listed::<Mesh>().answer(200, "One page.", Some(String::from("MeshList"))), meshes::list)
-        .op(Post, meshes::COLLECTION, Op::new("create_mesh", "Create a mesh", "Meshes").about("409 when the name is taken: POST never overwrites.").body("CreateMesh", example).tries().answer(201, "Created.", view()), meshes::create)
+        .op(Post, meshes::COLLECTION, Op::new("create_mesh", "Create a mesh", "Meshes").about("409 when the name is taken: POST never overwrites.").body("CreateMesh", example).tries().owned().once().answer(201, "Created.", view()), meshes::create)
         .op(Get, meshes::ITEM, Op::new("get_mesh", "Read a mesh", "Meshes").answer(200, "The mesh.", view()), meshes::get)
-        .op(Put, meshes::ITEM, Op::new("put_mesh", "Create or replace a mesh", "Meshes").about("Idempotent. Equal content makes no revision.").body("MeshSpec", Mesh::sample()).writes().tries().answer(200, "Replaced, or equal already.", view()).answer(201, "Created.", view()), meshes::put)
-        .op(Patch, meshes::ITEM, Op::new("patch_mesh", "Change parts of a mesh", "Meshes").about("A JSON Merge Patch (RFC 7396), merged onto what was sent before and then judged as a whole.").patch("Mesh", serde_json::json!({"display_name": "Production"})).writes().tries().answer(200, "Changed, or equal already.", view()), meshes::patch)
-        .op(Delete, meshes::ITEM, Op::new("delete_mesh", "Delete a mesh with everything in it", "Meshes").about("409 while `deletion_protection` is on, which is the default. Its proxies keep their last configuration; its trust domain is never given out again.").writes().tries().answer(204, "Deleted.", None), meshes::delete)
+        .op(Put, meshes::ITEM, Op::new("put_mesh", "Create or replace a mesh", "Meshes").about("Idempotent. Equal content makes no revision.").body("MeshSpec", Mesh::sample()).writes().tries().owned().answer(200, "Replaced, or equal already.", view()).answer(201, "Created.", view()), meshes::put)
+        .op(Patch, meshes::ITEM, Op::new("patch_mesh", "Change parts of a mesh", "Meshes").about("A JSON Merge Patch (RFC 7396), merged onto what was sent before and then judged as a whole.").patch("Mesh", serde_json::json!({"display_name": "Production"})).writes().tries().owned().answer(200, "Changed, or equal already.", view()), meshes::patch)
+        .op(Delete, meshes::ITEM, Op::new("delete_mesh", "Delete a mesh with everything in it", "Meshes").about("409 while `deletion_protection` is on, which is the default. Its proxies keep their last configuration; its trust domain is never given out again.").writes().tries().owned().answer(204, "Deleted.", None), meshes::delete)
+}
+
+fn effective_operations(table: Table) -> Table {
+    let answer = || Some(String::from("Effective"));
+    let about = "From the mesh's `defaults`, the service's and the route's: the one closest to the call wins, field by field. What nobody sets is `built_in`.";
+    table
+        .op(
+            Get,
+            effective::SERVICE,
+            Op::new(
+                "get_effective_service",
+                "Read the settings in force for a service",
+                "Services",
+            )
+            .about(about)
+            .answer(200, "Every setting.", answer()),
+            effective::get,
+        )
+        .op(
+            Get,
+            effective::ROUTE,
+            Op::new(
+                "get_effective_route",
+                "Read the settings in force for a route",
+                "Routes",
+            )
+            .about(about)
+            .answer(200, "Every setting.", answer()),
+            effective::get,
+        )
+}
+
+fn apply_operation(table: Table) -> Table {
+    table.op(
+        Post,
+        apply::PATH,
+        Op::new("apply_mesh", "Write several objects as one revision", "Meshes")
+            .about("All or nothing: objects of any kind, in any order, each as its PUT takes it. Every rule that any of them breaks is reported at once. `sync` also deletes what carries the same `managed_by` and is not in the list, and nothing else. Access rules need the permission `access:write` as well.")
+            .body("Apply", apply::sample())
+            .writes_many()
+            .tries()
+            .owned()
+            .once()
+            .answer(200, "What became of each object.", Some(String::from("Applied"))),
+        apply::apply,
+    )
 }
 
 fn join_token_operations(table: Table) -> Table {
     let view = || Some(String::from("JoinToken"));
     table
         .op(Get, join_tokens::COLLECTION, Op::new("list_join_tokens", "List join tokens, by name", "Proxies").paged().answer(200, "One page.", Some(String::from("JoinTokenList"))), join_tokens::list)
-        .op(Post, join_tokens::COLLECTION, Op::new("create_join_token", "Create a join token", "Proxies").about("The answer holds the secret; no later one does, and a dry run shows none.").body("CreateJoinToken", join_tokens::sample()).tries().answer(201, "Created.", view()), join_tokens::create)
+        .op(Post, join_tokens::COLLECTION, Op::new("create_join_token", "Create a join token", "Proxies").about("The answer holds the secret; no later one does, and a dry run shows none.").body("CreateJoinToken", join_tokens::sample()).tries().once().answer(201, "Created.", view()), join_tokens::create)
         .op(Get, join_tokens::ITEM, Op::new("get_join_token", "Read a join token", "Proxies").answer(200, "The token, without its secret.", view()), join_tokens::get)
         .op(Delete, join_tokens::ITEM, Op::new("delete_join_token", "Revoke a join token", "Proxies").about("Proxies that joined with it are disconnected within seconds and may not come back.").tries().answer(204, "Revoked.", None), join_tokens::delete)
 }

@@ -1,8 +1,10 @@
 //! Version 1 of the API: one file per noun.
 
 pub(crate) mod access_rules;
+pub(crate) mod apply;
 pub(crate) mod bootstrap;
 pub(crate) mod codes;
+pub(crate) mod effective;
 pub(crate) mod join_tokens;
 pub(crate) mod members;
 pub(crate) mod meshes;

@@ -45,6 +45,9 @@ pub(crate) fn object(stored: &Stored, status: Option<Value>) -> Value {
             "updated_at": time(stored.updated_at),
         }),
     );
+    if let (Some(owner), Some(meta)) = (&stored.managed_by, body["meta"].as_object_mut()) {
+        meta.insert(String::from("managed_by"), json!(owner));
+    }
     if let Some(status) = status {
         body.insert(String::from("status"), status);
     }

@@ -108,7 +108,7 @@ fn operation_ids_are_unique_and_say_what_they_do() {
     for (id, method, path, _) in operations(&document) {
         let verbs: &[&str] = match method.as_str() {
             "get" => &["get", "list"],
-            "post" => &["create"],
+            "post" => &["create", "apply"],
             "patch" => &["patch"],
             "put" => &["put"],
             "delete" => &["delete"],

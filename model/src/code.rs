@@ -80,7 +80,10 @@ codes! {
     TooLarge = "HED-2013", 413, "Body too large", "The body exceeds 1 MiB.", "Split the request.";
     UnsupportedMediaType = "HED-2015", 415, "Unsupported media type", "The body is not declared as JSON.", "Send `Content-Type: application/json`.";
     NotSignedIn = "HED-2016", 403, "Needs a session", "This is for members who signed in; an API token will not do.", "Sign in with `POST /v1/sessions`.";
+    KeyInUse = "HED-2017", 409, "Idempotency key in use", "A request with this `Idempotency-Key` is still running.", "Wait a moment and send the same request again.";
     Invalid = "HED-2022", 422, "Invalid", "The body breaks one or more rules.", "Mend every entry of `errors`.";
+    KeyReused = "HED-2024", 422, "Idempotency key used for something else", "The same `Idempotency-Key` came with another address or body in the last 24 hours.", "Draw a new key for each request that is meant to do something new.";
+    PreconditionRequired = "HED-2027", 428, "Precondition required", "The mesh wants to know which state a change is based on.", "Read the object and send its ETag in `If-Match`, or leave `meta` in the body.";
     TooManyAttempts = "HED-2028", 429, "Too many attempts", "Guesses at credentials are slowed down.", "Repeat after the time in Retry-After.";
     LimitReached = "HED-2029", 429, "Limit reached", "The organisation has as many of these as it may have.", "Delete some or ask for a higher limit.";
     Internal = "HED-2050", 500, "Internal error", "Heddle failed.", "Repeat the request; if it fails again, report the request id.";
@@ -91,6 +94,8 @@ codes! {
     ProxyMismatch = "HED-3004", 403, "Proxy does not match its token", "What the Envoy says of itself contradicts its join token.", "Leave `node.cluster` out or set it to the token's service; give each proxy its own node id.";
     NodeInvalid = "HED-3005", 400, "Node description not usable", "The Envoy's node id or metadata is missing or malformed.", "Start the Envoy with a bootstrap from Heddle.";
     ProxyRejected = "HED-3007", 409, "Rejected by the proxy", "The Envoy refused a resource that was generated from this object.", "Correct the field that is named; the proxy keeps its last good configuration.";
+    ReferenceGone = "HED-4001", 422, "Refers to something that is gone", "The object names another one that was deleted; what it asks for there is not in force.", "Change the object, or create the other one again.";
+    ManagedElsewhere = "HED-4091", 409, "Managed elsewhere", "A program looks after this object and may undo what others change.", "Change it where it is managed, or take it over with `?takeover=true`.";
 }
 
 impl std::str::FromStr for Code {

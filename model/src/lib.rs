@@ -16,6 +16,7 @@ pub mod email;
 pub mod filter;
 pub mod id;
 pub mod kind;
+pub mod manager;
 pub mod name;
 pub mod net;
 pub mod settings;

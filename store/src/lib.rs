@@ -59,6 +59,7 @@ mod uses;
 pub mod admin;
 pub mod authorities;
 pub mod certificates;
+pub mod idempotency;
 pub mod join_tokens;
 pub mod listing;
 pub mod members;

@@ -3,22 +3,28 @@
 //! What a user sent is stored and given back as it is. Content is judged before it comes here; this file judges
 //! only what needs the other rows: names among siblings, preconditions, priorities.
 
+mod batch;
+mod own;
 mod write;
 
 use chrono::{DateTime, Utc};
 use heddle_model::authz::Permission;
 use heddle_model::id::{AccessRuleId, MeshId, ProfileId, RouteId, ServiceId, SplitId};
 use heddle_model::kind::Kind;
+use heddle_model::manager::ManagedBy;
 use heddle_model::name::Name;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use sqlx::QueryBuilder;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::{Error, Result, inconsistent};
 use crate::listing::Wanted;
 use crate::tx::{Tx, Work};
 
+pub use batch::{Pair, Step, equal, everything, new_id, write_all};
+pub use own::own;
 pub use write::{Put, delete, insert, put};
 pub(crate) use write::{insert_row, put_row, require_match};
 
@@ -44,6 +50,8 @@ pub struct Stored {
     pub created_at: DateTime<Utc>,
     /// When it was last written.
     pub updated_at: DateTime<Utc>,
+    /// Who looks after it.
+    pub managed_by: Option<ManagedBy>,
 }
 
 impl Stored {
@@ -51,7 +59,10 @@ impl Stored {
     #[must_use]
     pub fn etag(&self) -> String {
         // jsonb gives keys back in one fixed order, so equal content has equal text.
-        let content = Value::Object(self.sent.clone()).to_string();
+        let mut content = Value::Object(self.sent.clone()).to_string();
+        if let Some(owner) = &self.managed_by {
+            content.push_str(&format!("{owner:?}"));
+        }
         let digest = Sha256::digest(content.as_bytes());
         format!("\"r{}-{}\"", self.revision, hex::encode(&digest[..4]))
     }
@@ -92,10 +103,11 @@ pub(crate) struct Row {
     from_revision: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    managed_by: Option<Json<ManagedBy>>,
 }
 
 pub(crate) const COLUMNS: &str = "r.id, r.kind, r.parent_id, r.name, r.spec, r.spec_version, \
-                                  r.from_revision, r.created_at, r.updated_at";
+                                  r.from_revision, r.created_at, r.updated_at, r.managed_by";
 
 impl TryFrom<Row> for Stored {
     type Error = Error;
@@ -126,6 +138,7 @@ impl TryFrom<Row> for Stored {
             revision: row.from_revision.unsigned_abs(),
             created_at: row.created_at,
             updated_at: row.updated_at,
+            managed_by: row.managed_by.map(|Json(owner)| owner),
         })
     }
 }

@@ -91,6 +91,7 @@ impl Store {
             standing: None,
             store: self.clone(),
             writes: mode.writes(),
+            also: Vec::new(),
             locked: BTreeMap::new(),
             last: None,
         })
@@ -130,6 +131,24 @@ impl<P: Permission<Access = access::Write>> Tx<P> {
     /// [`Error::Unavailable`]: whether it was committed is then unknown.
     pub async fn commit(self) -> Result<Committed> {
         self.work.commit().await
+    }
+
+    /// Lets the transaction do in a mesh what a second grant of the same organisation allows there, for work on several
+    /// kinds at once. The transaction must not touch another mesh.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the grant of another organisation, [`Error::Forbidden`].
+    pub fn also<Q: Permission<Access = access::Write>>(
+        &mut self,
+        grant: &Grant<Q>,
+        mesh: MeshId,
+    ) -> Result<()> {
+        if grant.org() != self.work.org {
+            return Err(Error::NotFound);
+        }
+        grant.standing().enter(mesh)?;
+        self.work.also.push(Q::ACTION);
+        Ok(())
     }
 
     /// Undoes everything that the transaction did: for a write that was only tried.
@@ -173,6 +192,7 @@ pub(crate) struct Work {
     standing: Option<Arc<Standing>>,
     store: Store,
     writes: bool,
+    also: Vec<Action>,
     locked: BTreeMap<MeshId, Locked>,
     last: Option<u64>,
 }
@@ -204,6 +224,11 @@ impl Work {
 
     pub(crate) fn org(&self) -> OrgId {
         self.org
+    }
+
+    /// What the transaction may do beside its own permission.
+    pub(crate) fn also(&self) -> &[Action] {
+        &self.also
     }
 
     pub(crate) fn actor(&self) -> &str {

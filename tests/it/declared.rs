@@ -1,6 +1,12 @@
 //! What every declarative kind can do, tried on each of them: dry runs, patches.
 
+mod apply;
+mod echo;
+mod effective;
+mod gone;
 mod lists;
+mod once;
+mod owners;
 mod writes;
 
 use heddle_tests::{Api, Stack};

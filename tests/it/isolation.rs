@@ -112,6 +112,17 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
     all.push((Method::PUT, item.clone(), Some(split)));
     all.push((Method::PATCH, item.clone(), Some(json!({}))));
     all.push((Method::DELETE, item, None));
+    all.push((
+        Method::POST,
+        format!("{mesh}/apply"),
+        Some(json!({"resources": []})),
+    ));
+    all.push((Method::GET, format!("{payments}/effective"), None));
+    all.push((
+        Method::GET,
+        format!("{payments}/routes/all/effective"),
+        None,
+    ));
     all.push((Method::GET, format!("{mesh}/join-tokens"), None));
     all.push((
         Method::POST,

@@ -77,6 +77,13 @@ const ANSWERS: &[Answer] = &[
         detail: "`name` is required",
     },
     Answer {
+        status: 428,
+        name: "PreconditionRequired",
+        about: "The mesh wants `If-Match` with each change of what exists. `current_etag` is the one that it has now.",
+        code: Code::PreconditionRequired,
+        detail: "this mesh wants `If-Match`, or `meta.etag` in the body, with every change of what exists",
+    },
+    Answer {
         status: 429,
         name: "TooManyRequests",
         about: "A limit is reached.",
@@ -122,7 +129,7 @@ fn example(answer: &Answer) -> Value {
     match answer.status {
         400 => problem["parameter"] = json!("colour"),
         403 => problem["permission"] = json!("config:write"),
-        412 => problem["current_etag"] = json!("\"r42-5c1e9b07\""),
+        412 | 428 => problem["current_etag"] = json!("\"r42-5c1e9b07\""),
         422 => {
             problem["errors"] = json!([{
                 "pointer": "/name", "code": Code::MissingField.as_str(), "detail": answer.detail,

@@ -89,6 +89,14 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
             json!({"type": "string", "pattern": "^/[ -~]*$", "maxLength": 1024}),
             json!("/etc/heddle/token"),
         ),
+        ("header", "Heddle-Manager") => (
+            json!({"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,62}; ?ref=\"[A-Za-z0-9._/-]{1,100}\"$"}),
+            json!("terraform; ref=\"app.terraform.io/acme/payments\""),
+        ),
+        ("header", "Idempotency-Key") => (
+            json!({"type": "string", "pattern": "^[!-~]{1,255}$"}),
+            json!("4f6cf35f-8f3c-4c5e-a9d0-2f7e0f1f6d11"),
+        ),
         ("header", "If-Match") => (json!({"type": "string"}), json!("\"r42-5c1e9b07\"")),
         _ => return None,
     })

@@ -40,6 +40,8 @@ pub(crate) fn collection<T: Declared>(table: Table) -> Table {
                 .about("409 when the name is taken: POST never overwrites.")
                 .body(format!("Create{}", T::VIEW), example)
                 .tries()
+                .owned()
+                .once()
                 .answer(201, "Created.", view()),
             create::<T>,
         )
@@ -59,6 +61,7 @@ pub(crate) fn collection<T: Declared>(table: Table) -> Table {
                 .body(spec, T::sample())
                 .writes()
                 .tries()
+                .owned()
                 .answer(200, "Replaced, or equal already.", view())
                 .answer(201, "Created.", view()),
             put::<T>,
@@ -71,6 +74,7 @@ pub(crate) fn collection<T: Declared>(table: Table) -> Table {
                 .about("References from elsewhere do not prevent it.")
                 .writes()
                 .tries()
+                .owned()
                 .answer(204, "Deleted.", None),
             delete::<T>,
         )
@@ -102,6 +106,7 @@ pub(crate) fn singleton<T: Declared>(table: Table) -> Table {
             .body(T::name().into_owned(), T::sample())
             .writes()
             .tries()
+            .owned()
             .answer(200, "Replaced, or equal already.", view())
             .answer(201, "Created.", view()),
             put::<T>,
@@ -122,6 +127,7 @@ pub(crate) fn singleton<T: Declared>(table: Table) -> Table {
             )
             .writes()
             .tries()
+            .owned()
             .answer(204, "Deleted.", None),
             delete::<T>,
         )
@@ -146,6 +152,7 @@ fn patch_op<T: Declared>() -> Op {
     .patch(T::VIEW, patch_example::<T>())
     .writes()
     .tries()
+                .owned()
     .answer(200, "Changed, or equal already.", Some(T::VIEW.to_owned()))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{OriginalUri, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use heddle_model::authz::Permission;
 use heddle_model::authz::permission::ConfigRead;
@@ -13,6 +14,7 @@ use heddle_store::{Tx, meshes};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::findings::Findings;
 use super::{Declared, Place, own_name, place};
 use crate::auth::Allow;
 use crate::extract::{Headers, Query, Segments};
@@ -44,6 +46,7 @@ pub(super) async fn list<T: Declared>(
         (place, below)
     };
     let rows = resources::search(&mut tx, place.mesh.id, T::KIND, below, &listing.wanted).await?;
+    let findings = Findings::of::<T, _>(&mut tx, place.mesh.id, &rows).await?;
     let parents = if across {
         Parents::of(&mut tx, place, &rows, T::PARENTS).await?
     } else {
@@ -53,7 +56,10 @@ pub(super) async fn list<T: Declared>(
         rows,
         &uri.to_string(),
         |row| row,
-        |row| view::object_below(row, &parents.names(row, T::PARENTS), None),
+        |at, row| {
+            let names = parents.names(row, T::PARENTS);
+            view::object_below(row, &names, findings.status(at, None))
+        },
     ))
 }
 
@@ -133,9 +139,13 @@ pub(super) async fn get<T: Declared>(
     )
     .await?;
     let stored = found.ok_or_else(Problem::not_found)?;
-    Ok(view::answer_read(
-        &headers,
-        view::object_below(&stored, &place.parents, None),
-        &stored.etag(),
-    ))
+    let rows = std::slice::from_ref(&stored);
+    let findings = Findings::of::<T, _>(&mut tx, place.mesh.id, rows).await?;
+    let body = view::object_below(&stored, &place.parents, findings.status(0, None));
+    // The ETag stands for what was written. Where the answer says more than that, the client may not have it yet.
+    Ok(if findings.depends {
+        view::answer(StatusCode::OK, body, &stored.etag(), None)
+    } else {
+        view::answer_read(&headers, body, &stored.etag())
+    })
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::auth::Allow;
-use crate::extract::{JsonBytes, Page, Query, Segments};
+use crate::extract::{Headers, JsonBytes, Page, Query, Segments};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -87,10 +87,10 @@ pub(crate) async fn create(
     Allow(grant): Allow<JoinTokenWrite>,
     State(app): State<App>,
     Segments((_, mesh)): Segments<(String, String)>,
-    (mut query, OriginalUri(uri)): (Query, OriginalUri),
+    (mut query, Headers(headers), OriginalUri(uri)): (Query, Headers, OriginalUri),
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let intent = Intent::take(&mut query)?;
+    let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
     let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
     let wanted: CreateJoinToken = wire::decode_object(&sent).map_err(Problem::invalid)?;
@@ -110,6 +110,9 @@ pub(crate) async fn create(
     let now = app.clock.now();
     let expires_at = now + TimeDelta::from_std(lifetime).unwrap_or(TimeDelta::zero());
     let mut tx = app.store.begin(&grant).await?;
+    if let Some(answer) = intent.replay(&mut tx).await? {
+        return Ok(answer);
+    }
     let mesh = meshes::require(&mut tx, &mesh).await?;
     let exists =
         resources::service_exists(&mut tx, mesh.id, std::slice::from_ref(&wanted.service)).await?;

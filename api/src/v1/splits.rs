@@ -12,6 +12,7 @@ impl Declared for Split {
     const VIEW: &'static str = "Split";
     const NOUN: &'static str = "split";
     const IDS: (&'static str, &'static str) = ("split", "splits");
+    const SINGLE: bool = true;
     const TAG: &'static str = "Routes";
     type Write = ConfigWrite;
 }

@@ -1,7 +1,9 @@
 //! Writing declarative objects: under the mesh's lock, as one revision, with an entry in the audit log each.
 
 use heddle_model::authz::{Action, Permission, access};
+use heddle_model::id::MeshId;
 use heddle_model::kind::Kind;
+use heddle_model::manager::ManagedBy;
 use heddle_model::name::Name;
 use serde_json::{Map, Value};
 use sqlx::types::Json;
@@ -32,7 +34,7 @@ pub async fn insert<P: Permission<Access = access::Write>>(
     address: &Address<'_>,
     sent: &Map<String, Value>,
 ) -> Result<Stored> {
-    granted(P::ACTION, address.kind)?;
+    granted(tx, address.kind)?;
     let work = &mut tx.work;
     work.lock(address.mesh).await?;
     if current(work, address).await?.is_some() {
@@ -54,7 +56,7 @@ pub async fn put<P: Permission<Access = access::Write>>(
     sent: &Map<String, Value>,
     precondition: &Precondition,
 ) -> Result<Put> {
-    granted(P::ACTION, address.kind)?;
+    granted(tx, address.kind)?;
     put_row(&mut tx.work, address, sent, precondition).await
 }
 
@@ -67,7 +69,7 @@ pub async fn delete<P: Permission<Access = access::Write>>(
     address: &Address<'_>,
     precondition: &Precondition,
 ) -> Result<Stored> {
-    granted(P::ACTION, address.kind)?;
+    granted(tx, address.kind)?;
     let work = &mut tx.work;
     work.lock(address.mesh).await?;
     let stored = current(work, address).await?.ok_or(Error::NotFound)?;
@@ -88,25 +90,25 @@ pub async fn delete<P: Permission<Access = access::Write>>(
         .await?;
     let revision = work.bump(address.mesh).await?;
     for row in rows {
-        end_row(work, address, row.id, revision).await?;
+        end_row(work, address.mesh, row.id, revision).await?;
         let gone = Stored::try_from(row)?;
-        record(work, address, "delete", revision, Some(&gone), None).await?;
+        record(work, address.mesh, "delete", revision, Some(&gone), None).await?;
     }
     Ok(stored)
 }
 
 /// Which kinds a permission covers. The type of the transaction says that it may write; this says what.
-fn granted(action: Action, kind: Kind) -> Result<()> {
-    let covered = match kind {
+pub(super) fn granted<P: Permission>(tx: &Tx<P>, kind: Kind) -> Result<()> {
+    let covers = |action: Action| match kind {
         Kind::Mesh => action == Action::MeshWrite,
         Kind::Service | Kind::Route | Kind::Split | Kind::Profile => action == Action::ConfigWrite,
         Kind::AccessRule => action == Action::AccessWrite,
     };
-    if covered {
+    if covers(P::ACTION) || tx.work.also().iter().any(|action| covers(*action)) {
         Ok(())
     } else {
         Err(Error::NotGranted {
-            scope: action.scope(),
+            scope: P::ACTION.scope(),
             kind: kind.as_str(),
         })
     }
@@ -148,11 +150,20 @@ pub(crate) async fn put_row(
     }
     check_priority(work, address, sent).await?;
     let revision = work.bump(address.mesh).await?;
-    end_row(work, address, before.id, revision).await?;
-    let stored = start_row(work, address, before.id, sent, revision, Some(&before)).await?;
-    record(
+    end_row(work, address.mesh, before.id, revision).await?;
+    let stored = start_row(
         work,
         address,
+        before.id,
+        sent,
+        revision,
+        Some(&before),
+        before.managed_by.as_ref(),
+    )
+    .await?;
+    record(
+        work,
+        address.mesh,
         "replace",
         revision,
         Some(&before),
@@ -176,8 +187,8 @@ pub(crate) async fn insert_row(
     check_parent(work, address).await?;
     check_priority(work, address, sent).await?;
     let revision = work.bump(address.mesh).await?;
-    let stored = start_row(work, address, id, sent, revision, None).await?;
-    record(work, address, "create", revision, None, Some(&stored)).await?;
+    let stored = start_row(work, address, id, sent, revision, None, None).await?;
+    record(work, address.mesh, "create", revision, None, Some(&stored)).await?;
     Ok(stored)
 }
 
@@ -256,19 +267,20 @@ async fn check_priority(
     }
 }
 
-async fn start_row(
+pub(super) async fn start_row(
     work: &mut Work,
     address: &Address<'_>,
     id: Uuid,
     sent: &Map<String, Value>,
     revision: u64,
     before: Option<&Stored>,
+    owner: Option<&ManagedBy>,
 ) -> Result<Stored> {
     let now = work.now();
     let sql = format!(
         "insert into heddle.resources as r (org_id, mesh_id, id, kind, parent_id, name, spec, spec_version, \
-                                            from_revision, created_at, updated_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning {COLUMNS}"
+                                            from_revision, created_at, updated_at, managed_by) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) returning {COLUMNS}"
     );
     let query = sqlx::query_as(&sql)
         .bind(work.org().uuid())
@@ -281,13 +293,14 @@ async fn start_row(
         .bind(SPEC_VERSION)
         .bind(revision.cast_signed())
         .bind(before.map_or(now, |b| b.created_at))
-        .bind(now);
+        .bind(now)
+        .bind(owner.map(Json));
     let row: Row = query.fetch_one(work.conn()).await?;
     row.try_into()
 }
 
 /// Ends the current row of an object. One that this very revision had made leaves no trace.
-async fn end_row(work: &mut Work, address: &Address<'_>, id: Uuid, revision: u64) -> Result<()> {
+pub(super) async fn end_row(work: &mut Work, mesh: MeshId, id: Uuid, revision: u64) -> Result<()> {
     for sql in [
         "delete from heddle.resources \
          where mesh_id = $1 and id = $2 and to_revision is null and from_revision = $3",
@@ -295,7 +308,7 @@ async fn end_row(work: &mut Work, address: &Address<'_>, id: Uuid, revision: u64
          where mesh_id = $1 and id = $2 and to_revision is null",
     ] {
         sqlx::query(sql)
-            .bind(address.mesh.uuid())
+            .bind(mesh.uuid())
             .bind(id)
             .bind(revision.cast_signed())
             .execute(work.conn())
@@ -304,9 +317,9 @@ async fn end_row(work: &mut Work, address: &Address<'_>, id: Uuid, revision: u64
     Ok(())
 }
 
-async fn record(
+pub(super) async fn record(
     work: &mut Work,
-    address: &Address<'_>,
+    mesh: MeshId,
     action: &'static str,
     revision: u64,
     before: Option<&Stored>,
@@ -317,7 +330,7 @@ async fn record(
     };
     let name: &Name = &object.name;
     work.record(Change {
-        mesh: Some(address.mesh),
+        mesh: Some(mesh),
         revision: Some(revision),
         action,
         kind: object.kind.as_str(),

@@ -8,6 +8,7 @@ mod authorities;
 mod build;
 mod catalogue;
 mod feed;
+mod idempotency;
 mod join;
 mod meshes;
 mod migrations;

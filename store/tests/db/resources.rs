@@ -1,9 +1,10 @@
 //! Declarative objects: creating, replacing, deleting, and what is refused.
 
-use heddle_model::authz::permission::{ConfigRead, ConfigWrite};
+use heddle_model::authz::permission::{AccessWrite, ConfigRead, ConfigWrite};
 use heddle_model::kind::Kind;
+use heddle_model::manager::ManagedBy;
 use heddle_store::listing::{Position, Wanted};
-use heddle_store::resources::{self, Below, Precondition};
+use heddle_store::resources::{self, Below, Precondition, Step};
 use heddle_store::{Error, meshes};
 use serde_json::json;
 
@@ -342,4 +343,89 @@ async fn what_is_rolled_back_leaves_nothing() {
     let mut tx = db.store.begin(&grant::<ConfigRead>(&owner)).await.unwrap();
     let found = meshes::require(&mut tx, "prod").await.unwrap();
     assert_eq!(found.revision, 1);
+}
+
+#[tokio::test]
+async fn several_writes_are_one_revision_and_what_is_unique_changes_hands() {
+    let db = TestDb::new().await;
+    let owner = db.owner("acme").await;
+    let mesh = mesh(&db.store, &owner, "prod").await;
+    let payments = service(&db.store, &owner, mesh.id, "payments").await;
+    let (a, b) = (name("a"), name("b"));
+    let terraform: ManagedBy = "terraform; ref=\"x\"".parse().unwrap();
+    let (one, two) = (route_spec(1), route_spec(2));
+    let at = |name| address(mesh.id, Kind::Route, Some(payments.id), name);
+    let mut tx = db.store.begin(&grant::<ConfigWrite>(&owner)).await.unwrap();
+    let create = |id, name, sent| Step::Create {
+        id,
+        address: at(name),
+        sent,
+        owner: Some(&terraform),
+    };
+    let steps = [
+        create(resources::new_id(&tx), &a, &one),
+        create(resources::new_id(&tx), &b, &two),
+    ];
+    let made = resources::write_all(&mut tx, mesh.id, &steps)
+        .await
+        .unwrap();
+    let revision = tx.commit().await.unwrap().revision;
+    let made: Vec<_> = made.into_iter().flatten().collect();
+    assert!(made.iter().all(|one| Some(one.revision) == revision));
+    assert_eq!(made[0].managed_by.as_ref(), Some(&terraform));
+
+    let mut tx = db.store.begin(&grant::<ConfigWrite>(&owner)).await.unwrap();
+    let current = resources::everything(&mut tx, mesh.id).await.unwrap();
+    assert_eq!(current.len(), 3);
+    let pairs = [(&one, &made[0].sent), (&one, &two)];
+    assert_eq!(
+        resources::equal(&mut tx, &pairs).await.unwrap(),
+        [true, false]
+    );
+    let swap = |before, sent| Step::Replace {
+        before,
+        sent,
+        owner: None,
+    };
+    let steps = [swap(&made[0], &two), swap(&made[1], &one)];
+    let swapped = resources::write_all(&mut tx, mesh.id, &steps)
+        .await
+        .unwrap();
+    assert_eq!(tx.commit().await.unwrap().revision, revision.map(|r| r + 1));
+    let mut swapped: Vec<_> = swapped.into_iter().flatten().collect();
+    assert!(swapped.iter().all(|one| one.managed_by.is_none()));
+
+    // To adopt makes no revision, and another ETag.
+    let mut tx = db.store.begin(&grant::<ConfigWrite>(&owner)).await.unwrap();
+    let etag = swapped[0].etag();
+    resources::own(&mut tx, mesh.id, &mut swapped[0], Some(&terraform), false)
+        .await
+        .unwrap();
+    assert_eq!(tx.commit().await.unwrap().revision, None);
+    assert_ne!(swapped[0].etag(), etag);
+    // A rule needs another permission, and the mistake costs the whole.
+    let mut tx = db.store.begin(&grant::<ConfigWrite>(&owner)).await.unwrap();
+    let (rule, sent) = (name("rule"), rule_spec("payments"));
+    let step = Step::Create {
+        id: resources::new_id(&tx),
+        address: address(mesh.id, Kind::AccessRule, Some(payments.id), &rule),
+        sent: &sent,
+        owner: None,
+    };
+    let steps = [
+        Step::Delete {
+            before: &swapped[1],
+        },
+        step,
+    ];
+    let refused = resources::write_all(&mut tx, mesh.id, &steps).await;
+    assert!(
+        matches!(refused, Err(Error::NotGranted { .. })),
+        "{refused:?}"
+    );
+    tx.also(&grant::<AccessWrite>(&owner), mesh.id).unwrap();
+    resources::write_all(&mut tx, mesh.id, &steps)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
 }

@@ -11,7 +11,9 @@ use heddle_model::kind::Kind;
 use heddle_store::authorities::{self, AuthorityKind, AuthorityRow};
 use heddle_store::certificates::{self, CertificateEntry};
 use heddle_store::resources::{self, Precondition};
-use heddle_store::{Caller, Error, MeshRef, admin, join_tokens, meshes, proxies, sessions};
+use heddle_store::{
+    Caller, Error, MeshRef, admin, idempotency, join_tokens, meshes, proxies, sessions,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -84,6 +86,16 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
         .await
         .unwrap()
         .unwrap();
+    let mut tx = store.begin(&grant::<ConfigWrite>(&caller)).await.unwrap();
+    let answer = idempotency::Answer {
+        status: 201,
+        headers: serde_json::json!({}),
+        body: String::new(),
+    };
+    idempotency::keep(&mut tx, "k", &[0; 32], &answer)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
     Seeded {
         caller,
         mesh,

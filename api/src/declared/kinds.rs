@@ -1,0 +1,85 @@
+//! The kinds as values: for work on objects of several kinds at once.
+
+use heddle_model::authz::{Action, Permission};
+use heddle_model::kind::{AccessRule, Kind, Route, Service, Split};
+use heddle_model::name::Name;
+use heddle_model::violation::Violations;
+use heddle_model::wire;
+use serde_json::{Map, Value};
+
+use super::Declared;
+
+/// A kind without its type.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Described {
+    pub(crate) kind: Kind,
+    pub(crate) parents: &'static [Kind],
+    /// Whether its parent has at most one.
+    pub(crate) single: bool,
+    /// What may write it.
+    pub(crate) action: Action,
+    /// Judges what was sent.
+    pub(crate) decode: fn(Map<String, Value>) -> Result<Parsed, Violations>,
+    /// What follows from what was sent; nothing from what makes no sense.
+    pub(crate) facts: fn(&Map<String, Value>, &Name) -> Facts,
+}
+
+/// An object that was judged by itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Parsed {
+    pub(crate) sent: Map<String, Value>,
+    pub(crate) etag: Option<String>,
+}
+
+/// What an object means to others, each with its pointer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    /// The objects directly below the mesh that it names.
+    pub(crate) references: Vec<(String, Kind, Name)>,
+    /// The hosts that it claims.
+    pub(crate) hosts: Vec<(String, String)>,
+}
+
+impl Described {
+    fn of<T: Declared>() -> Self {
+        Self {
+            kind: T::KIND,
+            parents: T::PARENTS,
+            single: T::SINGLE,
+            action: <T::Write as Permission>::ACTION,
+            decode: |sent| {
+                let decoded = wire::decode_sent::<T>(sent)?;
+                Ok(Parsed {
+                    sent: decoded.sent,
+                    etag: decoded.etag,
+                })
+            },
+            facts: |sent, name| {
+                wire::decode_object::<T>(sent)
+                    .map(|value| facts(&value, name))
+                    .unwrap_or_default()
+            },
+        }
+    }
+}
+
+/// What an object means to others.
+fn facts<T: Declared>(value: &T, name: &Name) -> Facts {
+    let services = value.service_references().into_iter();
+    Facts {
+        references: services
+            .map(|(pointer, name)| (pointer, Kind::Service, name))
+            .collect(),
+        hosts: value.hosts(name),
+    }
+}
+
+/// Every kind below a mesh, parents first.
+pub(crate) fn all() -> Vec<Described> {
+    vec![
+        Described::of::<Service>(),
+        Described::of::<Route>(),
+        Described::of::<Split>(),
+        Described::of::<AccessRule>(),
+    ]
+}

@@ -1,0 +1,84 @@
+//! Every setting of a service or a route: the value in force, and who set it. Resolved as translation resolves it.
+
+use axum::Json;
+use axum::extract::{OriginalUri, State};
+use heddle_model::authz::permission::ConfigRead;
+use heddle_model::kind::{Kind, Mesh, Route, Service, Spec};
+use heddle_model::settings::{Level, Levels, Settings};
+use heddle_model::wire;
+use heddle_store::meshes;
+use heddle_store::resources::{self, Stored};
+use serde_json::{Value, json};
+
+use crate::auth::Allow;
+use crate::extract::{Query, Segments};
+use crate::problem::Problem;
+use crate::state::App;
+
+/// The path of a service's settings.
+pub(crate) const SERVICE: &str = "/v1/orgs/{org}/meshes/{mesh}/services/{service}/effective";
+/// The path of a route's settings.
+pub(crate) const ROUTE: &str =
+    "/v1/orgs/{org}/meshes/{mesh}/services/{service}/routes/{route}/effective";
+
+/// For a service, the settings of a call that no route of it takes; for a route, of one that it takes.
+pub(crate) async fn get(
+    Allow(grant): Allow<ConfigRead>,
+    State(app): State<App>,
+    Segments(path): Segments<Vec<String>>,
+    OriginalUri(uri): OriginalUri,
+    query: Query,
+) -> Result<Json<Value>, Problem> {
+    query.finish()?;
+    let segment = |at: usize| path.get(at).map(String::as_str);
+    let mut tx = app.store.begin(&grant).await?;
+    let mesh = meshes::require(&mut tx, segment(1).unwrap_or_default()).await?;
+    let name = segment(2).unwrap_or_default();
+    let service = resources::find(&mut tx, mesh.id, Kind::Service, None, name)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    let route = match segment(3) {
+        None => None,
+        Some(name) => {
+            let parent = Some(service.id);
+            let found = resources::find(&mut tx, mesh.id, Kind::Route, parent, name).await?;
+            Some(found.ok_or_else(Problem::not_found)?)
+        }
+    };
+    drop(tx);
+    let of_mesh = spec::<Mesh>(&mesh.spec)?.defaults;
+    let of_service = spec::<Service>(&service)?;
+    let of_route = route.as_ref().map(spec::<Route>).transpose()?;
+    let of_route = of_route.and_then(|route| route.settings);
+    let levels = Levels {
+        mesh: of_mesh.as_ref(),
+        service: of_service.defaults.as_ref(),
+        route: of_route.as_ref(),
+        protocol: of_service.ports.first().map(|port| port.protocol),
+        ..Levels::default()
+    };
+    let object = |level: Level| match level {
+        Level::Mesh => Some(&mesh.spec),
+        Level::Service => Some(&service),
+        Level::Route => route.as_ref(),
+        Level::BuiltIn | Level::Profile | Level::Upstream => None,
+    };
+    let items: Vec<Value> = Settings::effective(&levels)
+        .into_iter()
+        .map(|one| {
+            let mut from = json!({ "level": one.from });
+            if let Some(stored) = object(one.from) {
+                from["kind"] = json!(stored.kind);
+                from["name"] = json!(stored.name);
+                from["revision"] = json!(stored.revision);
+            }
+            json!({"field": one.field, "value": one.value, "from": from})
+        })
+        .collect();
+    Ok(Json(json!({"items": items, "self": uri.to_string()})))
+}
+
+fn spec<T: Spec>(stored: &Stored) -> Result<T, Problem> {
+    wire::decode_object(&stored.sent)
+        .map_err(|_| Problem::internal(&format!("object {} does not decode", stored.id)))
+}
