@@ -15,6 +15,7 @@ use utoipa::openapi::{
 use crate::complete::error_name;
 use crate::table::bearer_requirement;
 
+mod declared;
 mod schema;
 
 /// How one operation is described.
@@ -339,7 +340,7 @@ pub(crate) fn frame() -> OpenApi {
     kind::<Split>("Split", &mut schemas);
     kind::<AccessRule>("AccessRule", &mut schemas);
     crate::accounts::schemas(&mut schemas);
-    for (name, schema) in own_schemas() {
+    for (name, schema) in own_schemas().into_iter().chain(declared::schemas()) {
         schemas.push((name.to_owned(), from_json(schema)));
     }
     schemas.sort_by(|a, b| a.0.cmp(&b.0));
@@ -515,118 +516,6 @@ fn own_schemas() -> Vec<(&'static str, Value)> {
                     "updated_at": time("When it was written last."),
                     "managed_by": {"$ref": "#/components/schemas/ManagedBy"},
                     "parent": {"type": "object", "description": "What it is below: kind to name.", "additionalProperties": {"type": "string"}},
-                },
-            }),
-        ),
-        (
-            "Apply",
-            json!({
-                "type": "object",
-                "description": "Objects that are written together.",
-                "required": ["resources"],
-                "additionalProperties": false,
-                "properties": {
-                    "mode": {"type": "string", "enum": ["apply", "sync"], "description": "Whether what is not in the list stays (`apply`, when absent), or goes if it carries the same `managed_by` (`sync`)."},
-                    "managed_by": {"$ref": "#/components/schemas/ManagedBy"},
-                    "resources": {"type": "array", "maxItems": 5000, "description": "The objects: each as its PUT takes it, with `kind`, `name`, and the names of what it is below (`service`, `route`).", "items": {"$ref": "#/components/schemas/ApplyItem"}},
-                },
-            }),
-        ),
-        (
-            "ApplyItem",
-            json!({
-                "type": "object",
-                "description": "One object.",
-                "required": ["kind"],
-                "properties": {
-                    "kind": {"type": "string", "enum": crate::declared::kinds::all().iter().map(|one| one.kind.as_str()).collect::<Vec<_>>(), "description": "What it is."},
-                    "name": like("What it is called; a split needs none.", "payments"),
-                    "service": like("The service that it is below.", "payments"),
-                    "route": like("The route that it is below.", "charges"),
-                },
-            }),
-        ),
-        (
-            "Applied",
-            json!({
-                "type": "object",
-                "description": "What became of each object.",
-                "required": ["mode", "changed", "revision", "results"],
-                "properties": {
-                    "mode": one_of("What was done.", &["apply", "sync"]),
-                    "changed": flag("Whether there is a new revision."),
-                    "revision": {"type": "integer", "minimum": 0, "description": "The mesh's revision.", "examples": [42]},
-                    "results": {"type": "array", "description": "In the order of the list, then what a sync deleted or had to leave.", "items": {"$ref": "#/components/schemas/AppliedItem"}},
-                },
-            }),
-        ),
-        (
-            "AppliedItem",
-            json!({
-                "type": "object",
-                "description": "One object.",
-                "required": ["kind", "name", "result"],
-                "properties": {
-                    "kind": like("What it is.", "service"),
-                    "name": like("What it is called.", "payments"),
-                    "service": like("The service that it is below.", "payments"),
-                    "route": like("The route that it is below.", "charges"),
-                    "result": one_of("What became of it; `kept`: a sync would delete it, but something that is not its own is below it.", &["created", "replaced", "unchanged", "deleted", "kept"]),
-                    "meta": {"type": "object", "description": "Its identifier, ETag and revision.", "examples": [{"uid": "svc_01jdbg8ehwfdftt7h57xet4v7y", "etag": "\"r42-5c1e9b07\"", "revision": 42}]},
-                    "findings": {"type": "array", "description": "What somebody should look at.", "items": {"$ref": "#/components/schemas/Violation"}},
-                },
-            }),
-        ),
-        (
-            "Effective",
-            json!({
-                "type": "object",
-                "description": "The settings in force.",
-                "required": ["items", "self"],
-                "properties": {
-                    "items": {"type": "array", "description": "Every setting.", "items": {"$ref": "#/components/schemas/EffectiveSetting"}},
-                    "self": like("The address of this answer.", "/v1/orgs/-/meshes/prod/services/payments/effective"),
-                },
-            }),
-        ),
-        (
-            "EffectiveSetting",
-            json!({
-                "type": "object",
-                "description": "One setting.",
-                "required": ["field", "value", "from"],
-                "properties": {
-                    "field": like("Which one.", "retries.attempts"),
-                    "value": {"oneOf": [{"type": ["string", "number", "boolean", "null"]}, {"type": "array", "items": {"type": ["string", "number", "object"]}}], "description": "The value in force, as it would be written; null: none.", "examples": [2]},
-                    "from": {
-                        "type": "object",
-                        "description": "Who set it.",
-                        "required": ["level"],
-                        "properties": {
-                            "level": one_of("The level that won.", &["built_in", "mesh", "profile", "service", "route", "upstream"]),
-                            "kind": like("The kind of the object that says so.", "service"),
-                            "name": like("The name of that object.", "payments"),
-                            "revision": {"type": "integer", "minimum": 0, "description": "The revision of the mesh that wrote that object.", "examples": [42]},
-                        },
-                    },
-                },
-            }),
-        ),
-        (
-            "ManagedBy",
-            serde_json::to_value(
-                <heddle_model::manager::ManagedBy as utoipa::PartialSchema>::schema(),
-            )
-            .unwrap_or_default(),
-        ),
-        (
-            "Status",
-            json!({
-                "type": "object",
-                "readOnly": true,
-                "description": "What Heddle observes of an object.",
-                "properties": {
-                    "findings": {"type": "array", "description": "What somebody should look at.", "items": {"$ref": "#/components/schemas/Violation"}},
                 },
             }),
         ),
