@@ -7,6 +7,7 @@ use heddle_model::authz::Permission;
 use heddle_model::code::Code;
 use heddle_store::{Caller, Denied, Grant};
 
+use crate::note::note;
 use crate::problem::Problem;
 use crate::state::App;
 
@@ -100,7 +101,7 @@ impl<P: Permission> FromRequestParts<App> for Allow<P> {
         let org = org.ok_or_else(|| {
             Problem::internal(&"an operation with a permission has no {org} in its path")
         })?;
-        let grant = grant::<P>(&caller, org)?;
+        let grant = grant::<P>(&caller, org)?.with_note(note(parts)?);
         let client = parts
             .headers
             .get(header::USER_AGENT)

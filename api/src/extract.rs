@@ -11,6 +11,7 @@ use heddle_model::code::Code;
 use heddle_store::resources::Precondition;
 use serde::de::DeserializeOwned;
 
+use crate::note;
 use crate::problem::Problem;
 use crate::state::App;
 
@@ -116,6 +117,16 @@ impl Query {
         self.0.remove(name)
     }
 
+    /// Takes one parameter out that is compared with stored text.
+    pub(crate) fn take_text(&mut self, name: &str) -> Result<Option<String>, Problem> {
+        let text = self.take(name);
+        if text.as_ref().is_some_and(|text| text.contains('\0')) {
+            let detail = format!("`{name}`: holds a NUL character");
+            return Err(Problem::parameter(name, detail));
+        }
+        Ok(text)
+    }
+
     /// Takes one parameter out and parses it.
     pub(crate) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
         &mut self,
@@ -201,6 +212,10 @@ impl FromRequestParts<App> for Query {
                 ));
             }
         }
+        if note::is_write(&parts.method) {
+            // Not the operation's: it is part of the grant.
+            query.remove(note::PARAMETER);
+        }
         Ok(Self(query))
     }
 }
@@ -237,6 +252,19 @@ impl Page {
             }
         };
         Ok(Self { limit, after })
+    }
+
+    /// What the cursor holds, for lists whose keys are not text.
+    pub(crate) fn parse_after<T>(
+        &self,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let Some(text) = &self.after else {
+            return Ok(None);
+        };
+        let bad =
+            || Problem::parameter("cursor", "`cursor`: not one that this list has handed out");
+        parse(text).map(Some).ok_or_else(bad)
     }
 
     /// The cursor of the page after one that ended with `last`.

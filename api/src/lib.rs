@@ -19,6 +19,7 @@ mod intent;
 mod listing;
 mod named;
 mod once;
+mod note;
 pub mod openapi;
 mod ownership;
 pub mod problem;

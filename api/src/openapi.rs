@@ -1,9 +1,11 @@
 //! The OpenAPI 3.1 document: its frame, its schemas, and how one operation is described.
 
+pub(crate) mod history;
+
 use heddle_model::kind::{AccessRule, Mesh, Profile, Route, Service, Spec, Split};
 use serde_json::{Value, json};
 use utoipa::openapi::extensions::ExtensionsBuilder;
-use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Ref, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -37,6 +39,7 @@ pub(crate) struct Op {
     owned: bool,
     once: bool,
     writes_many: bool,
+    parameters: Vec<Parameter>,
 }
 
 impl Op {
@@ -63,6 +66,7 @@ impl Op {
             owned: false,
             once: false,
             writes_many: false,
+            parameters: Vec::new(),
         }
     }
 
@@ -222,6 +226,12 @@ impl Op {
         self.body(format!("Patch{view}"), example)
     }
 
+    /// A parameter that the others have no way to describe.
+    pub(crate) fn parameter(mut self, parameter: Parameter) -> Self {
+        self.parameters.push(parameter);
+        self
+    }
+
     pub(crate) fn build(self) -> OperationBuilder {
         let preconditions = self.preconditions();
         let mut description = self.description;
@@ -283,6 +293,9 @@ impl Op {
                     .schema(Some(ObjectBuilder::new().schema_type(Type::Boolean))),
             );
         }
+        for parameter in self.parameters {
+            operation = operation.parameter(parameter);
+        }
         if let Some((schema, example)) = &self.body {
             let content = ContentBuilder::new()
                 .schema(Some(Ref::from_schema_name(schema)))
@@ -340,7 +353,8 @@ pub(crate) fn frame() -> OpenApi {
     kind::<Split>("Split", &mut schemas);
     kind::<AccessRule>("AccessRule", &mut schemas);
     crate::accounts::schemas(&mut schemas);
-    for (name, schema) in own_schemas().into_iter().chain(declared::schemas()) {
+    let others = declared::schemas().into_iter().chain(history::schemas());
+    for (name, schema) in own_schemas().into_iter().chain(others) {
         schemas.push((name.to_owned(), from_json(schema)));
     }
     schemas.sort_by(|a, b| a.0.cmp(&b.0));

@@ -10,11 +10,11 @@ use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 use crate::accounts;
 use crate::complete::complete;
 use crate::declared::{collection, singleton};
-use crate::openapi::{Op, frame};
+use crate::openapi::{Op, frame, history};
 use crate::problem::Problem;
 use crate::state::App;
 use crate::table::Table;
-use crate::v1::{apply, bootstrap, codes, effective, join_tokens, meshes, proxies, whoami};
+use crate::v1::{apply, bootstrap, codes, effective, join_tokens, meshes, proxies, revisions, whoami};
 use crate::{docs, health, request};
 
 fn table() -> Table {
@@ -30,6 +30,7 @@ fn table() -> Table {
     let table = join_token_operations(table);
     let table = proxy_operations(table);
     let table = accounts::operations(table);
+    let table = history_operations(table);
     open_operations(table)
 }
 
@@ -128,6 +129,84 @@ fn proxy_operations(table: Table) -> Table {
                 .errors(&[422])
                 .answer(200, "A bootstrap.", Some(String::from("Bootstrap"))),
             bootstrap::get,
+        )
+}
+
+fn history_operations(table: Table) -> Table {
+    let named = |name: &str| Some(name.to_owned());
+    let with = |op: Op, parameters: Vec<_>| parameters.into_iter().fold(op, Op::parameter);
+    table
+        .op(
+            Get,
+            revisions::COLLECTION,
+            with(
+                Op::new(
+                    "list_revisions",
+                    "List the revisions of a mesh, newest first",
+                    "History",
+                ),
+                history::by_number(),
+            )
+            .parameter(history::change_group())
+            .answer(200, "One page.", named("RevisionList")),
+            revisions::list,
+        )
+        .op(
+            Get,
+            revisions::ITEM,
+            Op::new(
+                "get_revision",
+                "Read a revision with the objects that it changed",
+                "History",
+            )
+            .answer(200, "The revision.", named("Revision"))
+            .answer(304, "The state that If-None-Match names is current.", None),
+            revisions::get,
+        )
+        .op(
+            Get,
+            revisions::DIFF,
+            with(
+                Op::new(
+                    "get_revision_diff",
+                    "Read what differs between two revisions",
+                    "History",
+                ),
+                history::by_id(),
+            )
+            .about("Field by field: objects are compared member by member, lists as a whole.")
+            .parameter(history::from())
+            .answer(200, "One page.", named("RevisionDiff")),
+            revisions::diff,
+        )
+        .op(
+            Get,
+            revisions::RESOURCES,
+            with(
+                with(
+                    Op::new(
+                        "list_revision_resources",
+                        "Read a whole mesh as it was at a revision",
+                        "History",
+                    ),
+                    history::by_id(),
+                ),
+                history::wanted(),
+            )
+            .answer(200, "One page.", named("RevisionResourceList")),
+            revisions::list_resources,
+        )
+        .op(
+            Get,
+            revisions::RESOURCE,
+            Op::new(
+                "get_revision_resource",
+                "Read an object as it was at a revision",
+                "History",
+            )
+            .answer(200, "The object.", named("RevisionResource"))
+            .answer(304, "The state that If-None-Match names is current.", None),
+            revisions::get_resource,
         )
 }
 

@@ -12,7 +12,7 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{OpenApi, Required};
 
 use crate::auth::Allow;
-use crate::openapi::Op;
+use crate::openapi::{Op, history};
 use crate::state::App;
 
 /// Handlers whose first argument is [`Allow`]: the permission can be read from the signature.
@@ -56,6 +56,10 @@ impl Table {
         T: Permitted + 'static,
     {
         let op = op.permission(T::SCOPE);
+        let op = match method {
+            HttpMethod::Get => op,
+            _ => history::notes().into_iter().fold(op, Op::parameter),
+        };
         self.add(method, path, op, handler)
     }
 
@@ -131,6 +135,8 @@ fn describe(parameter: &str) -> &'static str {
         "api_token" => "The API token: its name or its id.",
         "role_binding" => "The role binding: its id.",
         "session" => "The session: its id, or `current`.",
+        "revision" => "The number of the revision.",
+        "uid" => "The id of the object (`meta.uid`).",
         "code" => "A code such as `HED-1002`.",
         _ => "A name or an id.",
     }

@@ -11,6 +11,7 @@ pub(crate) mod meshes;
 pub(crate) mod permissions;
 pub(crate) mod profiles;
 pub(crate) mod proxies;
+pub(crate) mod revisions;
 pub(crate) mod role_bindings;
 pub(crate) mod routes;
 pub(crate) mod service_accounts;

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use heddle_model::id::{AccessRuleId, MeshId, ProfileId, RouteId, ServiceId, SplitId};
 use heddle_model::kind::Kind;
+use heddle_model::name::Name;
 use heddle_store::resources::Stored;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -21,6 +22,34 @@ pub(crate) fn uid(kind: Kind, id: Uuid) -> String {
         Kind::Split => SplitId::from_uuid(id).to_string(),
         Kind::AccessRule => AccessRuleId::from_uuid(id).to_string(),
         Kind::Profile => ProfileId::from_uuid(id).to_string(),
+    }
+}
+
+/// The kind and stored form of a prefixed identifier.
+pub(crate) fn parse_uid(text: &str) -> Option<(Kind, Uuid)> {
+    let id = |kind| match kind {
+        Kind::Mesh => text.parse().ok().map(MeshId::uuid),
+        Kind::Service => text.parse().ok().map(ServiceId::uuid),
+        Kind::Route => text.parse().ok().map(RouteId::uuid),
+        Kind::Split => text.parse().ok().map(SplitId::uuid),
+        Kind::AccessRule => text.parse().ok().map(AccessRuleId::uuid),
+        Kind::Profile => text.parse().ok().map(ProfileId::uuid),
+    };
+    Kind::ALL
+        .into_iter()
+        .find_map(|kind| Some((kind, id(kind)?)))
+}
+
+/// Where an object is, below its mesh: the end of its address.
+pub(crate) fn path(kind: Kind, parents: &[Name], name: &Name) -> String {
+    let above = |i: usize| parents.get(i).map_or("-", Name::as_str);
+    match kind {
+        Kind::Mesh => String::new(),
+        Kind::Service => format!("services/{name}"),
+        Kind::Route => format!("services/{}/routes/{name}", above(0)),
+        Kind::Split => format!("services/{}/routes/{}/split", above(0), above(1)),
+        Kind::AccessRule => format!("services/{}/access-rules/{name}", above(0)),
+        Kind::Profile => format!("profiles/{name}"),
     }
 }
 
@@ -104,12 +133,23 @@ pub(crate) fn answer_read(request: &HeaderMap, body: Value, etag: &str) -> Respo
 
 /// Answers with one page. `rows` has one more than the page when another one follows.
 pub(crate) fn list<R>(
+    rows: Vec<R>,
+    at: &Page,
+    address: &str,
+    key: impl Fn(&R) -> String,
+    render: impl Fn(&R) -> Value,
+) -> Response {
+    Json(Value::Object(page(rows, at, address, key, render))).into_response()
+}
+
+/// What every page has: `items`, `next_cursor` unless it is the last one, `self`.
+pub(crate) fn page<R>(
     mut rows: Vec<R>,
     page: &Page,
     address: &str,
     key: impl Fn(&R) -> String,
     render: impl Fn(&R) -> Value,
-) -> Response {
+) -> Map<String, Value> {
     let limit = page.limit as usize;
     let more = rows.len() > limit;
     rows.truncate(limit);
@@ -122,5 +162,5 @@ pub(crate) fn list<R>(
         body.insert(String::from("next_cursor"), json!(Page::cursor(&key(last))));
     }
     body.insert(String::from("self"), json!(address));
-    Json(Value::Object(body)).into_response()
+    body
 }

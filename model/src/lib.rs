@@ -11,6 +11,7 @@
 pub mod authz;
 pub mod clock;
 pub mod code;
+pub mod diff;
 pub mod duration;
 pub mod email;
 pub mod filter;

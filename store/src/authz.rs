@@ -10,6 +10,7 @@ use heddle_model::name::Name;
 use uuid::Uuid;
 
 use crate::error::{Result, inconsistent};
+use crate::origin::{Note, Origin};
 use crate::rights::{self, Bound, Facts, Reach, Rights, Standing};
 use crate::secret;
 use crate::session_keys;
@@ -170,7 +171,8 @@ impl Caller {
                 scope: P::ACTION.scope(),
             });
         }
-        let grant = Grant::new(self.org, self.actor(), standing);
+        let mut grant = Grant::new(self.org, self.actor(), standing);
+        grant.origin.token = self.token();
         Ok(grant.of(self.principal, self.session()))
     }
 }
@@ -183,6 +185,7 @@ pub struct Grant<P> {
     org: OrgId,
     actor: String,
     client: Option<String>,
+    origin: Origin,
     principal: Option<Principal>,
     session: Option<SessionId>,
     standing: Arc<Standing>,
@@ -204,6 +207,7 @@ impl<P: Permission> Grant<P> {
             org,
             actor,
             client: None,
+            origin: Origin::default(),
             principal: None,
             session: None,
             standing: Arc::new(standing),
@@ -236,6 +240,13 @@ impl<P: Permission> Grant<P> {
         self
     }
 
+    /// Notes what the caller says about its writes, for the history.
+    #[must_use]
+    pub fn with_note(mut self, note: Note) -> Self {
+        self.origin.note = note;
+        self
+    }
+
     /// The organisation.
     #[must_use]
     pub fn org(&self) -> OrgId {
@@ -244,6 +255,10 @@ impl<P: Permission> Grant<P> {
 
     pub(crate) fn actor(&self) -> &str {
         &self.actor
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     pub(crate) fn principal(&self) -> Option<Principal> {

@@ -1,5 +1,7 @@
 //! Transactions of one organisation: how they begin, what makes a revision, and the only commit.
 
+mod record;
+
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -7,15 +9,17 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use heddle_model::authz::{Action, Permission, access};
 use heddle_model::id::{MeshId, OrgId, SessionId};
-use serde_json::{Map, Value};
 use sqlx::{Executor as _, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::authz::{Grant, MeshRef, Principal};
 use crate::error::{Error, Result};
 use crate::meshes::MeshRow;
+use crate::origin::Origin;
 use crate::rights::{Bound, Reach, Rights, Standing};
 use crate::store::Store;
+pub(crate) use record::Change;
+use record::Recorded;
 
 /// An open transaction for `P`. Dropping it rolls back.
 pub struct Tx<P: Permission> {
@@ -51,6 +55,7 @@ impl Store {
         let mode = if reads { Mode::Read } else { Mode::Write };
         let mut work = self.work(grant.org(), grant.actor(), mode).await?;
         work.client = grant.client().map(ToOwned::to_owned);
+        work.origin = grant.origin().clone();
         work.principal = grant.principal();
         work.session = grant.session();
         work.standing = Some(grant.standing());
@@ -86,6 +91,7 @@ impl Store {
             org,
             actor: actor.to_owned(),
             client: None,
+            origin: Origin::default(),
             principal: None,
             session: None,
             standing: None,
@@ -93,6 +99,7 @@ impl Store {
             writes: mode.writes(),
             also: Vec::new(),
             locked: BTreeMap::new(),
+            recorded: Vec::new(),
             last: None,
         })
     }
@@ -186,6 +193,7 @@ pub(crate) struct Work {
     org: OrgId,
     actor: String,
     client: Option<String>,
+    origin: Origin,
     principal: Option<Principal>,
     session: Option<SessionId>,
     /// `None`: led here by the database itself, not by a caller.
@@ -194,6 +202,8 @@ pub(crate) struct Work {
     writes: bool,
     also: Vec<Action>,
     locked: BTreeMap<MeshId, Locked>,
+    /// What was done, written with the commit.
+    recorded: Vec<Recorded>,
     last: Option<u64>,
 }
 
@@ -202,19 +212,6 @@ pub(crate) struct Work {
 struct Locked {
     revision: u64,
     changed: bool,
-}
-
-/// One row of the audit log.
-pub(crate) struct Change<'a> {
-    pub(crate) mesh: Option<MeshId>,
-    /// The revision that it is part of; `None` for what is not configuration.
-    pub(crate) revision: Option<u64>,
-    pub(crate) action: &'static str,
-    pub(crate) kind: &'static str,
-    pub(crate) id: Uuid,
-    pub(crate) name: &'a str,
-    pub(crate) before: Option<&'a Map<String, Value>>,
-    pub(crate) after: Option<&'a Map<String, Value>>,
 }
 
 impl Work {
@@ -374,31 +371,8 @@ impl Work {
         revision
     }
 
-    /// Adds a row to the audit log.
-    pub(crate) async fn record(&mut self, change: Change<'_>) -> Result<()> {
-        let query = sqlx::query(
-            "insert into heddle.changes (org_id, id, mesh_id, revision, actor, client, action, kind, \
-                                         resource_id, name, before, after, at) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        )
-        .bind(self.org.uuid())
-        .bind(self.next_id())
-        .bind(change.mesh.map(MeshId::uuid))
-        .bind(change.revision.map(u64::cast_signed))
-        .bind(self.actor.clone())
-        .bind(self.client.clone())
-        .bind(change.action)
-        .bind(change.kind)
-        .bind(change.id)
-        .bind(change.name)
-        .bind(change.before.map(sqlx::types::Json))
-        .bind(change.after.map(sqlx::types::Json))
-        .bind(self.now());
-        query.execute(self.conn()).await?;
-        Ok(())
-    }
-
-    pub(crate) async fn commit(self) -> Result<Committed> {
+    pub(crate) async fn commit(mut self) -> Result<Committed> {
+        self.write_record().await?;
         self.tx.commit().await?;
         for (mesh, locked) in &self.locked {
             if locked.changed {

@@ -131,6 +131,14 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
     ));
     all.push((Method::GET, format!("{mesh}/join-tokens/t"), None));
     all.push((Method::DELETE, format!("{mesh}/join-tokens/t"), None));
+    for history in ["", "/1", "/1/diff", "/1/resources"] {
+        all.push((Method::GET, format!("{mesh}/revisions{history}"), None));
+    }
+    all.push((
+        Method::GET,
+        format!("{mesh}/revisions/1/resources/svc_00000000000000000000000000"),
+        None,
+    ));
     all.push((Method::GET, format!("{mesh}/proxies"), None));
     all.push((Method::GET, format!("{mesh}/proxies/p"), None));
     all.push((Method::DELETE, format!("{mesh}/proxies/p"), None));
@@ -229,6 +237,7 @@ async fn everything(api: &Api) -> Vec<Value> {
             && path.starts_with("/meshes")
             && !path.contains("bootstrap")
             && !path.ends_with("/proxies/p")
+            && !path.contains("/resources/")
         {
             all.push(api.get(&path).await.expect(200).json);
         }

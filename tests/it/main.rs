@@ -8,6 +8,7 @@ mod declared;
 mod demo;
 mod docs;
 mod document;
+mod history;
 mod identity;
 mod isolation;
 mod matrix;

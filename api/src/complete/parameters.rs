@@ -61,6 +61,11 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
             json!({"type": "string", "pattern": "^HED-[0-9]{4}$"}),
             json!("HED-1002"),
         ),
+        ("path", "revision") => (json!({"type": "integer", "minimum": 1}), json!(12)),
+        ("path", "uid") => (
+            json!({"type": "string", "pattern": "^[a-z]{2,6}_[0-7][0-9a-hjkmnp-tv-z]{25}$"}),
+            json!("svc_01kxqh3v5xe1tbs7b2a8m4c9dz"),
+        ),
         ("query", "limit") => (
             json!({"type": "integer", "minimum": 1, "default": 50}),
             json!(50),

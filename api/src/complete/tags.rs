@@ -41,6 +41,10 @@ const TAGS: &[(&str, &str)] = &[
         "What people and programs call with: narrowed, and expiring by default.",
     ),
     ("Sessions", "Signing in, staying in, and out again."),
+    (
+        "History",
+        "What a mesh was at each of its revisions, who changed it and why, and the way back.",
+    ),
     ("About", "Who the caller is, and what the API's codes mean."),
 ];
 

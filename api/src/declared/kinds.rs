@@ -1,7 +1,7 @@
 //! The kinds as values: for work on objects of several kinds at once.
 
 use heddle_model::authz::{Action, Permission};
-use heddle_model::kind::{AccessRule, Kind, Route, Service, Split};
+use heddle_model::kind::{AccessRule, Kind, Profile, Route, Service, Split};
 use heddle_model::name::Name;
 use heddle_model::violation::Violations;
 use heddle_model::wire;
@@ -66,10 +66,11 @@ impl Described {
 /// What an object means to others.
 fn facts<T: Declared>(value: &T, name: &Name) -> Facts {
     let services = value.service_references().into_iter();
+    let services = services.map(|(pointer, name)| (pointer, Kind::Service, name));
+    let profile = value.profile_reference();
+    let profile = profile.map(|(pointer, name)| (pointer, Kind::Profile, name));
     Facts {
-        references: services
-            .map(|(pointer, name)| (pointer, Kind::Service, name))
-            .collect(),
+        references: services.chain(profile).collect(),
         hosts: value.hosts(name),
     }
 }
@@ -77,6 +78,7 @@ fn facts<T: Declared>(value: &T, name: &Name) -> Facts {
 /// Every kind below a mesh, parents first.
 pub(crate) fn all() -> Vec<Described> {
     vec![
+        Described::of::<Profile>(),
         Described::of::<Service>(),
         Described::of::<Route>(),
         Described::of::<Split>(),

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use heddle_model::authz::permission::ConfigRead;
-use heddle_model::kind::{Kind, Mesh, Route, Service, Spec};
+use heddle_model::kind::{Kind, Mesh, Profile, Route, Service, Spec};
 use heddle_model::settings::{Level, Levels, Settings};
 use heddle_model::wire;
 use heddle_store::meshes;
@@ -45,13 +45,20 @@ pub(crate) async fn get(
             Some(found.ok_or_else(Problem::not_found)?)
         }
     };
+    let of_service = spec::<Service>(&service)?;
+    // One that was deleted counts for nothing, as in translation.
+    let profile = match &of_service.profile {
+        None => None,
+        Some(name) => resources::find(&mut tx, mesh.id, Kind::Profile, None, name.as_str()).await?,
+    };
     drop(tx);
     let of_mesh = spec::<Mesh>(&mesh.spec)?.defaults;
-    let of_service = spec::<Service>(&service)?;
+    let of_profile = profile.as_ref().map(spec::<Profile>).transpose()?;
     let of_route = route.as_ref().map(spec::<Route>).transpose()?;
     let of_route = of_route.and_then(|route| route.settings);
     let levels = Levels {
         mesh: of_mesh.as_ref(),
+        profile: of_profile.as_ref().map(|profile| &profile.settings),
         service: of_service.defaults.as_ref(),
         route: of_route.as_ref(),
         protocol: of_service.ports.first().map(|port| port.protocol),
@@ -61,7 +68,8 @@ pub(crate) async fn get(
         Level::Mesh => Some(&mesh.spec),
         Level::Service => Some(&service),
         Level::Route => route.as_ref(),
-        Level::BuiltIn | Level::Profile | Level::Upstream => None,
+        Level::Profile => profile.as_ref(),
+        Level::BuiltIn | Level::Upstream => None,
     };
     let items: Vec<Value> = Settings::effective(&levels)
         .into_iter()

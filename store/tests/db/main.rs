@@ -9,6 +9,7 @@ mod build;
 mod catalogue;
 mod feed;
 mod idempotency;
+mod history;
 mod join;
 mod meshes;
 mod migrations;

@@ -1,0 +1,19 @@
+//! Where a write comes from, as history and audit log keep it.
+
+use heddle_model::id::TokenId;
+
+/// What a caller says about its writes. Untrusted text, checked for length and form where it comes in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Note {
+    /// Why.
+    pub message: Option<String>,
+    /// What ties several writes together, such as the run of a tool.
+    pub change_group: Option<String>,
+}
+
+/// What is known of a write beside who makes it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    pub(crate) token: Option<TokenId>,
+    pub(crate) note: Note,
+}
