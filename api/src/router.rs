@@ -14,7 +14,9 @@ use crate::openapi::{Op, frame, history};
 use crate::problem::Problem;
 use crate::state::App;
 use crate::table::Table;
-use crate::v1::{apply, bootstrap, codes, effective, join_tokens, meshes, proxies, revisions, whoami};
+use crate::v1::{
+    apply, bootstrap, codes, effective, join_tokens, meshes, proxies, revisions, whoami,
+};
 use crate::{docs, health, request};
 
 fn table() -> Table {

@@ -3,6 +3,7 @@
 use heddle_model::authz::Permission;
 use heddle_model::code::Code;
 use heddle_model::id::MeshId;
+use heddle_model::kind::Kind;
 use heddle_model::name::Name;
 use heddle_model::violation::Violation;
 use heddle_model::wire;
@@ -22,42 +23,36 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Looks for the services that the objects name, all at once.
+    /// Looks for what the objects name, all at once.
     pub(super) async fn of<T: Declared, P: Permission>(
         tx: &mut Tx<P>,
         mesh: MeshId,
         rows: &[Stored],
     ) -> Result<Self, Problem> {
-        let references: Vec<Vec<(String, Name)>> = rows
-            .iter()
-            .map(|row| {
-                wire::decode_object::<T>(&row.sent)
-                    .map(|value| value.service_references())
-                    .unwrap_or_default()
-            })
-            .collect();
-        let names: Vec<Name> = references
-            .iter()
-            .flatten()
-            .map(|(_, name)| name.clone())
-            .collect();
-        let depends = !names.is_empty();
-        let mut exists = Vec::new().into_iter();
-        if depends {
-            exists = resources::service_exists(tx, mesh, &names)
-                .await?
-                .into_iter();
+        let mut each = vec![Vec::new(); rows.len()];
+        let mut depends = false;
+        for kind in [Kind::Service, Kind::Profile] {
+            let named: Vec<(usize, String, Name)> = rows
+                .iter()
+                .enumerate()
+                .flat_map(|(at, row)| {
+                    references::<T>(row, kind)
+                        .into_iter()
+                        .map(move |(pointer, name)| (at, pointer, name))
+                })
+                .collect();
+            if named.is_empty() {
+                continue;
+            }
+            depends = true;
+            let names: Vec<Name> = named.iter().map(|(_, _, name)| name.clone()).collect();
+            let exists = resources::exists(tx, mesh, kind, &names).await?;
+            for ((at, pointer, name), exists) in named.into_iter().zip(exists) {
+                if !exists {
+                    each[at].push(gone(kind, pointer, &name));
+                }
+            }
         }
-        let each = references
-            .into_iter()
-            .map(|of_one| {
-                of_one
-                    .into_iter()
-                    .zip(exists.by_ref())
-                    .filter_map(gone)
-                    .collect()
-            })
-            .collect();
         Ok(Self { each, depends })
     }
 
@@ -69,11 +64,22 @@ impl Findings {
     }
 }
 
-fn gone(((pointer, name), exists): ((String, Name), bool)) -> Option<Violation> {
-    (!exists).then(|| Violation {
+/// The objects of one kind that an object names, each with its pointer.
+fn references<T: Declared>(row: &Stored, kind: Kind) -> Vec<(String, Name)> {
+    let Ok(value) = wire::decode_object::<T>(&row.sent) else {
+        return Vec::new();
+    };
+    match kind {
+        Kind::Profile => value.profile_reference().into_iter().collect(),
+        _ => value.service_references(),
+    }
+}
+
+fn gone(kind: Kind, pointer: String, name: &Name) -> Violation {
+    Violation {
         pointer,
         code: Code::ReferenceGone,
-        detail: format!("service {name} was deleted"),
+        detail: format!("{} {name} was deleted", kind.as_str()),
         hint: None,
-    })
+    }
 }
