@@ -58,8 +58,8 @@ test-terraform: test-setup terraform ## The Terraform provider: formatting, lint
 	cd terraform-provider && go test ./...
 	cd terraform-provider && TF_ACC=1 go test -count=1 ./internal/acceptance
 
-docs-terraform: test-setup terraform ## Write the pages of the Terraform provider into terraform-provider/docs/
-	cd terraform-provider && go run ./internal/pages -terraform ../.tools/tofu/tofu -provider ../target/terraform/terraform-provider-heddle
+docs-terraform: terraform ## Write the pages of the Terraform provider into terraform-provider/docs/
+	cd terraform-provider && go run ./internal/pages
 
 test-long: test-setup terraform ## The tests that take minutes
 	cargo test --workspace --locked -- --ignored
