@@ -181,6 +181,13 @@ func (r *random) route() map[string]any {
 	return body
 }
 
+func (r *random) profile() map[string]any {
+	body := map[string]any{"settings": r.settings()}
+	r.common(body)
+	r.further(body, r.example, "name", "display_name", "labels", "settings")
+	return body
+}
+
 func (r *random) split() map[string]any {
 	var weights []any
 	for i, version := range r.some("v1", "v2", "v3-canary") {
@@ -269,6 +276,9 @@ var randomKinds = []randomKind{
 	{kind: "service", standing: standing, make: (*random).service, address: `
   mesh = heddle_mesh.m.name
   name = "s%d"`},
+	{kind: "profile", standing: standing, make: (*random).profile, address: `
+  mesh = heddle_mesh.m.name
+  name = "f%d"`},
 	{kind: "route", standing: standing, make: (*random).route, address: `
   mesh    = heddle_mesh.m.name
   service = heddle_service.payments.name

@@ -38,6 +38,12 @@ var lifecycles = []lifecycle{
 		behind: func(o map[string]any) { o["hostnames"] = []string{"elsewhere.internal"} },
 	},
 	{
+		kind: "profile", address: "heddle_profile.backend", identifier: "name", path: "meshes/%s/profiles/backend",
+		needs: []string{"mesh"},
+		old:   `    retries = { attempts = 1 }`, new: `    retries = { attempts = 0 }`,
+		behind: func(o map[string]any) { o["settings"] = map[string]any{"timeout": "4s"} },
+	},
+	{
 		kind: "route", address: "heddle_route.charges", identifier: "name", path: "meshes/%s/services/payments/routes/charges",
 		needs: []string{"mesh", "service"},
 		old:   `priority = 100` + "\n", new: `priority = 50` + "\n",

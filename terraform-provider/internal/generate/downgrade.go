@@ -41,7 +41,7 @@ func downgradeObject(node map[string]any) any {
 			object[key] = downgradeNamed(value)
 		case "example", "examples", "default", "propertyNames", "contentMediaType", "contentEncoding", "$schema", "$comment", "unevaluatedProperties":
 		case "parameters":
-			object[key] = required(downgrade(value))
+			object[key] = inPath(downgrade(value))
 		case "const":
 			object["enum"] = []any{value}
 		case "exclusiveMinimum", "exclusiveMaximum":
@@ -77,9 +77,9 @@ func downgradeNamed(named any) any {
 	return object
 }
 
-// required leaves out parameters that may be absent. A further one is no change for those who call the API, but it
-// would change the signature of the generated function: callers add them to the request instead.
-func required(parameters any) any {
+// inPath leaves out parameters of the query and of headers. One more is no change, or a small one, for those who call
+// the API, but it would change the signature of the generated function: callers add them to the request instead.
+func inPath(parameters any) any {
 	list, ok := parameters.([]any)
 	if !ok {
 		return parameters
@@ -87,8 +87,7 @@ func required(parameters any) any {
 	kept := []any{}
 	for _, parameter := range list {
 		object, _ := parameter.(map[string]any)
-		_, isReference := object["$ref"]
-		if must, _ := object["required"].(bool); must || isReference {
+		if place, said := object["in"]; !said || place == "path" {
 			kept = append(kept, parameter)
 		}
 	}

@@ -26,8 +26,8 @@ func TestDowngradeSaysTheSameInTheOldWay(t *testing.T) {
 			`{"type":"object","additionalProperties":{"type":"string"}}`,
 		},
 		"a constant": {`{"const":"a"}`, `{"enum":["a"]}`},
-		"a parameter that may be absent": {
-			`{"parameters":[{"name":"a","in":"path","required":true},{"name":"b","in":"query"}]}`,
+		"parameters that the caller adds": {
+			`{"parameters":[{"name":"a","in":"path","required":true},{"name":"b","in":"query","required":true}]}`,
 			`{"parameters":[{"name":"a","in":"path","required":true}]}`,
 		},
 		"a default answer": {

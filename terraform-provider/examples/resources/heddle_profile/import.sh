@@ -1,0 +1,2 @@
+# <org>/<mesh>/<profile>
+terraform import heddle_profile.backend acme/prod/backend
