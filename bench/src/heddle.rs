@@ -26,7 +26,7 @@ pub(crate) struct Heddle {
     ready: Value,
     token: String,
     http: reqwest::Client,
-    _supervisor: Child,
+    supervisor: Child,
 }
 
 impl Heddle {
@@ -101,7 +101,7 @@ impl Heddle {
             ready,
             token,
             http: reqwest::Client::new(),
-            _supervisor: supervisor,
+            supervisor,
         })
     }
 
@@ -110,6 +110,20 @@ impl Heddle {
         let text = std::fs::read(self.directory.path().join("ready.json")).ok()?;
         let ready: Value = serde_json::from_slice(&text).ok()?;
         ready["pids"]["server"].as_u64()?.try_into().ok()
+    }
+
+    /// Ends it and everything that it started; its directory goes with it.
+    ///
+    /// # Errors
+    /// It does not end within half a minute; it is killed then.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        if let Some(pid) = self.supervisor.id() {
+            let pid = nix::unistd::Pid::from_raw(i32::try_from(pid)?);
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
+        }
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.supervisor.wait()).await;
+        ended.context("heddled does not end")??;
+        Ok(())
     }
 
     /// Where proxies go.

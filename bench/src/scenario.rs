@@ -131,6 +131,8 @@ pub(crate) async fn run(scenario: Scenario, size: &Size) -> anyhow::Result<Repor
         .failures
         .load(std::sync::atomic::Ordering::Relaxed);
     stage.report.count("broken_connections", failures);
+    drop(stage.fleet);
+    stage.heddle.stop().await?;
     Ok(stage.report)
 }
 
@@ -214,6 +216,8 @@ impl Stage {
     async fn endpoint(&mut self, changes: usize) -> anyhow::Result<()> {
         let proxies = self.fleet.size();
         let (mut p50, mut p99, mut max) = (Vec::new(), Vec::new(), Vec::new());
+        // They stay until the end: leaving is a change, too.
+        let mut newcomers = Vec::with_capacity(changes);
         let before = Usage::of(self.pid);
         for change in 0..changes {
             let number = proxies + change;
@@ -238,7 +242,7 @@ impl Stage {
             p50.push(percentile(&receipts, 50));
             p99.push(percentile(&receipts, 99));
             max.push(percentile(&receipts, 100));
-            std::mem::forget(one);
+            newcomers.push(one);
         }
         let used = Usage::of(self.pid).cpu_since(before);
         self.receipts(p50, p99, max, used);
