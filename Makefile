@@ -52,7 +52,7 @@ terraform: ## Build the Terraform provider into target/terraform/
 	cd terraform-provider && go generate ./internal/client && go build -o ../target/terraform/terraform-provider-heddle .
 
 test-terraform: test-setup terraform ## The Terraform provider: formatting, lints, unit tests, and acceptance tests with OpenTofu and the real server
-	cargo build --locked -p heddled
+	cargo test --workspace --locked --no-run
 	@cd terraform-provider && unformatted=$$(gofmt -l .) && if [[ -n $$unformatted ]]; then echo "gofmt: $$unformatted" >&2; exit 1; fi
 	cd terraform-provider && go vet ./...
 	cd terraform-provider && go test ./...
