@@ -7,8 +7,10 @@ SHELL := bash
 ARGS ?=
 # Flags of `make bench`, for example: make bench BENCH="endpoint --proxies 10000 --services 1000"
 BENCH ?=
+# Flags of `make soak`, for example: make soak SOAK="--minutes 120"
+SOAK ?=
 
-.PHONY: help setup run console test test-setup test-rust test-web test-terraform test-long terraform docs-terraform screenshots bench clean
+.PHONY: help setup run console test test-setup test-rust test-web test-terraform test-long terraform docs-terraform screenshots bench soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +70,10 @@ test-long: test-setup terraform ## The tests that take minutes
 bench: setup ## Measure: proxies connecting, changes reaching them, a killed server; more by BENCH="--proxies 10000 ..."
 	cargo build --release --locked -p heddled -p heddle-bench
 	@target/release/heddle-bench scenario $(BENCH)
+
+soak: setup ## Churn for SOAK (default: --minutes 20), and fail when memory, descriptors or tasks of the server grow
+	cargo build --release --locked -p heddled -p heddle-bench
+	@target/release/heddle-bench soak $(SOAK)
 
 clean: ## Remove what was built; data and tools stay
 	cargo clean

@@ -107,9 +107,32 @@ impl Heddle {
 
     /// The server's process; another one after it was killed.
     pub(crate) fn server_pid(&self) -> Option<u32> {
+        self.pid("server")
+    }
+
+    /// The database's first process.
+    pub(crate) fn postgres_pid(&self) -> Option<u32> {
+        self.pid("postgres")
+    }
+
+    fn pid(&self, name: &str) -> Option<u32> {
         let text = std::fs::read(self.directory.path().join("ready.json")).ok()?;
         let ready: Value = serde_json::from_slice(&text).ok()?;
-        ready["pids"]["server"].as_u64()?.try_into().ok()
+        ready["pids"][name].as_u64()?.try_into().ok()
+    }
+
+    /// One metric of the server without labels; `None` when it has none of that name.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub(crate) async fn metric(&self, name: &str) -> anyhow::Result<Option<f64>> {
+        let api = self.ready["api"].as_str().unwrap_or_default();
+        let text = self.http.get(format!("{api}/metrics")).send().await?;
+        let text = text.error_for_status()?.text().await?;
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.map(str::parse).transpose()?)
     }
 
     /// Ends it and everything that it started; its directory goes with it.

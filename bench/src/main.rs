@@ -15,7 +15,9 @@ mod probe;
 mod process;
 mod report;
 mod scenario;
+mod soak;
 mod target;
+mod trend;
 mod wire;
 
 use std::path::PathBuf;
@@ -44,6 +46,8 @@ enum Command {
         #[arg(long, default_value = "target/bench")]
         out: PathBuf,
     },
+    /// Churn a Heddle that is started for it, and fail when anything in it grows
+    Soak(soak::Args),
     /// Put an xDS server under load: connect, fetch everything, stay, and say what came
     XdsLoad(Box<load::Args>),
 }
@@ -69,6 +73,7 @@ async fn main() -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Command::Soak(args) => soak::run(args).await,
         Command::XdsLoad(args) => load::run(*args).await,
     }
 }

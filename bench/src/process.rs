@@ -43,3 +43,20 @@ impl Usage {
         self.cpu.saturating_sub(earlier.cpu)
     }
 }
+
+/// Descriptors that a process has open.
+pub(crate) fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// Threads of a process.
+pub(crate) fn threads(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
+}
+
+/// Processes that a process has started and that still run.
+pub(crate) fn children(pid: u32) -> usize {
+    let file = format!("/proc/{pid}/task/{pid}/children");
+    let children = std::fs::read_to_string(file).unwrap_or_default();
+    children.split_whitespace().count()
+}

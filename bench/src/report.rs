@@ -26,6 +26,10 @@ impl Report {
             .insert(key.to_owned(), json!(value.try_into().unwrap_or(u64::MAX)));
     }
 
+    pub(crate) fn text(&mut self, key: &str, value: &str) {
+        self.figures.insert(key.to_owned(), json!(value));
+    }
+
     /// With three decimals: nobody measures more here.
     pub(crate) fn number(&mut self, key: &str, value: f64) {
         self.figures

@@ -37,6 +37,7 @@ pub(crate) fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     let handle = PrometheusBuilder::new()
         .install_recorder()
         .context("install the metrics recorder")?;
+    metrics::describe_gauge!("heddle_tasks", "Tasks of the process that have not ended");
     let upkeep = handle.clone();
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(UPKEEP);
@@ -48,6 +49,16 @@ pub(crate) fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     Ok(handle)
 }
 
+/// The body of `/metrics`.
+pub(crate) fn render(metrics: &PrometheusHandle) -> String {
+    let tasks = tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks();
+    #[expect(clippy::cast_precision_loss, reason = "far fewer tasks than 2^52")]
+    metrics::gauge!("heddle_tasks").set(tasks as f64);
+    metrics.render()
+}
+
 #[cfg(test)]
 mod tests {
     #[tokio::test]
@@ -55,7 +66,7 @@ mod tests {
         let handle = super::install_metrics().unwrap();
         metrics::counter!("heddle_telemetry_test_total").increment(3);
         assert!(
-            handle.render().contains("heddle_telemetry_test_total 3"),
+            super::render(&handle).contains("heddle_telemetry_test_total 3"),
             "{}",
             handle.render()
         );

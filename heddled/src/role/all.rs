@@ -94,7 +94,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             get(move || async move {
                 (
                     [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-                    metrics.render(),
+                    telemetry::render(&metrics),
                 )
             }),
         )
