@@ -27,11 +27,11 @@ fn one(schema: &str) -> Option<String> {
 fn member_operations(table: Table) -> Table {
     table
         .op(Get, members::COLLECTION, Op::new("list_members", "List members, by e-mail address", "Members").paged().answer(200, "One page.", one("MemberList")), members::list)
-        .op(Post, members::COLLECTION, Op::new("create_member", "Create a member", "Members").about("The answer holds a password to begin with; no later one does, and a dry run shows none.").body("CreateMember", members::sample()).tries().answer(201, "Created.", one("NewMember")), members::create)
+        .op(Post, members::COLLECTION, Op::new("create_member", "Create a member", "Members").about("The answer holds a password to begin with; no later one does, and a dry run shows none.").body("CreateMember", members::sample()).tries().once().answer(201, "Created.", one("NewMember")), members::create)
         .op(Get, members::ITEM, Op::new("get_member", "Read a member", "Members").answer(200, "The member.", one("Member")), members::get)
         .op(Patch, members::ITEM, Op::new("patch_member", "Change a member", "Members").about("A JSON Merge Patch (RFC 7396).").patch("Principal", json!({"display_name": "Ada"})).tries().answer(200, "Changed, or equal already.", one("Member")), members::patch)
         .op(Delete, members::ITEM, Op::new("delete_member", "Remove a member with its roles, tokens and sessions", "Members").about("409 for the last owner; 403 for who may do more than the caller.").conflicts().tries().answer(204, "Removed.", None), members::delete)
-        .op(Post, members::PASSWORD_RESETS, Op::new("create_member_password_reset", "Give a member a new password", "Members").about("Ends the member's sessions. The answer holds the password; no later one does, and a dry run shows none. 403 for who may do more than the caller.").body("Empty", json!({})).tries().answer(201, "Reset.", one("NewMember")), members::reset_password)
+        .op(Post, members::PASSWORD_RESETS, Op::new("create_member_password_reset", "Give a member a new password", "Members").about("Ends the member's sessions. The answer holds the password; no later one does, and a dry run shows none. 403 for who may do more than the caller.").body("Empty", json!({})).tries().once().answer(201, "Reset.", one("NewMember")), members::reset_password)
 }
 
 fn service_account_operations(table: Table) -> Table {
@@ -59,6 +59,7 @@ fn service_account_operations(table: Table) -> Table {
             )
             .body("CreateServiceAccount", service_accounts::sample())
             .tries()
+            .once()
             .answer(201, "Created.", view()),
             service_accounts::create,
         )
@@ -106,7 +107,7 @@ fn role_binding_operations(table: Table) -> Table {
     let view = || one("RoleBinding");
     table
         .op(Get, role_bindings::COLLECTION, Op::new("list_role_bindings", "List who has which role", "Roles").paged().query("member", "Only those of a member: the e-mail address or the identifier.").query("service_account", "Only those of a service account: its name or its identifier.").query("mesh", "Only those at a mesh: its name or its identifier.").answer(200, "One page.", one("RoleBindingList")), role_bindings::list)
-        .op(Post, role_bindings::COLLECTION, Op::new("create_role_binding", "Give a role", "Roles").about("In the whole organisation or at one mesh. Nobody gives more than they have.").body("CreateRoleBinding", role_bindings::sample()).tries().answer(201, "Given.", view()), role_bindings::create)
+        .op(Post, role_bindings::COLLECTION, Op::new("create_role_binding", "Give a role", "Roles").about("In the whole organisation or at one mesh. Nobody gives more than they have.").body("CreateRoleBinding", role_bindings::sample()).tries().once().answer(201, "Given.", view()), role_bindings::create)
         .op(Get, role_bindings::ITEM, Op::new("get_role_binding", "Read a role binding", "Roles").answer(200, "The binding.", view()), role_bindings::get)
         .op(Delete, role_bindings::ITEM, Op::new("delete_role_binding", "Take a role away", "Roles").about("With the next request it is gone. 409 for the last owner. Nobody takes away more than they have.").conflicts().tries().answer(204, "Taken away.", None), role_bindings::delete)
         .op(Post, permissions::CHECK, Op::new("create_permission_check", "Ask what would be permitted", "Roles").body("CheckPermissions", permissions::sample()).answer(200, "The answers.", one("PermissionsChecked")), permissions::check)
@@ -115,10 +116,10 @@ fn role_binding_operations(table: Table) -> Table {
 fn token_operations(table: Table) -> Table {
     table
         .op(Get, tokens::COLLECTION, Op::new("list_tokens", "List API tokens, by name", "API tokens").about("Without `tokens:read`, the caller's own.").paged().query("member", "Only those of a member: the e-mail address or the identifier.").query("service_account", "Only those of a service account: its name or its identifier.").answer(200, "One page.", one("ApiTokenList")), tokens::list)
-        .op(Post, tokens::COLLECTION, Op::new("create_token", "Create an API token", "API tokens").about("The caller's own, or with `tokens:write` a service account's. It can do what its owner can, or less, and never more than who makes it. The answer holds the secret; no later one does, and a dry run shows none.").body("CreateApiToken", tokens::sample()).tries().answer(201, "Created.", one("NewApiToken")), tokens::create)
+        .op(Post, tokens::COLLECTION, Op::new("create_token", "Create an API token", "API tokens").about("The caller's own, or with `tokens:write` a service account's. It can do what its owner can, or less, and never more than who makes it. The answer holds the secret; no later one does, and a dry run shows none.").body("CreateApiToken", tokens::sample()).tries().once().answer(201, "Created.", one("NewApiToken")), tokens::create)
         .op(Get, tokens::ITEM, Op::new("get_token", "Read an API token", "API tokens").answer(200, "The token, without its secret.", one("ApiToken")), tokens::get)
         .op(Delete, tokens::ITEM, Op::new("delete_token", "Revoke an API token", "API tokens").about("The caller's own, or with `tokens:write` anybody's. The next request with it is refused.").tries().answer(204, "Revoked.", None), tokens::delete)
-        .op(Post, tokens::ROTATIONS, Op::new("create_token_rotation", "Give an API token a new secret", "API tokens").about("The old secret works on for `overlap`, so that whoever uses it can change over.").body("RotateApiToken", tokens::rotation_sample()).tries().answer(201, "Rotated; with the new secret.", one("NewApiToken")), tokens::rotate)
+        .op(Post, tokens::ROTATIONS, Op::new("create_token_rotation", "Give an API token a new secret", "API tokens").about("The old secret works on for `overlap`, so that whoever uses it can change over.").body("RotateApiToken", tokens::rotation_sample()).tries().once().answer(201, "Rotated; with the new secret.", one("NewApiToken")), tokens::rotate)
 }
 
 fn session_operations(table: Table) -> Table {
@@ -129,7 +130,7 @@ fn session_operations(table: Table) -> Table {
         .op(Get, sessions::COLLECTION, Op::new("list_sessions", "List sessions, newest first", "Sessions").about("Without `members:read`, the caller's own.").paged().query("member", "Only those of a member: the e-mail address or the identifier.").answer(200, "One page.", one("SessionList")), sessions::list)
         .op(Get, sessions::ITEM, Op::new("get_session", "Read a session", "Sessions").about("`current` is that of the request.").answer(200, "The session.", one("Session")), sessions::get)
         .op(Delete, sessions::ITEM, Op::new("delete_session", "End a session", "Sessions").about("The caller's own, or with `members:write` anybody's; `current` is that of the request. The next request with its token is refused.").tries().answer(204, "Ended.", None), sessions::delete)
-        .op(Post, sessions::PASSWORD_CHANGES, Op::new("create_password_change", "Change one's own password", "Sessions").about("Ends the member's other sessions.").body("ChangePassword", sessions::password_sample()).refuses().answer(204, "Changed.", None), sessions::change_password)
+        .op(Post, sessions::PASSWORD_CHANGES, Op::new("create_password_change", "Change one's own password", "Sessions").about("Ends the member's other sessions. Of passwords nothing is kept, so an `Idempotency-Key` stands for the address alone, whatever the body.").body("ChangePassword", sessions::password_sample()).tries().once().refuses().answer(204, "Changed.", None), sessions::change_password)
 }
 
 /// Adds the schemas.

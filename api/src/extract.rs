@@ -1,10 +1,11 @@
 //! What handlers take from a request; every rejection is a problem.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::body::to_bytes;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, RawPathParams, Request};
 use axum::http::{HeaderMap, header, request::Parts};
 use bytes::Bytes;
 use heddle_model::code::Code;
@@ -12,6 +13,7 @@ use heddle_store::resources::Precondition;
 use serde::de::DeserializeOwned;
 
 use crate::note;
+use crate::parameters::{Declared, Parameters};
 use crate::problem::Problem;
 use crate::state::App;
 
@@ -107,7 +109,8 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Segments<T> {
     }
 }
 
-/// The query parameters: each at most once, and only those that the operation knows.
+/// The query parameters: each at most once, and only those that the operation knows, of the form that the document
+/// promises. What is left to a handler is whether they fit each other and what is stored.
 #[derive(Debug, Default)]
 pub(crate) struct Query(BTreeMap<String, String>);
 
@@ -212,12 +215,22 @@ impl FromRequestParts<App> for Query {
                 ));
             }
         }
+        declared(parts)?.check(&query)?;
         if note::is_write(&parts.method) {
-            // Not the operation's: it is part of the grant.
+            // Not the handler's: it is part of the grant.
             query.remove(note::PARAMETER);
         }
         Ok(Self(query))
     }
+}
+
+/// What the document says of the query of this operation.
+fn declared(parts: &Parts) -> Result<&Declared, Problem> {
+    let path = parts.extensions.get::<MatchedPath>();
+    let all = parts.extensions.get::<Arc<Parameters>>();
+    path.zip(all)
+        .and_then(|(path, all)| all.find(path.as_str(), &parts.method))
+        .ok_or_else(|| Problem::internal(&"an operation that the document does not have"))
 }
 
 /// Takes `limit` out of a query: 1 to 500, larger is taken as 500; 50 when absent.
@@ -262,8 +275,8 @@ impl Page {
         let Some(text) = &self.after else {
             return Ok(None);
         };
-        let bad =
-            || Problem::parameter("cursor", "`cursor`: not one that this list has handed out");
+        // It has the form that the document promises; what it names decides.
+        let bad = || Problem::unfit("cursor", "`cursor`: not one that this list has handed out");
         parse(text).map(Some).ok_or_else(bad)
     }
 

@@ -22,6 +22,7 @@ mod note;
 mod once;
 pub mod openapi;
 mod ownership;
+mod parameters;
 pub mod problem;
 mod request;
 pub mod router;

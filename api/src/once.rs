@@ -18,8 +18,8 @@ const KEY: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Says that the answer that was given before had a secret, which is not kept.
 const WITHHELD: HeaderName = HeaderName::from_static("heddle-secret-withheld");
-/// The member of an answer that is shown once.
-const SECRET: &str = "secret";
+/// The members of answers that are shown once.
+const SECRETS: [&str; 2] = ["secret", "initial_password"];
 /// The headers of an answer that belong to it and not to the request.
 const HEADERS: [HeaderName; 4] = [
     header::CONTENT_TYPE,
@@ -99,11 +99,12 @@ impl Once {
             }
         }
         let mut text = String::from_utf8_lossy(&body).into_owned();
-        if let Ok(Value::Object(mut members)) = serde_json::from_str::<Value>(&text)
-            && members.shift_remove(SECRET).is_some()
-        {
-            text = Value::Object(members).to_string();
-            headers.insert(WITHHELD.to_string(), json!("true"));
+        if let Ok(Value::Object(mut members)) = serde_json::from_str::<Value>(&text) {
+            let shown = SECRETS.map(|name| members.shift_remove(name).is_some());
+            if shown.contains(&true) {
+                text = Value::Object(members).to_string();
+                headers.insert(WITHHELD.to_string(), json!("true"));
+            }
         }
         let kept = Answer {
             status: parts.status.as_u16(),

@@ -96,7 +96,8 @@ impl Op {
     }
 
     pub(crate) fn paged(self) -> Self {
-        self.query("limit", "How many items at most: 1 to 500; 50 when absent.")
+        self.errors(&[422])
+            .query("limit", "How many items at most: 1 to 500; 50 when absent.")
             .query("cursor", "`next_cursor` of the page before.")
     }
 

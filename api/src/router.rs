@@ -1,7 +1,9 @@
 //! The table of contents: every operation, once.
 
-use axum::Router;
+use std::sync::Arc;
+
 use axum::middleware;
+use axum::{Extension, Router};
 use heddle_model::code::Code;
 use heddle_model::kind::{AccessRule, Mesh, Profile, Route, Service, Spec, Split};
 use serde_json::Value;
@@ -11,6 +13,7 @@ use crate::accounts;
 use crate::complete::complete;
 use crate::declared::{collection, singleton};
 use crate::openapi::{Op, frame, history};
+use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::state::App;
 use crate::table::Table;
@@ -266,8 +269,12 @@ async fn no_such_method() -> Problem {
 /// The whole surface.
 pub fn router(app: App) -> Router {
     let (operations, document) = table().finish();
+    let document = complete(document);
+    // What the document says of parameters is enforced by whatever reads a query.
+    let parameters = Arc::new(Parameters::of(&document));
     operations
-        .merge(docs::routes(&complete(document)))
+        .layer(Extension(parameters))
+        .merge(docs::routes(&document))
         .merge(health::routes())
         .method_not_allowed_fallback(no_such_method)
         .fallback(no_such_address)

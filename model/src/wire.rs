@@ -15,7 +15,7 @@ use crate::kind::Spec;
 use crate::violation::{Pointer, Violation, Violations};
 
 pub use merge::merge;
-pub use schema::violations_of;
+pub use schema::{Schema, violations_of};
 
 /// Fields that the server adds to an answer. They are accepted and ignored in a request, so that what was read
 /// can be edited and sent back.

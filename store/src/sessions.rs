@@ -298,7 +298,8 @@ pub async fn refresh(
     }))
 }
 
-/// Changes the caller's own password and ends its other sessions. `Err` when the current one is wrong.
+/// Changes the caller's own password and ends its other sessions, in the transaction that comes back. `Err` when the
+/// current one is wrong.
 ///
 /// # Errors
 /// [`Error::NoPrincipal`] when the caller is no member, [`Error::Busy`], [`Error::Unavailable`].
@@ -307,7 +308,7 @@ pub async fn change_password(
     grant: &Grant<AccountManage>,
     current: SecretString,
     new: SecretString,
-) -> Result<std::result::Result<(), Refused>> {
+) -> Result<std::result::Result<Tx<AccountManage>, Refused>> {
     let Some(Principal::Member(member)) = grant.principal() else {
         return Err(Error::NoPrincipal);
     };
@@ -358,8 +359,7 @@ pub async fn change_password(
         None,
     )
     .await?;
-    tx.commit().await?;
-    Ok(Ok(()))
+    Ok(Ok(tx))
 }
 
 /// Ends all sessions of a member but one.

@@ -49,7 +49,7 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
             json!("payments-1"),
         ),
         ("path", "member") | ("query", "member") => (
-            json!({"type": "string", "minLength": 1, "maxLength": 254}),
+            json!({"type": "string", "pattern": "^[!-~]{1,254}$"}),
             json!("ada@example.com"),
         ),
         ("path", "service_account") | ("query", "service_account") => (handle(), json!("deployer")),
@@ -99,7 +99,7 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
             json!("terraform; ref=\"app.terraform.io/acme/payments\""),
         ),
         ("header", "Idempotency-Key") => (
-            json!({"type": "string", "pattern": "^[!-~]{1,255}$"}),
+            json!({"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"}),
             json!("4f6cf35f-8f3c-4c5e-a9d0-2f7e0f1f6d11"),
         ),
         ("header", "If-Match") => (json!({"type": "string"}), json!("\"r42-5c1e9b07\"")),

@@ -13,6 +13,9 @@ const ANY: [&str; 6] = ["null", "boolean", "number", "string", "array", "object"
 /// Any element of a list; no kind has lists of lists.
 const ELEMENT: [&str; 5] = ["null", "boolean", "number", "string", "object"];
 
+/// The greatest number that every client can hold exactly.
+const MOST: u64 = (1 << 53) - 1;
+
 /// A message: text without control characters.
 const MESSAGE: &str = r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*$";
 /// A change group.
@@ -111,7 +114,7 @@ pub(crate) fn from() -> Parameter {
     in_query(
         "from",
         "The other revision, older or newer; the one before when absent. 0 is the empty mesh.",
-        json!({"type": "integer", "minimum": 0}),
+        json!({"type": "integer", "minimum": 0, "maximum": MOST}),
         json!(11),
     )
 }

@@ -5,6 +5,8 @@ use heddle_model::kind::Spec;
 use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
+use crate::parameters::WORDS;
+
 const COMPONENTS: &str = "#/components/schemas/";
 
 /// The parameters of a list of objects of the kind `T`, beside `limit`.
@@ -49,7 +51,7 @@ pub(super) fn list_parameters<T: Spec>() -> Vec<(&'static str, String, Value)> {
         (
             "fields",
             String::from("Only these fields of each item, with commas between."),
-            json!({"type": "string", "pattern": format!("^{one}(,{one})*$"), "examples": ["name,meta"]}),
+            json!({"type": "string", "pattern": format!("^{one}(,{one})*$"), WORDS: shown, "examples": ["name,meta"]}),
         ),
     ]
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::auth::Allow;
-use crate::extract::{JsonBytes, Page, PatchBytes, Query, Segments};
+use crate::extract::{Headers, JsonBytes, Page, PatchBytes, Query, Segments};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -119,15 +119,18 @@ pub(crate) async fn create(
     Allow(grant): Allow<MemberWrite>,
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
-    mut query: Query,
+    (mut query, Headers(headers)): (Query, Headers),
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let intent = Intent::take(&mut query)?;
+    let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
     let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
     let wanted: CreateMember = wire::decode_object(&sent).map_err(Problem::invalid)?;
     let (password, hash) = first_password(&app).await?;
     let mut tx = app.store.begin(&grant).await?;
+    if let Some(answer) = intent.replay(&mut tx).await? {
+        return Ok(answer);
+    }
     let new = members::NewMember {
         email: wanted.email,
         display_name: wanted.display_name,
@@ -206,15 +209,18 @@ pub(crate) async fn reset_password(
     Allow(grant): Allow<MemberWrite>,
     State(app): State<App>,
     Segments((_, member)): Segments<(String, String)>,
-    mut query: Query,
+    (mut query, Headers(headers), OriginalUri(uri)): (Query, Headers, OriginalUri),
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let intent = Intent::take(&mut query)?;
+    let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
     let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
     let Empty {} = wire::decode_object(&sent).map_err(Problem::invalid)?;
     let (password, hash) = first_password(&app).await?;
     let mut tx = app.store.begin(&grant).await?;
+    if let Some(answer) = intent.replay(&mut tx).await? {
+        return Ok(answer);
+    }
     let row = members::find(&mut tx, &member).await?;
     let row = row.ok_or_else(Problem::not_found)?;
     members::set_password(&mut tx, &row, &hash).await?;

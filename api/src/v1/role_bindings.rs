@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use super::whoami::principal_json;
 use crate::auth::Allow;
-use crate::extract::{JsonBytes, Page, Query, Segments};
+use crate::extract::{Headers, JsonBytes, Page, Query, Segments};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -118,15 +118,12 @@ pub(crate) async fn list(
     let (member, account) = (query.take("member"), query.take("service_account"));
     let mesh = query.take("mesh");
     query.finish()?;
-    let after = page.after.as_deref().map(str::parse::<RoleBindingId>);
-    let after = after.transpose().map_err(|_| {
-        Problem::parameter("cursor", "`cursor`: not one that this list has handed out")
-    })?;
-    let unknown = |name: &str| Problem::parameter(name, format!("`{name}`: there is no such one"));
+    let after = page.parse_after(|text| text.parse::<RoleBindingId>().ok())?;
+    let unknown = |name: &str| Problem::unfit(name, format!("`{name}`: there is no such one"));
     let mut tx = app.store.begin(&grant).await?;
     let whose = match (&member, &account) {
         (Some(_), Some(_)) => {
-            return Err(Problem::parameter(
+            return Err(Problem::unfit(
                 "member",
                 "either `member` or `service_account`",
             ));
@@ -162,15 +159,18 @@ pub(crate) async fn create(
     Allow(grant): Allow<RoleBindingWrite>,
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
-    mut query: Query,
+    (mut query, Headers(headers)): (Query, Headers),
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let intent = Intent::take(&mut query)?;
+    let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
     let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
     let wanted: CreateRoleBinding = wire::decode_object(&sent).map_err(Problem::invalid)?;
     check(&wanted).map_err(Problem::invalid)?;
     let mut tx = app.store.begin(&grant).await?;
+    if let Some(answer) = intent.replay(&mut tx).await? {
+        return Ok(answer);
+    }
     let mesh = match &wanted.mesh {
         None => None,
         Some(mesh) => {

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::members::{PatchPrincipal, roles};
 use crate::auth::Allow;
-use crate::extract::{JsonBytes, Page, PatchBytes, Query, Segments};
+use crate::extract::{Headers, JsonBytes, Page, PatchBytes, Query, Segments};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -77,14 +77,17 @@ pub(crate) async fn create(
     Allow(grant): Allow<ServiceAccountWrite>,
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
-    mut query: Query,
+    (mut query, Headers(headers)): (Query, Headers),
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let intent = Intent::take(&mut query)?;
+    let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
     let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
     let wanted: CreateServiceAccount = wire::decode_object(&sent).map_err(Problem::invalid)?;
     let mut tx = app.store.begin(&grant).await?;
+    if let Some(answer) = intent.replay(&mut tx).await? {
+        return Ok(answer);
+    }
     let display_name = wanted.display_name.as_deref();
     let row = service_accounts::create(&mut tx, &wanted.name, display_name).await?;
     let location = format!("{}/{}", uri.path(), row.name);

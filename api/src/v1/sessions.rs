@@ -177,10 +177,7 @@ pub(crate) async fn list(
     let page = Page::take(&mut query)?;
     let member = query.take("member");
     query.finish()?;
-    let before = page.after.as_deref().map(str::parse::<SessionId>);
-    let before = before.transpose().map_err(|_| {
-        Problem::parameter("cursor", "`cursor`: not one that this list has handed out")
-    })?;
+    let before = page.parse_after(|text| text.parse::<SessionId>().ok())?;
     let mut tx = app.store.begin(&grant).await?;
     let whose = match member {
         None => None,
@@ -230,15 +227,24 @@ pub(crate) async fn delete(
 pub(crate) async fn change_password(
     Allow(grant): Allow<AccountManage>,
     State(app): State<App>,
-    query: Query,
+    OriginalUri(uri): OriginalUri,
+    (mut query, Headers(headers)): (Query, Headers),
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
+    // Of passwords nothing is kept that could be guessed against: here a key stands for the address alone.
+    let intent = Intent::take(&mut query)?.once(&headers, &uri, b"")?;
     query.finish()?;
     let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
     let wanted: ChangePassword = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    // Before the password is looked at, which is another one after the first time.
+    let mut tx = app.store.begin(&grant).await?;
+    if let Some(answer) = intent.replay(&mut tx).await? {
+        return Ok(answer);
+    }
+    tx.roll_back().await?;
     let (current, new) = (wanted.current_password, wanted.new_password);
     let changed = sessions::change_password(&app.store, &grant, current, new).await?;
-    changed.map_err(|why| match why {
+    let mut tx = changed.map_err(|why| match why {
         Refused::Credentials => super::role_bindings::violation(
             "/current_password",
             Code::Mismatch,
@@ -246,5 +252,10 @@ pub(crate) async fn change_password(
         ),
         wait @ Refused::Wait(_) => refused(wait, ""),
     })?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    if let Some(answer) = intent.replay(&mut tx).await? {
+        return Ok(answer);
+    }
+    intent
+        .finish(tx, StatusCode::NO_CONTENT.into_response())
+        .await
 }

@@ -27,7 +27,7 @@ use super::members::secret_answer;
 use super::role_bindings::{principal, violation};
 use super::whoami::principal_json;
 use crate::auth::Allow;
-use crate::extract::{JsonBytes, Page, Query, Segments};
+use crate::extract::{Headers, JsonBytes, Page, Query, Segments};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -194,10 +194,10 @@ pub(crate) async fn create(
     Allow(grant): Allow<AccountManage>,
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
-    mut query: Query,
+    (mut query, Headers(headers)): (Query, Headers),
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let intent = Intent::take(&mut query)?;
+    let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
     let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
     let wanted: CreateApiToken = wire::decode_object(&sent).map_err(Problem::invalid)?;
@@ -209,6 +209,9 @@ pub(crate) async fn create(
         return Err(violation("/never_expires", Code::NotOneOf, detail));
     }
     let mut tx = app.store.begin(&grant).await?;
+    if let Some(answer) = intent.replay(&mut tx).await? {
+        return Ok(answer);
+    }
     let account = wanted.service_account.as_deref();
     if account.is_some() {
         // Who may not know of service accounts does not learn which there are.
@@ -269,7 +272,7 @@ async fn owner(
         (Some(member), None) => members::find(tx, member).await?,
         (None, Some(account)) => service_accounts::find(tx, account).await?,
         (Some(_), Some(_)) => {
-            return Err(Problem::parameter(
+            return Err(Problem::unfit(
                 "member",
                 "either `member` or `service_account`",
             ));
@@ -311,10 +314,10 @@ pub(crate) async fn rotate(
     Allow(grant): Allow<AccountManage>,
     State(app): State<App>,
     Segments((_, token)): Segments<(String, String)>,
-    mut query: Query,
+    (mut query, Headers(headers), OriginalUri(uri)): (Query, Headers, OriginalUri),
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let intent = Intent::take(&mut query)?;
+    let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
     let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
     let wanted: RotateApiToken = wire::decode_object(&sent).map_err(Problem::invalid)?;
@@ -328,6 +331,9 @@ pub(crate) async fn rotate(
     let keep_endless = wanted.expires_in.is_none();
     let until = now + TimeDelta::from_std(overlap).unwrap_or(TimeDelta::zero());
     let mut tx = app.store.begin(&grant).await?;
+    if let Some(answer) = intent.replay(&mut tx).await? {
+        return Ok(answer);
+    }
     let created = tokens::rotate(&mut tx, &token, expires_at, keep_endless, until).await?;
     let mut answer = render(&created.row, now);
     if !intent.dry_run {

@@ -11,6 +11,7 @@ use heddle_store::{Caller, Principal, Reach, meshes};
 use serde_json::{Value, json};
 
 use crate::auth::Known;
+use crate::extract::Query;
 use crate::problem::Problem;
 use crate::state::App;
 
@@ -20,6 +21,7 @@ const MESHES: u32 = 500;
 pub(crate) async fn get(
     Known(caller): Known,
     State(app): State<App>,
+    _: Query,
 ) -> Result<Json<Value>, Problem> {
     let rights = caller.rights();
     let everywhere = Action::ALL

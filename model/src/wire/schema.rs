@@ -89,6 +89,35 @@ pub(super) fn drop_nulls(value: &mut Value) {
     }
 }
 
+/// A schema of one value, such as a query parameter.
+#[derive(Debug)]
+pub struct Schema(Validator);
+
+impl Schema {
+    /// Reads a schema (JSON Schema 2020-12, formats included).
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(schema: &Value) -> Result<Self, String> {
+        jsonschema::draft202012::options()
+            .should_validate_formats(true)
+            .build(schema)
+            .map(Self)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Everything in a value that the schema does not allow.
+    #[must_use]
+    pub fn violations_of(&self, value: &Value) -> Violations {
+        let mut violations = Violations::new();
+        for error in self.0.iter_errors(value) {
+            let at = error.instance_path().to_string();
+            explain(error.kind(), &at, error.instance(), &mut violations);
+        }
+        violations
+    }
+}
+
 /// Everything in `value` that the schema of `T` does not allow.
 #[must_use]
 pub fn violations_of<T: ToSchema + 'static>(value: &Value) -> Violations {

@@ -425,9 +425,16 @@ async fn sec_a09_a_new_password_ends_the_other_sessions() {
             SecretString::from(current),
             SecretString::from("another password"),
         );
-        sessions::change_password(store, &own, current, new)
+        match sessions::change_password(store, &own, current, new)
             .await
             .unwrap()
+        {
+            Ok(tx) => {
+                tx.commit().await.unwrap();
+                Ok(())
+            }
+            Err(refused) => Err(refused),
+        }
     };
     assert_eq!(change("wrong").await, Err(Refused::Credentials));
     assert!(world.caller(&two).await.is_some());
