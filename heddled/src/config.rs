@@ -18,6 +18,8 @@ pub(crate) const DEFAULT_API_LISTEN: SocketAddr =
 /// Where the xDS server listens unless told otherwise.
 pub(crate) const DEFAULT_XDS_LISTEN: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 18_000);
+/// How many connections the server opens to PostgreSQL unless told otherwise.
+const DEFAULT_CONNECTIONS: u32 = 20;
 
 /// Everything that can be set, as flags and environment (by clap) and as a file (by serde).
 #[derive(Args, Deserialize, Clone, Default)]
@@ -39,6 +41,9 @@ pub(crate) struct Settings {
         hide_env_values = true
     )]
     pub(crate) migrate_database_url: Option<String>,
+    /// Connections of the server to PostgreSQL at most, 2 to 1000 [default: 20]
+    #[arg(long, value_name = "NUMBER", env = "HEDDLE_DATABASE_CONNECTIONS")]
+    pub(crate) database_connections: Option<u32>,
     /// Where the API listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "HEDDLE_API_LISTEN")]
     pub(crate) api_listen: Option<SocketAddr>,
@@ -134,6 +139,7 @@ impl Settings {
             config: self.config.or(lower.config),
             database_url: text(self.database_url, lower.database_url),
             migrate_database_url: text(self.migrate_database_url, lower.migrate_database_url),
+            database_connections: self.database_connections.or(lower.database_connections),
             api_listen: self.api_listen.or(lower.api_listen),
             xds_listen: self.xds_listen.or(lower.xds_listen),
             xds_address: text(self.xds_address, lower.xds_address),
@@ -158,6 +164,8 @@ pub(crate) struct Config {
     pub(crate) database_url: SecretString,
     /// PostgreSQL, as the role that owns the schema.
     pub(crate) migrate_database_url: Option<SecretString>,
+    /// Connections of the server to PostgreSQL at most.
+    pub(crate) database_connections: u32,
     /// Where the API listens.
     pub(crate) api_listen: SocketAddr,
     /// Where the xDS server listens.
@@ -225,6 +233,7 @@ impl Config {
         Ok(Self {
             migrate_database_url: settings.migrate_database_url.map(Into::into),
             database_url: database_url.into(),
+            database_connections: connections(settings.database_connections)?,
             api_listen: settings.api_listen.unwrap_or(DEFAULT_API_LISTEN),
             xds_listen,
             xds_address,
@@ -271,6 +280,10 @@ impl Config {
         let millis = |value: Duration| format!("{}ms", value.as_millis());
         let mut all = vec![
             ("DATABASE_URL", self.database_url.expose_secret().to_owned()),
+            (
+                "HEDDLE_DATABASE_CONNECTIONS",
+                self.database_connections.to_string(),
+            ),
             ("HEDDLE_API_LISTEN", self.api_listen.to_string()),
             ("HEDDLE_XDS_LISTEN", self.xds_listen.to_string()),
             ("HEDDLE_XDS_ADDRESS", self.xds_address.clone()),
@@ -329,6 +342,14 @@ pub(crate) fn split_address(address: &str) -> anyhow::Result<(&str, u16)> {
         bail!(wrong());
     }
     Ok((host, port))
+}
+
+/// One for requests and one that the feed of changes finds free now and then is the least.
+fn connections(asked: Option<u32>) -> anyhow::Result<u32> {
+    match asked.unwrap_or(DEFAULT_CONNECTIONS) {
+        number @ 2..=1000 => Ok(number),
+        number => bail!("database_connections: {number} is not between 2 and 1000"),
+    }
 }
 
 fn duration(key: &str, text: Option<&str>, default: &str) -> anyhow::Result<Duration> {

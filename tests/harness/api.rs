@@ -122,6 +122,21 @@ impl Api {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Reply {
+        let reply = self.try_raw(method, path, headers, body).await;
+        reply.expect("the API answers")
+    }
+
+    /// Sends anything, with the token, where nobody may be there to answer.
+    ///
+    /// # Errors
+    /// There was no whole answer: whether the request was done is unknown.
+    pub async fn try_raw(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Reply, reqwest::Error> {
         let mut request = self
             .client
             .request(method, format!("{}{path}", self.base))
@@ -132,7 +147,7 @@ impl Api {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.send().await.expect("the API answers");
+        let response = request.send().await?;
         let header = |name: &str| {
             response
                 .headers()
@@ -144,8 +159,8 @@ impl Api {
         let (location, retry_after) = (header("location"), header("retry-after"));
         let status: StatusCode = response.status();
         let headers = response.headers().clone();
-        let text = response.text().await.expect("the answer is text");
-        Reply {
+        let text = response.text().await?;
+        Ok(Reply {
             status: status.as_u16(),
             etag,
             location,
@@ -154,7 +169,7 @@ impl Api {
             headers,
             json: serde_json::from_str(&text).unwrap_or_default(),
             text,
-        }
+        })
     }
 
     /// Sends a request below `/v1/orgs/<org>` with further headers.

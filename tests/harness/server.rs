@@ -24,6 +24,8 @@ pub struct ServerOptions {
     pub endpoint_grace: String,
     /// `--endpoint-drain`.
     pub endpoint_drain: String,
+    /// `--database-connections`.
+    pub database_connections: u32,
 }
 
 impl Default for ServerOptions {
@@ -33,6 +35,7 @@ impl Default for ServerOptions {
             leaf_lifetime: text("24h"),
             endpoint_grace: text("2s"),
             endpoint_drain: text("1s"),
+            database_connections: 20,
         }
     }
 }
@@ -107,6 +110,10 @@ impl Server {
             .args(["--leaf-lifetime", &self.options.leaf_lifetime])
             .args(["--endpoint-grace", &self.options.endpoint_grace])
             .args(["--endpoint-drain", &self.options.endpoint_drain])
+            .args([
+                "--database-connections",
+                &self.options.database_connections.to_string(),
+            ])
             .arg("--xds-tls-cert")
             .arg(file("xds.pem"))
             .arg("--xds-tls-key")
@@ -148,6 +155,12 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.api_port)
+    }
+
+    /// The port of its API.
+    #[must_use]
+    pub fn api_port(&self) -> u16 {
+        self.api_port
     }
 
     /// The port of its xDS server.

@@ -17,6 +17,27 @@ fn defaults_are_those_of_the_documentation() {
     // Longer than the longest pause between two attempts of an Envoy to connect.
     assert_eq!(config.endpoint_grace, Duration::from_secs(10));
     assert!(config.migrate_database_url.is_none());
+    assert_eq!(config.database_connections, 20);
+}
+
+#[test]
+fn a_pool_that_cannot_work_is_refused() {
+    for (asked, fits) in [
+        (0, false),
+        (1, false),
+        (2, true),
+        (1000, true),
+        (1001, false),
+    ] {
+        let settings = Settings {
+            database_connections: Some(asked),
+            ..minimal()
+        };
+        let settled = Config::settle(settings);
+        assert_eq!(settled.is_ok(), fits, "{asked}");
+        let Err(error) = settled else { continue };
+        assert!(error.to_string().contains("database_connections"));
+    }
 }
 
 #[test]

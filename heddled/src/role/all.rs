@@ -22,7 +22,6 @@ use crate::adapter::{Authorities, Identities, MeshSource, SessionSealer};
 use crate::config::{Config, ServerFiles, split_address};
 use crate::{console, telemetry};
 
-const CONNECTIONS: u32 = 20;
 const DRAIN: Duration = Duration::from_secs(8);
 
 /// Connects to the database as the role that the server runs under.
@@ -45,7 +44,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     // Fails only when a provider is installed already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let metrics = telemetry::install_metrics()?;
-    let store = connect(&config, CONNECTIONS).await?;
+    let store = connect(&config, config.database_connections).await?;
     store.ping().await.context("check the database")?;
     let clock: SharedClock = Arc::new(SystemClock);
     let files = config.server_files()?;
