@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 fn main() -> std::io::Result<()> {
-    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/dist");
+    // Asked for when this runs: a build folder may have been copied from another checkout.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
+        .ok_or_else(|| std::io::Error::other("no CARGO_MANIFEST_DIR"))?;
+    let dist = Path::new(&manifest).join("../web/dist");
     // The folder itself is always there, so that a console that is built later is noticed.
     println!("cargo::rerun-if-changed={}", dist.display());
     println!("cargo::rerun-if-changed=build.rs");

@@ -6,6 +6,7 @@
 pub(crate) mod app;
 pub(crate) mod fleet;
 pub(crate) mod load;
+pub(crate) mod member;
 pub(crate) mod objects;
 
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::up::data_dir::{Choices, DataDir};
 use crate::up::files::private_dir;
 use crate::up::http_client::Client;
 use crate::up::output::say;
-use crate::up::ready::Ready;
+use crate::up::ready::{Member, Ready};
 use crate::up::running::Running;
 use crate::up::server::Server;
 use crate::up::wait;
@@ -54,6 +55,7 @@ impl Demo<'_> {
         private_dir(&self.data.demo().join("tokens"))?;
         let token = self.organisation().await?;
         let first_time = self.objects(&token).await?;
+        let member = self.member(&token, first_time).await?;
 
         let network = fleet::Network::choose(choices.demo_net).await?;
         choices.demo_net = Some(network.number());
@@ -101,11 +103,12 @@ impl Demo<'_> {
         ready.org = Some(ORG.to_owned());
         ready.mesh = Some(MESH.to_owned());
         ready.token = Some(token.clone());
+        ready.member = member.clone();
         ready.proxies = started
             .iter()
             .map(|proxy| network.describe(proxy))
             .collect();
-        Ok(self.invitation(&token, &frontend))
+        Ok(self.invitation(&token, member.as_ref(), &frontend))
     }
 
     /// The frontend's status once all Envoys have their configuration and requests get through. After a
@@ -151,11 +154,20 @@ impl Demo<'_> {
         }
     }
 
-    fn invitation(&self, token: &str, frontend: &str) -> String {
+    fn invitation(&self, token: &str, member: Option<&Member>, frontend: &str) -> String {
         let logs = self.data.logs();
         let logs = logs.display();
         let token_file = self.data.demo().join("token");
         let token_file = token_file.display();
+        let sign_in = member.map_or_else(
+            || "with the token".to_owned(),
+            |member| {
+                format!(
+                    "organisation {ORG}, e-mail {}, password {}",
+                    member.email, member.password
+                )
+            },
+        );
         let api = self.server.api_url();
         let payments = format!("{api}/v1/orgs/{ORG}/meshes/{MESH}/services/payments");
         let curl = |method: &str, path: &str, body: Option<&str>| {
@@ -182,11 +194,12 @@ impl Demo<'_> {
 Heddle serves, and so does the demo: frontend -> checkout -> payments (v1, v2), each behind its own Envoy.
 
   Console   {console}
+  Sign in   {sign_in}
   API       {api}
   xDS       {xds}
   Frontend  {frontend}
   Token     {token}
-            (also in {token_file}; the console asks for it)
+            (also in {token_file}, for the API)
   Logs      {logs}
             (payments-v1.log has what that Envoy let in and what it refused)
 

@@ -74,6 +74,23 @@ async fn shell(line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Who signs in with what the ready file says has a role.
+async fn signs_in(ready: &Value) {
+    let (api, member) = (ready["api"].as_str().unwrap(), &ready["member"]);
+    let body = serde_json::json!({
+        "org": ready["org"], "email": member["email"], "password": member["password"],
+    });
+    let client = reqwest::Client::new();
+    let answer = client.post(format!("{api}/v1/sessions")).json(&body).send();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status(), 201);
+    let answer: Value = answer.json().await.unwrap();
+    let token = answer["access_token"].as_str().unwrap();
+    let who = client.get(format!("{api}/v1/whoami")).bearer_auth(token);
+    let who: Value = who.send().await.unwrap().json().await.unwrap();
+    assert_eq!(who["role"], "owner", "{who}");
+}
+
 async fn version(frontend: &str) -> (u16, String) {
     let Ok(response) = reqwest::get(frontend).await else {
         return (0, String::new());
@@ -149,6 +166,10 @@ async fn the_demo_does_what_it_prints_and_survives_what_it_promises() {
     let kind = console.headers()["content-type"].to_str().unwrap();
     assert_eq!(kind, "text/html; charset=utf-8");
     assert!(console.text().await.unwrap().contains("<title>Heddle"));
+    let member = demo.ready["member"].clone();
+    let password = member["password"].as_str().unwrap();
+    assert!(demo.supervisor.output().contains(password));
+    signs_in(&demo.ready).await;
     let answer: Value =
         serde_json::from_str(&shell(&demo.printed("What the shop answers:")).await).unwrap();
     assert!(answer["payments"]["version"].is_string(), "{answer}");
@@ -272,6 +293,8 @@ async fn the_demo_does_what_it_prints_and_survives_what_it_promises() {
         async || version(&frontend).await == (200, String::from("v2")),
     )
     .await;
+    assert_eq!(demo.ready["member"], member);
+    signs_in(&demo.ready).await;
     let children = descendants(demo.supervisor.pid().unwrap());
     demo.supervisor.signal(Signal::SIGTERM);
     let status = demo.supervisor.wait(Duration::from_secs(30)).await;

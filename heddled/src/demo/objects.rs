@@ -134,7 +134,7 @@ impl Demo<'_> {
     }
 
     /// A call to the API below the organisation: status and body.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         method: Method,
         path: &str,

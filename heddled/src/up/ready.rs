@@ -17,8 +17,18 @@ pub(crate) struct Ready {
     pub(crate) org: Option<String>,
     pub(crate) mesh: Option<String>,
     pub(crate) token: Option<String>,
+    /// Who signs in to the console, unless that member was removed.
+    pub(crate) member: Option<Member>,
     pub(crate) proxies: Vec<Proxy>,
     pub(crate) pids: Pids,
+}
+
+/// The demo's member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Member {
+    pub(crate) email: String,
+    /// The password that it was made with.
+    pub(crate) password: String,
 }
 
 /// One Envoy of the demo.
@@ -89,7 +99,7 @@ mod tests {
         let text = serde_json::to_string(&Ready::default()).unwrap();
         assert_eq!(
             text,
-            r#"{"api":null,"console":null,"xds":null,"frontend":null,"org":null,"mesh":null,"token":null,"proxies":[],"pids":{"supervisor":0,"server":null,"postgres":null}}"#
+            r#"{"api":null,"console":null,"xds":null,"frontend":null,"org":null,"mesh":null,"token":null,"member":null,"proxies":[],"pids":{"supervisor":0,"server":null,"postgres":null}}"#
         );
     }
 
