@@ -33,6 +33,13 @@ const failsToSave = (button: string, name = "probe"): Show => ({
   },
 });
 
+export async function signIn(page: Page, org: string, email: string, password: string) {
+  await page.getByLabel("Organisation").fill(org);
+  await page.getByLabel("E-mail address").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+
 const shop = (world: World) => ({ mesh: world.mesh });
 const payments = (world: World) => ({ mesh: world.mesh, service: "payments" });
 const lonely = { mesh: "bare", service: "lonely" };
@@ -43,20 +50,11 @@ export const screens = {
     bare: {},
     emptyIn: "nothing",
     states: {
-      empty: { text: "API token" },
-      loading: {
-        text: "Signing in…",
-        does: async (page) => {
-          await page.getByLabel("API token").fill("heddle_pat_x");
-          await page.getByRole("button", { name: "Sign in" }).click();
-        },
-      },
+      empty: { text: "E-mail address" },
+      loading: { text: "Signing in…", does: (page) => signIn(page, "demo", "a@b.example", "x") },
       error: {
         text: "The server failed on purpose.",
-        does: async (page) => {
-          await page.getByLabel("API token").fill("heddle_pat_x");
-          await page.getByRole("button", { name: "Sign in" }).click();
-        },
+        does: (page) => signIn(page, "demo", "a@b.example", "x"),
       },
       "read-only": { none: "Nobody is signed in yet, so nobody lacks a permission." },
     },
@@ -70,6 +68,16 @@ export const screens = {
       loading: loading("meshes"),
       error,
       "read-only": readOnly("meshes:write"),
+    },
+  },
+  "/account": {
+    full: () => ({}),
+    bare: {},
+    states: {
+      empty: { text: "A token has no sessions" },
+      loading: loading("sessions"),
+      error,
+      "read-only": { none: "Every role may manage what is its own." },
     },
   },
   "/meshes/new": {
@@ -230,6 +238,36 @@ export const screens = {
       loading: loading("join tokens"),
       error,
       "read-only": readOnly("join_tokens:write"),
+    },
+  },
+  "/meshes/$mesh/history": {
+    full: shop,
+    bare: { mesh: "void" },
+    states: {
+      empty: { text: "Nothing has changed since this mesh was created." },
+      loading: loading("revisions"),
+      error,
+      "read-only": { none: "It only shows." },
+    },
+  },
+  "/meshes/$mesh/history/$revision": {
+    full: (world) => ({ mesh: world.mesh, revision: "6" }),
+    bare: { mesh: "void", revision: "99" },
+    states: {
+      empty: { text: "There is no such revision" },
+      loading: loading("revision"),
+      error,
+      "read-only": { none: "It only shows." },
+    },
+  },
+  "/meshes/$mesh/history/$revision/objects": {
+    full: (world) => ({ mesh: world.mesh, revision: "6" }),
+    bare: { mesh: "void", revision: "1" },
+    states: {
+      empty: { text: "There was nothing but the mesh itself." },
+      loading: loading("objects"),
+      error,
+      "read-only": { none: "It only shows." },
     },
   },
   "/meshes/$mesh/connect": {

@@ -33,7 +33,7 @@ test("sec_w02_text_from_outside_is_text_on_every_screen_and_the_policy_is_never_
     from: [{ service: "pay" }],
     reason: script,
   });
-  const params = { mesh, service: "pay", route: "all", rule: "one", proxy: "none" };
+  const params = { mesh, service: "pay", route: "all", rule: "one", proxy: "none", revision: "1" };
   const { page, context, wrong } = await open({ token: world.marked });
   await page.exposeFunction("violated", (what: string) => wrong.push(what));
   await page.addInitScript(() => {
@@ -56,7 +56,10 @@ test("sec_w02_text_from_outside_is_text_on_every_screen_and_the_policy_is_never_
 
 test("sec_w06_the_credential_is_in_this_tab_only_and_gone_when_signed_out", async () => {
   await withPage({}, async (page) => {
-    await page.goto(address("/sign-in"));
+    await page.goto(address("/sign-in?by=token"));
+    await page.getByLabel("API token").fill("heddle_pat_wrong");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText("That token is not valid").waitFor();
     await page.getByLabel("API token").fill(world.viewer);
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("heading", { name: "Meshes" }).waitFor();

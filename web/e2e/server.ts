@@ -16,7 +16,10 @@ export interface World {
   frontend: string;
   mesh: string;
   envoy: string;
-  /** Tokens: the demo's admin and a viewer of the demo; owners of the other organisations. */
+  org: string;
+  /** Who signs in with a password; the owner of the demo. */
+  member: { email: string; password: string };
+  /** Tokens: the member's own and a viewer of the demo; owners of the other organisations. */
   admin: string;
   viewer: string;
   nothing: string;
@@ -75,7 +78,9 @@ export default async function setup(project: TestProject) {
       frontend: told.frontend,
       mesh: told.mesh,
       envoy,
-      admin: told.token,
+      org: told.org,
+      member: told.member,
+      admin: await ownToken(told),
       proxies: told.proxies,
       viewer: admin(
         told.pids.server,
@@ -108,6 +113,21 @@ export default async function setup(project: TestProject) {
     throw error;
   }
   return () => stop(child, directory);
+}
+
+/** A token of the member's own, made as a person would make one. */
+async function ownToken(told: { api: string; org: string; member: World["member"] }): Promise<string> {
+  const post = async (path: string, body: unknown, token?: string) => {
+    const answer = await fetch(`${told.api}/v1/${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...(token ? { authorization: `Bearer ${token}` } : {}) },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`);
+    return answer.json();
+  };
+  const { access_token } = await post("sessions", { org: told.org, ...told.member });
+  return (await post("orgs/-/tokens", { name: "tests", expires_in: "24h" }, access_token)).secret;
 }
 
 async function put(world: World, path: string, body: unknown) {

@@ -28,7 +28,7 @@ describe.each(all)("%s", (path, screen) => {
           ? world.viewer
           : world.admin;
     await withPage({ token }, async (page) => {
-      const calls = signIn ? "**/v1/whoami" : "**/v1/orgs/**";
+      const calls = signIn ? "**/v1/sessions" : "**/v1/orgs/**";
       const reading = (method: string) => "does" in show || method === "GET";
       if (state === "loading") await page.route(calls, () => {});
       if (state === "error") {

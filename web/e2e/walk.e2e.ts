@@ -8,6 +8,7 @@ import type { Page } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
 import { address, open, startBrowser, withPage, world } from "./browser.ts";
 import { freePort } from "./ports.ts";
+import { signIn } from "./screens.ts";
 import { until } from "./until.ts";
 
 startBrowser();
@@ -54,11 +55,9 @@ async function answers(n: number): Promise<{ status: number; version: string }[]
 test("sign in with a deep link, make a mesh, connect an Envoy", async () => {
   const { page, context } = await open();
   await page.goto(address("/meshes/shop/services?q=pay"));
-  await page.getByLabel("API token").fill("heddle_pat_wrong");
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByText("That token is not valid").waitFor();
-  await page.getByLabel("API token").fill(world.admin);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await signIn(page, world.org, world.member.email, "not the password");
+  await page.getByText("the password is wrong", { exact: false }).waitFor();
+  await signIn(page, world.org, world.member.email, world.member.password);
   await page.getByRole("heading", { name: "Services" }).waitFor();
   expect(new URL(page.url()).search).toBe("?q=pay");
   expect(await page.getByLabel("Find a service").inputValue()).toBe("pay");

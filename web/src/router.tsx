@@ -12,7 +12,9 @@ import {
 } from "@tanstack/react-router";
 import { session, useSignedIn } from "./api/session";
 import { AccessScreen } from "./screens/access";
+import { Account } from "./screens/account";
 import { Connect } from "./screens/connect";
+import { History } from "./screens/history";
 import { Home } from "./screens/home";
 import { JoinTokens } from "./screens/join-tokens";
 import { MeshNew } from "./screens/mesh-new";
@@ -20,6 +22,8 @@ import { MeshOverview } from "./screens/mesh-overview";
 import { MeshSettings } from "./screens/mesh-settings";
 import { Proxies } from "./screens/proxies";
 import { ProxyDetail } from "./screens/proxy-detail";
+import { RevisionDetail } from "./screens/revision";
+import { RevisionObjects } from "./screens/revision-objects";
 import { RouteEdit, RouteNew } from "./screens/route-edit";
 import { RuleEdit, RuleNew } from "./screens/rule-edit";
 import { ServiceDetail } from "./screens/service-detail";
@@ -37,8 +41,10 @@ const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
   component: SignIn,
-  validateSearch: (search): { next?: string } =>
-    typeof search.next === "string" ? { next: search.next } : {},
+  validateSearch: (search): { next?: string; by?: "token" } => ({
+    ...(typeof search.next === "string" ? { next: search.next } : {}),
+    ...(search.by === "token" ? { by: "token" } : {}),
+  }),
 });
 
 const inside = createRoute({
@@ -54,10 +60,17 @@ function Inside() {
   return useSignedIn() ? <Shell /> : <Navigate to="/sign-in" />;
 }
 
-export function listSearch(search: Record<string, unknown>): { q?: string; state?: string; view?: string } {
+export interface ListSearch {
+  q?: string;
+  state?: string;
+  view?: string;
+  group?: string;
+}
+
+export function listSearch(search: Record<string, unknown>): ListSearch {
   const text = (key: string) =>
     typeof search[key] === "string" && search[key] !== "" ? { [key]: search[key] } : {};
-  return { ...text("q"), ...text("state"), ...text("view") };
+  return { ...text("q"), ...text("state"), ...text("view"), ...text("group") };
 }
 
 const screen = <P extends string>(path: P, component: () => React.ReactNode) =>
@@ -78,10 +91,21 @@ const connect = createRoute({
     typeof search.service === "string" ? { service: search.service } : {},
 });
 
+const revision = createRoute({
+  getParentRoute: () => inside,
+  path: "/meshes/$mesh/history/$revision",
+  component: RevisionDetail,
+  validateSearch: (search): { from?: number } => {
+    const from = Number(search.from);
+    return search.from !== undefined && Number.isSafeInteger(from) && from >= 0 ? { from } : {};
+  },
+});
+
 const tree = root.addChildren([
   signIn,
   inside.addChildren([
     screen("/", Home),
+    screen("/account", Account),
     screen("/meshes/new", MeshNew),
     screen("/meshes/$mesh", MeshOverview),
     screen("/meshes/$mesh/settings", MeshSettings),
@@ -98,6 +122,9 @@ const tree = root.addChildren([
     screen("/meshes/$mesh/proxies", Proxies),
     screen("/meshes/$mesh/proxies/$proxy", ProxyDetail),
     screen("/meshes/$mesh/join-tokens", JoinTokens),
+    screen("/meshes/$mesh/history", History),
+    revision,
+    screen("/meshes/$mesh/history/$revision/objects", RevisionObjects),
     connect,
   ]),
 ]);

@@ -8,17 +8,16 @@ export type Schemas = components["schemas"];
 export const api = createClient<paths>({ baseUrl: location.origin, cache: "no-store" });
 
 api.use({
-  onRequest({ request }) {
-    const token = session.token();
-    if (token !== null && !request.headers.has("authorization")) {
-      request.headers.set("authorization", `Bearer ${token}`);
-    }
+  async onRequest({ request }) {
+    if (request.headers.has("authorization")) return request;
+    const token = await session.fresh();
+    if (token !== null) request.headers.set("authorization", `Bearer ${token}`);
     return request;
   },
   onResponse({ request, response }) {
-    // A token that was revoked or has expired: back to the sign-in, and there the reason.
+    // A session that was ended, a token that was revoked or has expired: back to the sign-in, and there the reason.
     const ours = request.headers.get("authorization") === `Bearer ${session.token()}`;
-    if (response.status === 401 && ours) session.end();
+    if (response.status === 401 && ours) session.end(true);
     return response;
   },
 });

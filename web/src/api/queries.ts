@@ -1,6 +1,6 @@
 // Everything that is read, by key. Pages follow each other until the collection is whole: screens filter and sort it.
 import { QueryClient, queryOptions } from "@tanstack/react-query";
-import { api } from "./client";
+import { api, type Schemas } from "./client";
 import { asProblem, good, goodWithEtag, Problem } from "./problem";
 import type { AccessRule, JoinToken, Mesh, ProxyView, Route, Service, Split, Whoami } from "./types";
 
@@ -8,6 +8,8 @@ import type { AccessRule, JoinToken, Mesh, ProxyView, Route, Service, Split, Who
 const ORG = "-";
 /** Until the server tells by itself what changed, who looks asks again. */
 const LIVE = 3_000;
+/** What people change, not machines. */
+const SLOW = 15_000;
 const PAGE = 500;
 
 export const queryClient = new QueryClient({
@@ -224,4 +226,20 @@ export const joinTokensQuery = (mesh: string) =>
         ),
       ),
     refetchInterval: LIVE,
+  });
+
+/** The sessions of one member that have not ended. */
+export const sessionsQuery = (member: string) =>
+  queryOptions({
+    queryKey: ["sessions", member],
+    queryFn: ({ signal }) =>
+      all<Schemas["Session"]>((query) =>
+        good(
+          api.GET("/v1/orgs/{org}/sessions", {
+            params: { path: { org: ORG }, query: { ...query, member } as never },
+            signal,
+          }),
+        ),
+      ),
+    refetchInterval: SLOW,
   });

@@ -34,6 +34,10 @@ export type JoinToken = Schemas["JoinToken"];
 export interface Whoami {
   org: { name: string; uid: string };
   actor: unknown;
+  /** Null for a token that was made on the command line and belongs to nobody. */
+  principal?: { kind: "member" | "service_account"; uid: string; email?: string; name?: string } | null;
+  token?: { uid: string } | null;
+  session?: { uid: string } | null;
   /** Null for who has roles at single meshes only. */
   role: string | null;
   /** In the whole organisation, and beyond that by the name of a mesh. */

@@ -1,7 +1,7 @@
-import { useNavigate, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { api } from "../api/client";
-import { good } from "../api/problem";
+import { good, type Problem } from "../api/problem";
 import { queryClient } from "../api/queries";
 import { useSave } from "../api/save";
 import { session } from "../api/session";
@@ -9,69 +9,149 @@ import { Mark } from "../shell/mark";
 import { Button } from "../ui/basics";
 import { Form, Text } from "../ui/form";
 
+const ORG = "heddle.org";
+
 /** Only an address of this console: a path that begins with exactly one slash. */
 export function safeNext(next: unknown): string {
   return typeof next === "string" && /^\/(?![/\\])[^\\\p{Cc}]*$/u.test(next) ? next : "/";
 }
 
 export function SignIn() {
-  const [token, setToken] = useState("");
-  const { next } = useSearch({ strict: false });
+  const { next, by } = useSearch({ from: "/sign-in" });
   const navigate = useNavigate();
-  const save = useSave(
-    () => good(api.GET("/v1/whoami", { headers: { authorization: `Bearer ${token.trim()}` } })),
-    null,
-    () => {
-      queryClient.clear();
-      session.begin(token.trim());
-      void navigate({ href: safeNext(next) });
-    },
-  );
-  const problem = save.problem;
+  const enter = () => {
+    queryClient.clear();
+    void navigate({ href: safeNext(next) });
+  };
+  const [ended] = useState(session.ended);
   return (
     <main className="flex min-h-screen items-center justify-center p-6">
+      <title>Sign in · Heddle</title>
       <div className="w-full max-w-[25rem]">
         <div className="mb-7 flex flex-col items-center gap-4">
           <Mark className="size-11" />
           <h1>Sign in to Heddle</h1>
         </div>
+        {ended && (
+          <p role="status" className="mb-4 rounded-lg bg-warn-soft px-4 py-3">
+            You were signed out: the session or token has expired or was ended elsewhere.
+          </p>
+        )}
         <div className="rounded-2xl border border-line bg-surface p-6 shadow-card">
-          <Form
-            problem={problem?.status === 401 ? null : problem}
-            pointers={[]}
-            onSubmit={() => void save.run()}
-          >
-            {problem?.status === 401 && (
-              <div role="alert" className="rounded-lg bg-bad-soft px-4 py-3">
-                <p className="font-semibold text-bad">That token is not valid</p>
-                <p>It may be mistyped, revoked or expired.</p>
-              </div>
-            )}
-            <Text
-              label="API token"
-              type="password"
-              mono
-              autoFocus
-              value={token}
-              onChange={setToken}
-              placeholder="heddle_…"
-              hint="Kept in this tab only, until you sign out or close it."
-            />
-            <Button
-              type="submit"
-              kind="primary"
-              className="w-full"
-              disabled={save.busy || token.trim() === ""}
-            >
-              {save.busy ? "Signing in…" : "Sign in"}
-            </Button>
-          </Form>
+          {by === "token" ? <ByToken enter={enter} /> : <ByPassword enter={enter} />}
         </div>
         <p className="mt-5 text-center text-muted">
-          The demo prints its token when it starts. Elsewhere, <code>heddled admin token create</code> makes
-          one.
+          <Link
+            to="/sign-in"
+            search={{ ...(next ? { next } : {}), ...(by === "token" ? {} : { by: "token" as const }) }}
+            replace
+            className="font-medium text-accent underline underline-offset-2"
+          >
+            {by === "token" ? "Sign in with a password" : "Sign in with an API token"}
+          </Link>
         </p>
       </div>
     </main>
+  );
+}
+
+function ByPassword({ enter }: { enter: () => void }) {
+  const [org, setOrg] = useState(() => localStorage.getItem(ORG) ?? "");
+  const [email, setEmail] = useState("");
+  const [password, setPassword] = useState("");
+  const body = { org: org.trim(), email: email.trim(), password };
+  const save = useSave(
+    () => good(api.POST("/v1/sessions", { body })),
+    null,
+    (answer) => {
+      localStorage.setItem(ORG, body.org);
+      session.begin(answer);
+      enter();
+    },
+  );
+  const ready = body.org !== "" && body.email !== "" && password !== "";
+  return (
+    <Form problem={unless401(save.problem)} pointers={[]} onSubmit={() => void save.run()}>
+      {save.problem?.status === 401 && (
+        <Wrong title="That did not work">
+          The organisation, the e-mail address or the password is wrong. Which one is not said.
+        </Wrong>
+      )}
+      <Text
+        label="Organisation"
+        autoComplete="organization"
+        autoFocus={org === ""}
+        value={org}
+        onChange={setOrg}
+        placeholder="acme"
+      />
+      <Text
+        label="E-mail address"
+        type="email"
+        autoComplete="username"
+        autoFocus={org !== ""}
+        value={email}
+        onChange={setEmail}
+        placeholder="ada@example.com"
+      />
+      <Text
+        label="Password"
+        type="password"
+        autoComplete="current-password"
+        value={password}
+        onChange={setPassword}
+        hint="Forgotten? An owner or admin of your organisation can give you a new one."
+      />
+      <Submit busy={save.busy} disabled={!ready} />
+    </Form>
+  );
+}
+
+function ByToken({ enter }: { enter: () => void }) {
+  const [token, setToken] = useState("");
+  const save = useSave(
+    () => good(api.GET("/v1/whoami", { headers: { authorization: `Bearer ${token.trim()}` } })),
+    null,
+    () => {
+      session.beginWithToken(token.trim());
+      enter();
+    },
+  );
+  return (
+    <Form problem={unless401(save.problem)} pointers={[]} onSubmit={() => void save.run()}>
+      {save.problem?.status === 401 && (
+        <Wrong title="That token is not valid">It may be mistyped, revoked or expired.</Wrong>
+      )}
+      <Text
+        label="API token"
+        type="password"
+        mono
+        autoFocus
+        value={token}
+        onChange={setToken}
+        placeholder="heddle_…"
+        hint="Kept in this tab only, until you sign out or close it."
+      />
+      <Submit busy={save.busy} disabled={token.trim() === ""} />
+    </Form>
+  );
+}
+
+const unless401 = (problem: Problem | null) => (problem?.status === 401 ? null : problem);
+
+function Wrong({ title, children }: { title: string; children: string }) {
+  return (
+    <div role="alert" className="rounded-lg bg-bad-soft px-4 py-3">
+      <p className="font-semibold text-bad">{title}</p>
+      <p>{children}</p>
+    </div>
+  );
+}
+
+function Submit({ busy, disabled }: { busy: boolean; disabled: boolean }) {
+  return (
+    <Button type="submit" kind="primary" className="w-full" disabled={busy || disabled}>
+      {busy ? "Signing in…" : "Sign in"}
+    </Button>
   );
 }

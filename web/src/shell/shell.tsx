@@ -4,6 +4,7 @@ import { Link, Outlet, useNavigate, useParams } from "@tanstack/react-router";
 import { clsx } from "clsx";
 import {
   Boxes,
+  History,
   KeyRound,
   LayoutDashboard,
   LogOut,
@@ -14,9 +15,9 @@ import {
   Sun,
   Waypoints,
 } from "lucide-react";
-import type { ComponentType, ReactNode } from "react";
-import { meshesQuery, queryClient, whoamiQuery } from "../api/queries";
-import { session } from "../api/session";
+import { type ComponentType, type ReactNode, useState } from "react";
+import { meshesQuery, whoamiQuery } from "../api/queries";
+import { signOut } from "../api/sign-out";
 import { Toast } from "../ui/toast";
 import { Mark } from "./mark";
 import { useTheme } from "./theme";
@@ -77,6 +78,9 @@ function MeshItems({ mesh }: { mesh: string }) {
       </Item>
       <Item to="/meshes/$mesh/proxies" mesh={mesh} icon={Server}>
         Proxies
+      </Item>
+      <Item to="/meshes/$mesh/history" mesh={mesh} icon={History}>
+        History
       </Item>
       <Item to="/meshes/$mesh/join-tokens" mesh={mesh} icon={KeyRound}>
         Join tokens
@@ -154,13 +158,18 @@ function Switcher({ mesh }: { mesh: string | undefined }) {
 function Person() {
   const { data: who } = useQuery(whoamiQuery());
   const { theme, toggle } = useTheme();
+  const [leaving, setLeaving] = useState(false);
   const icon = "rounded-lg p-2 text-muted hover:bg-sunken hover:text-ink";
   return (
     <div className="flex items-center gap-1 border-t border-line p-3">
-      <div className="min-w-0 flex-1 px-2">
-        <p className="truncate font-medium capitalize">{who ? (who.role ?? "Roles at meshes") : "\u00a0"}</p>
-        <p className="truncate text-[0.8571rem] text-muted">{who ? called(who.actor) : "\u00a0"}</p>
-      </div>
+      <Link to="/account" title="Your account" className="min-w-0 flex-1 rounded-lg px-2 hover:bg-sunken">
+        <span className="block truncate font-medium capitalize">
+          {who ? (who.role ?? "Roles at meshes") : "\u00a0"}
+        </span>
+        <span className="block truncate text-[0.8571rem] text-muted">
+          {who ? called(who.actor) : "\u00a0"}
+        </span>
+      </Link>
       <button
         type="button"
         onClick={toggle}
@@ -173,9 +182,10 @@ function Person() {
         type="button"
         className={icon}
         aria-label="Sign out"
+        disabled={leaving}
         onClick={() => {
-          session.end();
-          queryClient.clear();
+          setLeaving(true);
+          void signOut();
         }}
       >
         <LogOut aria-hidden className="size-4" />
@@ -185,7 +195,7 @@ function Person() {
 }
 
 /** The name in "tok_01J… (name)". */
-function called(actor: unknown): string {
+export function called(actor: unknown): string {
   if (typeof actor === "string") return /\((.+)\)$/.exec(actor)?.[1] ?? actor;
   if (typeof actor === "object" && actor !== null && "name" in actor) return String(actor.name);
   return "";

@@ -14,7 +14,12 @@ export type Permission =
   | "join_tokens:read"
   | "join_tokens:write"
   | "proxies:write"
-  | "bootstrap:read";
+  | "bootstrap:read"
+  | "account:manage"
+  | "members:write"
+  | "service_accounts:write"
+  | "role_bindings:write"
+  | "tokens:write";
 
 export function useMay(permission: Permission): boolean {
   const { data } = useQuery(whoamiQuery());

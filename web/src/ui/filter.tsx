@@ -3,13 +3,18 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Search } from "lucide-react";
 
 export function useFilter() {
-  const search = useSearch({ strict: false }) as { q?: string; state?: string; view?: string };
+  const search = useSearch({ strict: false }) as {
+    q?: string;
+    state?: string;
+    view?: string;
+    group?: string;
+  };
   const navigate = useNavigate();
   return {
     ...search,
-    set(change: { q?: string; state?: string; view?: string }) {
+    set(change: { q?: string; state?: string; view?: string; group?: string }) {
       const next = { ...search, ...change };
-      for (const key of ["q", "state", "view"] as const) if (!next[key]) delete next[key];
+      for (const key of ["q", "state", "view", "group"] as const) if (!next[key]) delete next[key];
       void navigate({ to: ".", search: next as never, replace: true });
     },
   };

@@ -145,7 +145,8 @@ export function Text({
   className?: string;
   placeholder?: string;
   disabled?: boolean;
-  type?: "text" | "number" | "password";
+  type?: "text" | "number" | "password" | "email";
+  autoComplete?: string;
   mono?: boolean;
   list?: string;
   autoFocus?: boolean;

@@ -1,0 +1,89 @@
+// History: what was done is found again, with who did it and why, and any two revisions can be compared.
+import { expect, test } from "vitest";
+import { address, startBrowser, withPage, world } from "./browser.ts";
+
+startBrowser();
+
+const mesh = "chronicle";
+
+async function write(method: string, path: string, body: unknown, message: string, group?: string) {
+  const answer = await fetch(`${world.api}/v1/orgs/-/meshes/${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${world.admin}`,
+      "content-type": "application/json",
+      "heddle-message": message,
+      "user-agent": "terraform/1.9",
+      ...(group ? { "heddle-change-group": group } : {}),
+    },
+    body: JSON.stringify(body),
+  });
+  expect(answer.ok, await answer.clone().text()).toBe(true);
+}
+
+test("what was changed is read, compared and looked at as it was", async () => {
+  const pay = `${mesh}/services/pay`;
+  const ports = [{ name: "http", port: 80, protocol: "http" }];
+  await write("PUT", mesh, {}, "A mesh for the books");
+  await write("PUT", pay, { ports, defaults: { timeout: "5s" } }, "The first service", "run-1");
+  await write("PUT", `${pay}/routes/all`, { priority: 1, backends: [{ version: "v1" }] }, "", "run-1");
+  const weights = (v2: number) => ({
+    weights: [
+      { version: "v1", weight: 100 - v2 },
+      { version: "v2", weight: v2 },
+    ],
+  });
+  await write("PUT", `${pay}/routes/all/split`, weights(10), "Try v2");
+  await write("PUT", `${pay}/routes/all/split`, weights(40), "v2 looks good");
+  await write("PUT", pay, { ports, defaults: { timeout: "2s" } }, "Nobody waits for five seconds");
+  await withPage({ token: world.viewer }, async (page) => {
+    await page.goto(address(`/meshes/${mesh}`));
+    await page.getByRole("link", { name: "History" }).click();
+    const newest = page.getByRole("row", { name: /Nobody waits for five seconds/ });
+    await newest.getByText("1 changed").waitFor();
+    await newest.getByRole("link", { name: "6" }).click();
+    await page.getByText("defaults › timeout").waitFor();
+    await page.getByText("5s", { exact: true }).waitFor();
+    await page.getByText("2s", { exact: true }).waitFor();
+    await page.getByText("terraform/1.9").waitFor();
+
+    // Back one: a split, as shares.
+    await page.getByRole("link", { name: "The revision before" }).click();
+    await page.getByRole("heading", { name: "Revision 5" }).waitFor();
+    await page.getByText("40%").waitFor();
+
+    // Against any other, in either direction; the address says it all.
+    await page.getByLabel("Compare with revision").fill("2");
+    await page.getByRole("button", { name: "Compare" }).click();
+    await page.getByRole("heading", { name: /From revision 2 to 5/ }).waitFor();
+    expect(new URL(page.url()).search).toBe("?from=2");
+    await page.getByText("2 added").waitFor();
+    await page.reload();
+    await page.getByText("2 added").waitFor();
+    await page.getByLabel("Compare with revision").fill("6");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: /From revision 6 to 5/ }).waitFor();
+    await page.getByText("defaults › timeout").waitFor();
+    await page.getByLabel("Compare with revision").fill("many");
+    expect(await page.getByRole("button", { name: "Compare" }).isDisabled()).toBe(true);
+
+    // Everything as it was then.
+    await page.getByRole("link", { name: "The whole mesh then" }).click();
+    await page.getByText("service pay", { exact: true }).click();
+    await page.getByRole("region", { name: "service pay as YAML" }).getByText('timeout: "5s"').waitFor();
+    await page.getByLabel("Find an object").fill("split");
+    expect(await page.locator("main details").count()).toBe(1);
+
+    // One change group, and two chosen revisions.
+    await page.getByRole("link", { name: "History", exact: true }).first().click();
+    await page.getByRole("button", { name: "run-1" }).first().click();
+    await page.getByRole("button", { name: "Show all" }).waitFor();
+    expect(await page.getByRole("row").count()).toBe(3);
+    await page.getByLabel("Compare from revision 2").check();
+    await page.getByLabel("Compare to revision 3").check();
+    await page.getByRole("link", { name: "Compare 2 with 3" }).click();
+    await page.getByRole("heading", { name: "Revision 3" }).waitFor();
+    await page.getByRole("link", { name: "pay / all" }).click();
+    await page.getByRole("heading", { level: 1, name: "all" }).waitFor();
+  });
+});
