@@ -9,7 +9,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use crate::openapi::{Op, from_json, list_of};
 use crate::table::Table;
-use crate::v1::{members, permissions, role_bindings, service_accounts, sessions, tokens};
+use crate::v1::{devices, members, permissions, role_bindings, service_accounts, sessions, tokens};
 
 /// Adds the operations.
 pub(crate) fn operations(table: Table) -> Table {
@@ -17,7 +17,8 @@ pub(crate) fn operations(table: Table) -> Table {
     let table = service_account_operations(table);
     let table = role_binding_operations(table);
     let table = token_operations(table);
-    session_operations(table)
+    let table = session_operations(table);
+    device_operations(table)
 }
 
 fn one(schema: &str) -> Option<String> {
@@ -133,6 +134,16 @@ fn session_operations(table: Table) -> Table {
         .op(Post, sessions::PASSWORD_CHANGES, Op::new("create_password_change", "Change one's own password", "Sessions").about("Ends the member's other sessions. Of passwords nothing is kept, so an `Idempotency-Key` stands for the address alone, whatever the body.").body("ChangePassword", sessions::password_sample()).tries().once().refuses().answer(204, "Changed.", None), sessions::change_password)
 }
 
+fn device_operations(table: Table) -> Table {
+    let view = || one("DeviceAuthorization");
+    table
+        .special(Post, devices::COLLECTION, Op::new("create_device_authorization", "Ask to be let in without a browser", "Sessions").open().limited().about("Device authorization (RFC 8628), with JSON bodies. Show the member `user_code` and where to type it, and ask for the session every `interval` seconds.").body("CreateDeviceAuthorization", devices::sample()).answer(201, "Asked.", one("NewDeviceAuthorization")), devices::create)
+        .special(Post, devices::TOKENS, Op::new("create_device_token", "Get the session of a device that was let in", "Sessions").open().about("400 until a member has decided, and when none did: `error` is `authorization_pending`, `slow_down` (wait `interval` seconds from now on), `access_denied`, `expired_token`, or `invalid_grant` for a code that is unknown or was used. The session comes once.").body("CreateDeviceToken", devices::token_sample()).answer(201, "Let in.", one("SignedIn")), devices::token)
+        .op(Get, devices::ITEM, Op::new("get_device_authorization", "Read what a device asks for", "Sessions").about("For members who signed in: 403 for API tokens. Codes that lead to nothing are counted: 429.").limited().answer(200, "What it asks for.", view()), devices::get)
+        .op(Post, devices::APPROVALS, Op::new("create_device_approval", "Let a device in", "Sessions").about("It gets a session of the caller, narrowed to the permissions that it asks for. Once: 404 afterwards. For members who signed in: 403 for API tokens.").limited().body("Empty", json!({})).tries().once().answer(201, "It will be let in when it asks next.", view()), devices::approve)
+        .op(Post, devices::DENIALS, Op::new("create_device_denial", "Do not let a device in", "Sessions").about("Once: 404 afterwards. For members who signed in: 403 for API tokens.").limited().body("Empty", json!({})).tries().once().answer(201, "It will be told so.", view()), devices::deny)
+}
+
 /// Adds the schemas.
 pub(crate) fn schemas(all: &mut Vec<(String, RefOr<Schema>)>) {
     sent::<members::CreateMember>(all);
@@ -146,6 +157,8 @@ pub(crate) fn schemas(all: &mut Vec<(String, RefOr<Schema>)>) {
     sent::<sessions::CreateSession>(all);
     sent::<sessions::RefreshSession>(all);
     sent::<sessions::ChangePassword>(all);
+    sent::<devices::CreateDeviceAuthorization>(all);
+    sent::<devices::CreateDeviceToken>(all);
     for (name, schema) in answers() {
         all.push((name.to_owned(), from_json(schema)));
     }
@@ -339,11 +352,41 @@ fn answers() -> Vec<(&'static str, Value)> {
                     "member": whom,
                     "method": text("How it began: password or device."),
                     "client": maybe("What the client called itself."),
+                    "scopes": {"type": ["array", "null"], "items": {"type": "string"}, "description": "The permissions that it is narrowed to; null: all that the member has."},
                     "expires_at": time("When it ends unless it is refreshed."),
                     "meta": meta(json!({"refreshed_at": time("When it got its present token.")})),
                 }),
             ),
         ),
         ("SessionList", list_of("Session")),
+        (
+            "NewDeviceAuthorization",
+            object(
+                "A device that asks to be let in.",
+                &json!({
+                    "device_code": text("What the device asks for its session with; nobody else sees it."),
+                    "user_code": text("What the member types: eight letters."),
+                    "verification_uri": text("Where."),
+                    "verification_uri_complete": text("The same with the code, for a link or a picture."),
+                    "expires_in": {"type": "integer", "minimum": 0, "description": "For how many seconds a member can decide."},
+                    "expires_at": time("Until when."),
+                    "interval": {"type": "integer", "minimum": 1, "description": "How many seconds to wait between two questions."},
+                }),
+            ),
+        ),
+        (
+            "DeviceAuthorization",
+            object(
+                "What a device asks for.",
+                &json!({
+                    "client": text("What the device calls itself: whoever asks may say anything."),
+                    "address": maybe("The address that it asked from."),
+                    "scopes": {"type": ["array", "null"], "items": {"type": "string"}, "description": "The permissions that it shall be narrowed to; null: all that the member has."},
+                    "state": {"type": "string", "enum": ["pending", "approved", "denied"], "description": "What became of it."},
+                    "expires_at": time("Until when a member can decide."),
+                    "meta": meta(json!({})),
+                }),
+            ),
+        ),
     ]
 }

@@ -131,6 +131,12 @@ impl Op {
         self
     }
 
+    /// It can be done so often and no more.
+    pub(crate) fn limited(mut self) -> Self {
+        self.errors.push(429);
+        self
+    }
+
     /// Errors that it can give beyond those that its shape brings along.
     pub(crate) fn errors(mut self, statuses: &[u16]) -> Self {
         self.errors.extend(statuses);
@@ -497,6 +503,8 @@ fn own_schemas() -> Vec<(&'static str, Value)> {
                     "errors": {"type": "array", "description": "Everything that is wrong with the body, not only the first of it.", "items": {"$ref": "#/components/schemas/Violation"}},
                     "parameter": like("With 400: the parameter that is wrong.", "limit"),
                     "permission": like("With 403: the permission that the caller lacks.", "config:write"),
+                    "error": like("For a device that asks for its session: the word of RFC 8628 for the code.", "authorization_pending"),
+                    "interval": {"type": "integer", "minimum": 0, "description": "For a device that asks for its session: how many seconds to wait before asking again.", "examples": [5]},
                     "current_etag": like("With 412: the ETag that the object has now.", "\"r42-5c1e9b07\""),
                 },
             }),

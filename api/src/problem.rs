@@ -258,6 +258,10 @@ impl From<heddle_store::Error> for Problem {
                 Code::LastOwner,
                 "the organisation would be left without an owner",
             ),
+            Error::NotSignedIn => Self::new(
+                Code::NotSignedIn,
+                "this is for members who signed in; an API token will not do",
+            ),
             Error::Busy => Self::new(Code::Unavailable, "too many passwords are being checked")
                 .header(header::RETRY_AFTER, HeaderValue::from_static("1")),
             Error::NoPrincipal => Self::new(

@@ -21,6 +21,8 @@ pub struct App {
     pub ids: Arc<dyn Ids>,
     /// Seals the keys that sign sessions' tokens.
     pub sealer: Arc<dyn KeySealer>,
+    /// Where people reach the console and the API, without a slash at the end; `None`: where the request came to.
+    pub public_url: Option<String>,
     /// What a proxy must know to connect.
     pub xds: Arc<XdsFacts>,
     /// Names trust domains.

@@ -4,6 +4,7 @@ pub(crate) mod access_rules;
 pub(crate) mod apply;
 pub(crate) mod bootstrap;
 pub(crate) mod codes;
+pub(crate) mod devices;
 pub(crate) mod effective;
 pub(crate) mod join_tokens;
 pub(crate) mod members;

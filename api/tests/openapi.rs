@@ -9,7 +9,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 /// Operations that anyone may call, or that judge their caller in their own way; their line in the router says how.
-const WITHOUT_PERMISSION: [&str; 6] = [
+const WITHOUT_PERMISSION: [&str; 8] = [
+    "create_device_authorization",
+    "create_device_token",
     "create_session",
     "create_session_refresh",
     "get_bootstrap",

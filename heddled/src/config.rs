@@ -47,6 +47,9 @@ pub(crate) struct Settings {
     /// Where the API listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "HEDDLE_API_LISTEN")]
     pub(crate) api_listen: Option<SocketAddr>,
+    /// Where people reach the console and the API, such as https://heddle.example.com [default: where a request comes to]
+    #[arg(long, value_name = "URL", env = "HEDDLE_PUBLIC_URL")]
+    pub(crate) public_url: Option<String>,
     /// Where the xDS server listens [default: 127.0.0.1:18000]
     #[arg(long, value_name = "ADDRESS", env = "HEDDLE_XDS_LISTEN")]
     pub(crate) xds_listen: Option<SocketAddr>,
@@ -141,6 +144,7 @@ impl Settings {
             migrate_database_url: text(self.migrate_database_url, lower.migrate_database_url),
             database_connections: self.database_connections.or(lower.database_connections),
             api_listen: self.api_listen.or(lower.api_listen),
+            public_url: text(self.public_url, lower.public_url),
             xds_listen: self.xds_listen.or(lower.xds_listen),
             xds_address: text(self.xds_address, lower.xds_address),
             xds_tls_cert: self.xds_tls_cert.or(lower.xds_tls_cert),
@@ -168,6 +172,8 @@ pub(crate) struct Config {
     pub(crate) database_connections: u32,
     /// Where the API listens.
     pub(crate) api_listen: SocketAddr,
+    /// Where people reach the console and the API, without a slash at the end.
+    pub(crate) public_url: Option<String>,
     /// Where the xDS server listens.
     pub(crate) xds_listen: SocketAddr,
     /// The `host:port` that proxies dial.
@@ -235,6 +241,7 @@ impl Config {
             database_url: database_url.into(),
             database_connections: connections(settings.database_connections)?,
             api_listen: settings.api_listen.unwrap_or(DEFAULT_API_LISTEN),
+            public_url: settings.public_url.as_deref().map(public_url).transpose()?,
             xds_listen,
             xds_address,
             xds_tls_cert: settings.xds_tls_cert,
@@ -298,6 +305,7 @@ impl Config {
             ("HEDDLE_LOG_FORMAT", self.log_format.as_str().to_owned()),
         ];
         let optional = [
+            ("HEDDLE_PUBLIC_URL", self.public_url.clone()),
             ("HEDDLE_XDS_TLS_CERT", self.xds_tls_cert.as_ref().map(path)),
             ("HEDDLE_XDS_TLS_KEY", self.xds_tls_key.as_ref().map(path)),
             ("HEDDLE_XDS_CA", self.xds_ca.as_ref().map(path)),
@@ -313,6 +321,21 @@ impl Config {
         );
         all
     }
+}
+
+/// Where people reach the server: http or https, nothing after the host and port.
+fn public_url(url: &str) -> anyhow::Result<String> {
+    let bare = url.trim_end_matches('/');
+    let host = bare
+        .strip_prefix("https://")
+        .or_else(|| bare.strip_prefix("http://"));
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+    let fits = host.is_some_and(|host| !host.is_empty() && host.bytes().all(plain));
+    anyhow::ensure!(
+        fits,
+        "public_url: {url:?} is not like https://heddle.example.com"
+    );
+    Ok(bare.to_owned())
 }
 
 /// The address to dial for one that listens: `0.0.0.0` and `::` are reached by loopback.

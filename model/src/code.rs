@@ -86,6 +86,11 @@ codes! {
     PreconditionRequired = "HED-2027", 428, "Precondition required", "The mesh wants to know which state a change is based on.", "Read the object and send its ETag in `If-Match`, or leave `meta` in the body.";
     TooManyAttempts = "HED-2028", 429, "Too many attempts", "Guesses at credentials are slowed down.", "Repeat after the time in Retry-After.";
     LimitReached = "HED-2029", 429, "Limit reached", "The organisation has as many of these as it may have.", "Delete some or ask for a higher limit.";
+    AuthorizationPending = "HED-2030", 400, "Not decided yet", "Nobody has let the device in yet.", "Ask again after `interval` seconds.";
+    SlowDown = "HED-2031", 400, "Asked too often", "Nobody has let the device in yet, and it does not wait between two questions.", "Wait for `interval` seconds, which are more than before.";
+    AccessDenied = "HED-2032", 400, "Not let in", "A member decided not to let the device in.", "Begin again if that was a mistake.";
+    DeviceCodeExpired = "HED-2033", 400, "Nobody decided in time", "The device's code has expired.", "Begin again.";
+    DeviceCodeUnknown = "HED-2034", 400, "No such device code", "The code is mistyped, was used before, or is long gone.", "Begin again.";
     Internal = "HED-2050", 500, "Internal error", "Heddle failed.", "Repeat the request; if it fails again, report the request id.";
     Unavailable = "HED-2053", 503, "Unavailable", "Heddle cannot reach its database right now.", "Repeat the request after the time in Retry-After.";
     JoinTokenUnknown = "HED-3001", 401, "Join token not valid", "The token is unknown, revoked or mistyped.", "Create a new join token.";

@@ -326,6 +326,7 @@ pub(crate) enum Door {
     OrgName,
     Session,
     Refresh,
+    Device,
 }
 
 impl Store {
@@ -340,7 +341,7 @@ impl Store {
             Some(Kind::Personal | Kind::Service) => {
                 (self.door(Door::Api, &secret::digest(bearer)).await?, None)
             }
-            Some(Kind::Join) => return Ok(None),
+            Some(Kind::Join | Kind::Device) => return Ok(None),
             None => {
                 let Some(claimed) = session_keys::verify(self, bearer).await? else {
                     return Ok(None);
@@ -369,6 +370,7 @@ impl Store {
             Door::OrgName => "org_name",
             Door::Session => "session",
             Door::Refresh => "refresh",
+            Door::Device => "device",
         };
         let holder = sqlx::query_as("select * from heddle.authenticate($1, $2)")
             .bind(kind)

@@ -41,6 +41,9 @@ pub enum Error {
     /// The caller's token belongs to no member and no service account.
     #[error("the token belongs to nobody")]
     NoPrincipal,
+    /// This is for members who signed in, and the caller presents an API token.
+    #[error("the caller has no session")]
+    NotSignedIn,
     /// More passwords are being hashed than the process takes on.
     #[error("too many passwords at once")]
     Busy,

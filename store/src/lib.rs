@@ -41,6 +41,7 @@
 //! To add a noun: one migration, one file of functions here, one line below.
 #![warn(missing_docs)]
 
+mod allowance;
 mod authz;
 mod changes;
 mod error;
@@ -60,6 +61,7 @@ mod uses;
 pub mod admin;
 pub mod authorities;
 pub mod certificates;
+pub mod devices;
 pub mod idempotency;
 pub mod join_tokens;
 pub mod listing;

@@ -21,16 +21,19 @@ pub(crate) enum Kind {
     Service,
     /// A proxy's.
     Join,
+    /// A device's that waits to be let in.
+    Device,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Personal, Self::Service, Self::Join];
+    const ALL: [Self; 4] = [Self::Personal, Self::Service, Self::Join, Self::Device];
 
     const fn prefix(self) -> &'static str {
         match self {
             Self::Personal => "heddle_pat_",
             Self::Service => "heddle_svc_",
             Self::Join => "heddle_join_",
+            Self::Device => "heddle_dev_",
         }
     }
 }
@@ -109,6 +112,33 @@ pub(crate) fn refresh_digests(secret: &SecretString) -> Option<(Vec<u8>, Vec<u8>
     Some((digest(family), digest(generation)))
 }
 
+/// What people type from one screen into another: consonants that look like nothing else and spell no words (RFC 8628, 6.1).
+const TYPED: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
+/// How many of them, in two halves. 20^8 > 2^34.
+const TYPED_HALF: usize = 4;
+
+/// Draws a code that people type: two halves of four letters.
+pub(crate) fn draw_typed() -> Result<SecretString, NoRandomness> {
+    let mut text = String::with_capacity(2 * TYPED_HALF + 1);
+    fill(&mut text, TYPED_HALF, TYPED)?;
+    text.push('-');
+    fill(&mut text, TYPED_HALF, TYPED)?;
+    Ok(SecretString::from(text))
+}
+
+/// The code that somebody typed as it was drawn: whatever the case, with or without what stands between the halves. `None`
+/// when it cannot be one.
+pub(crate) fn typed(text: &str) -> Option<String> {
+    let letters = text.bytes().filter(|b| !matches!(b, b'-' | b' '));
+    // One more than there can be: a longer text is no code.
+    let mut letters: Vec<u8> = letters.take(2 * TYPED_HALF + 1).collect();
+    letters.make_ascii_uppercase();
+    let fits = letters.len() == 2 * TYPED_HALF && letters.iter().all(|b| TYPED.contains(b));
+    let code = String::from_utf8(letters).ok().filter(|_| fits)?;
+    let (one, two) = code.split_at(TYPED_HALF);
+    Some(format!("{one}-{two}"))
+}
+
 fn checksum(text: &str) -> String {
     let mut value = crc32fast::hash(text.as_bytes()) as usize;
     let mut digits = ['0'; CHECKSUM];
@@ -169,6 +199,26 @@ mod tests {
         assert_ne!(one.1, two.1);
         let cut = SecretString::from("heddle_ref_");
         assert_eq!(refresh_digests(&cut), None);
+    }
+
+    #[test]
+    fn a_typed_code_is_read_as_people_type_it() {
+        let drawn = draw_typed().unwrap();
+        let drawn = drawn.expose_secret();
+        assert_eq!(drawn.len(), 9);
+        let bare = drawn.replace('-', "");
+        for text in [
+            drawn.to_owned(),
+            drawn.to_ascii_lowercase(),
+            bare.clone(),
+            bare.replace("", " "),
+        ] {
+            assert_eq!(typed(&text).as_deref(), Some(drawn), "{text}");
+        }
+        let long = format!("{drawn}B");
+        for junk in ["", "BCDF-GHJ", "BCDF-GHJA", "BCDF_GHJK", "BCDF-GHJÉ", &long] {
+            assert_eq!(typed(junk), None, "{junk}");
+        }
     }
 
     #[test]

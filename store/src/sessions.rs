@@ -41,6 +41,8 @@ pub struct SessionRow {
     pub method: String,
     /// What the client called itself.
     pub client: Option<String>,
+    /// The permissions that it is narrowed to; `None`: all that the member has.
+    pub scopes: Option<Vec<String>>,
     /// When it began.
     pub created_at: DateTime<Utc>,
     /// When it got its present token.
@@ -135,22 +137,22 @@ pub async fn sign_in(
         return Ok(Err(Refused::Credentials));
     }
     store.throttle().succeed(&account);
-    let signed = begin(&mut work, sealer, &known, "password").await?;
+    let signed = begin(&mut work, sealer, &known, ("password", None)).await?;
     work.commit().await?;
     Ok(Ok(signed))
 }
 
-/// A member whom a name and an address lead to.
-struct Known {
-    org: OrgId,
-    org_name: Name,
-    member: Uuid,
-    email: String,
-    hash: Option<String>,
+/// A member whom a name and an address, or a decision about a device, lead to.
+pub(crate) struct Known {
+    pub(crate) org: OrgId,
+    pub(crate) org_name: Name,
+    pub(crate) member: Uuid,
+    pub(crate) email: String,
+    pub(crate) hash: Option<String>,
 }
 
 impl Known {
-    fn actor(&self) -> String {
+    pub(crate) fn actor(&self) -> String {
         format!("{} ({})", MemberId::from_uuid(self.member), self.email)
     }
 }
@@ -180,11 +182,12 @@ async fn known(store: &Store, org_name: &Name, email: &Email) -> Result<Option<K
     }))
 }
 
-async fn begin(
+/// Begins a session: how it came about, and what it is narrowed to.
+pub(crate) async fn begin(
     work: &mut Work,
     sealer: &dyn KeySealer,
     known: &Known,
-    method: &'static str,
+    (method, scopes): (&'static str, Option<&[String]>),
 ) -> Result<SignedIn> {
     let id = SessionId::from_uuid(work.next_id());
     let now = work.now();
@@ -193,8 +196,8 @@ async fn begin(
     let client = work.client().map(ToOwned::to_owned);
     sqlx::query(
         "insert into heddle.sessions (org_id, id, principal_id, method, client, family_hash, refresh_hash, created_at, \
-                                      refreshed_at, expires_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
+                                      refreshed_at, expires_at, scopes) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)",
     )
     .bind(work.org().uuid())
     .bind(id.uuid())
@@ -205,9 +208,13 @@ async fn begin(
     .bind(generation)
     .bind(now)
     .bind(now + LONGEST)
+    .bind(scopes)
     .execute(work.conn())
     .await?;
-    let after = json!({"method": method});
+    let mut after = json!({"method": method});
+    if let Some(scopes) = scopes {
+        after["scopes"] = json!(scopes);
+    }
     record(work, "sign_in", id, &known.email, Some(&after)).await?;
     let about = Claimed {
         org: known.org,
@@ -460,6 +467,7 @@ struct Row {
     email: String,
     method: String,
     client: Option<String>,
+    scopes: Option<Vec<String>>,
     created_at: DateTime<Utc>,
     refreshed_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
@@ -475,7 +483,7 @@ async fn select(
 ) -> Result<Vec<SessionRow>> {
     let now = work.now();
     let rows: Vec<Row> = sqlx::query_as(
-        "select s.id, s.principal_id, p.name as email, s.method, s.client, s.created_at, s.refreshed_at, \
+        "select s.id, s.principal_id, p.name as email, s.method, s.client, s.scopes, s.created_at, s.refreshed_at, \
                 least(s.expires_at, s.refreshed_at + $7) as expires_at \
          from heddle.sessions s join heddle.principals p on p.org_id = s.org_id and p.id = s.principal_id \
          where s.revoked_at is null and least(s.expires_at, s.refreshed_at + $7) > $1 \
@@ -498,6 +506,7 @@ async fn select(
         email: row.email,
         method: row.method,
         client: row.client,
+        scopes: row.scopes,
         created_at: row.created_at,
         refreshed_at: row.refreshed_at,
         expires_at: row.expires_at,

@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Executor as _, PgConnection, Row as _};
 use tokio::sync::broadcast;
 
+use crate::allowance::Allowance;
 use crate::authz::MeshRef;
 use crate::error::Result;
 use crate::migrate;
@@ -44,6 +45,7 @@ struct Inner {
     committed: broadcast::Sender<MeshRef>,
     passwords: Passwords,
     throttle: Throttle,
+    allowance: Allowance,
     session_keys: Keys,
     uses: Uses,
 }
@@ -77,6 +79,7 @@ impl Store {
                 committed,
                 passwords: Passwords::default(),
                 throttle: Throttle::default(),
+                allowance: Allowance::default(),
                 session_keys: Keys::default(),
                 uses: Uses::default(),
             }),
@@ -139,6 +142,10 @@ impl Store {
 
     pub(crate) fn throttle(&self) -> &Throttle {
         &self.inner.throttle
+    }
+
+    pub(crate) fn allowance(&self) -> &Allowance {
+        &self.inner.allowance
     }
 
     pub(crate) fn session_keys(&self) -> &Keys {

@@ -205,6 +205,17 @@ fn accounts() -> Vec<(Method, String, Option<Value>)> {
         (&get, "/tokens/owner", None),
         (&delete, "/tokens/owner", None),
         (&post, "/tokens/owner/rotations", Some(json!({}))),
+        (&get, "/device-authorizations/BCDF-GHJK", None),
+        (
+            &post,
+            "/device-authorizations/BCDF-GHJK/approvals",
+            Some(json!({})),
+        ),
+        (
+            &post,
+            "/device-authorizations/BCDF-GHJK/denials",
+            Some(json!({})),
+        ),
         (&get, "/sessions", None),
         (&get, "/sessions/current", None),
         (&delete, "/sessions/current", None),

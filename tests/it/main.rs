@@ -7,6 +7,7 @@ mod canary;
 mod chaos;
 mod declared;
 mod demo;
+mod devices;
 mod dialects;
 mod docs;
 mod document;

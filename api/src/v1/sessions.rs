@@ -158,6 +158,7 @@ fn render(row: &SessionRow) -> Value {
         "member": {"uid": row.member.to_string(), "email": row.email},
         "method": row.method,
         "client": row.client,
+        "scopes": row.scopes,
         "expires_at": view::time(row.expires_at),
         "meta": {
             "uid": row.id.to_string(),

@@ -1,5 +1,6 @@
 //! API, xDS and certificate authority in one process.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,7 +102,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         .merge(heddle_api::router(app));
     let stop = shutdown.clone();
     let api = tokio::spawn(async move {
-        axum::serve(api_listener, router)
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(api_listener, service)
             .with_graceful_shutdown(stop.cancelled_owned())
             .await
     });
@@ -155,6 +157,7 @@ fn app(
         clock,
         ids: Arc::new(SystemIds),
         sealer: Arc::new(SessionSealer::new(sealing)),
+        public_url: config.public_url.clone(),
         xds: Arc::new(XdsFacts {
             host: host.to_owned(),
             port,

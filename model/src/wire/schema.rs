@@ -124,9 +124,31 @@ pub fn violations_of<T: ToSchema + 'static>(value: &Value) -> Violations {
     let mut violations = Violations::new();
     for error in validator::<T>().iter_errors(value) {
         let at = error.instance_path().to_string();
+        let whole = value.pointer(&at).and_then(Value::as_object);
+        if let (ValidationErrorKind::FalseSchema, Some(object)) = (error.kind(), whole) {
+            // An object that has no fields at all; what is said is about the value of one, without its name.
+            for name in object.keys() {
+                violations.push(unknown_field(child(&at, name), name));
+            }
+            continue;
+        }
         explain(error.kind(), &at, error.instance(), &mut violations);
     }
     violations
+}
+
+/// The pointer to a member.
+fn child(at: &str, name: &str) -> String {
+    format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+fn unknown_field(pointer: String, name: &str) -> Violation {
+    Violation {
+        pointer,
+        code: Code::UnknownField,
+        detail: format!("there is no field `{}` here", clip(name)),
+        hint: None,
+    }
 }
 
 fn explain(kind: &ValidationErrorKind, at: &str, instance: &Value, violations: &mut Violations) {
@@ -138,16 +160,12 @@ fn explain(kind: &ValidationErrorKind, at: &str, instance: &Value, violations: &
             hint,
         });
     };
-    let child = |name: &str| format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+    let child = |name: &str| child(at, name);
     match kind {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             for name in unexpected {
-                push(
-                    child(name),
-                    Code::UnknownField,
-                    format!("there is no field `{}` here", clip(name)),
-                    None,
-                );
+                let one = unknown_field(child(name), name);
+                push(one.pointer, one.code, one.detail, one.hint);
             }
         }
         ValidationErrorKind::Required { property } => {

@@ -7,6 +7,7 @@ mod support;
 mod authorities;
 mod build;
 mod catalogue;
+mod devices;
 mod feed;
 mod history;
 mod idempotency;

@@ -37,15 +37,15 @@ impl KeySealer for Glass {
     }
 }
 
-struct World {
-    db: TestDb,
-    sealer: Glass,
+pub(crate) struct World {
+    pub(crate) db: TestDb,
+    pub(crate) sealer: Glass,
     /// Another process on the same database.
-    replica: Store,
+    pub(crate) replica: Store,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let db = TestDb::new().await;
         db.org("acme").await;
         let clock = Arc::clone(&db.clock) as SharedClock;
@@ -59,7 +59,7 @@ impl World {
         world
     }
 
-    async fn member(&self, email: &str, role: Role) {
+    pub(crate) async fn member(&self, email: &str, role: Role) {
         let hash = self.db.store.hash_password(SecretString::from(PASSWORD));
         let (hash, email) = (hash.await.unwrap(), email.parse().unwrap());
         let (store, acme) = (&self.db.store, name("acme"));
@@ -68,7 +68,7 @@ impl World {
             .unwrap();
     }
 
-    async fn try_sign_in(
+    pub(crate) async fn try_sign_in(
         &self,
         org: &str,
         email: &str,
@@ -80,18 +80,22 @@ impl World {
             .unwrap()
     }
 
-    async fn sign_in(&self) -> SignedIn {
+    pub(crate) async fn sign_in(&self) -> SignedIn {
         let signed = self.try_sign_in("acme", "Ada@Example.com", PASSWORD).await;
         signed.unwrap()
     }
 
-    async fn refresh(&self, store: &Store, secret: &SecretString) -> Result<SignedIn, Refused> {
+    pub(crate) async fn refresh(
+        &self,
+        store: &Store,
+        secret: &SecretString,
+    ) -> Result<SignedIn, Refused> {
         sessions::refresh(store, &self.sealer, secret)
             .await
             .unwrap()
     }
 
-    async fn caller(&self, signed: &SignedIn) -> Option<Caller> {
+    pub(crate) async fn caller(&self, signed: &SignedIn) -> Option<Caller> {
         let token = signed.access_token.expose_secret();
         let here = self.db.store.authenticate(token).await.unwrap();
         let there = self.replica.authenticate(token).await.unwrap();
