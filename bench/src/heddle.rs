@@ -210,13 +210,17 @@ impl Heddle {
     ///
     /// # Errors
     /// The API refuses.
-    pub(crate) async fn fill(&self, services: usize) -> anyhow::Result<Vec<Arc<str>>> {
+    pub(crate) async fn fill(
+        &self,
+        services: usize,
+        scope: usize,
+    ) -> anyhow::Result<Vec<Arc<str>>> {
         let mesh = json!({"access_default": "allow", "deletion_protection": false});
         self.put("", &mesh).await?;
         let mut tokens = Vec::with_capacity(services);
         for number in 0..services {
             let name = service(number);
-            let spec = json!({"ports": [{"name": "http", "port": 8080, "protocol": "http"}]});
+            let spec = spec(number, services, 0);
             self.put(&format!("/services/{name}"), &spec).await?;
             let token = json!({"name": name, "service": name, "reusable": true});
             let path = format!("/meshes/{MESH}/join-tokens");
@@ -226,6 +230,11 @@ impl Heddle {
             let secret = made["secret"].as_str();
             tokens.push(secret.with_context(|| format!("a token in {made}"))?.into());
         }
+        // Only a service that is there can be called.
+        for number in (0..services).filter(|_| scope > 0) {
+            let path = format!("/services/{}", service(number));
+            self.put(&path, &spec(number, services, scope)).await?;
+        }
         Ok(tokens)
     }
 }
@@ -234,6 +243,25 @@ fn free_address() -> anyhow::Result<String> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?
         .local_addr()?
         .to_string())
+}
+
+/// The n-th of so many services, which calls the next `scope`; 0: it does not say whom.
+pub(crate) fn spec(number: usize, services: usize, scope: usize) -> Value {
+    let ports = json!([{"name": "http", "port": 8080, "protocol": "http"}]);
+    let next = (1..=scope).map(|n| json!({"service": service((number + n) % services)}));
+    match scope {
+        0 => json!({"ports": ports}),
+        _ => json!({"ports": ports, "upstreams": next.collect::<Vec<_>>()}),
+    }
+}
+
+/// How many of so many proxies know the n-th service.
+pub(crate) fn knowing(number: usize, proxies: usize, services: usize, scope: usize) -> usize {
+    let calls = |proxy: &usize| {
+        let distance = (services + number - proxy % services) % services;
+        scope == 0 || (1..=scope).contains(&distance)
+    };
+    (0..proxies).filter(calls).count()
 }
 
 /// The name of the n-th service.

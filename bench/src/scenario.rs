@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::calibration;
 use crate::fleet::{Behaviour, Fleet};
-use crate::heddle::{Heddle, at, member, service};
+use crate::heddle::{Heddle, at, knowing, member, service, spec};
 use crate::process::Usage;
 use crate::report::{Report, median, percentile};
 use crate::wire::Kind;
@@ -23,6 +23,9 @@ pub(crate) struct Size {
     /// Services; proxies are spread over them in turn
     #[arg(long, default_value_t = 100)]
     pub(crate) services: usize,
+    /// Services that each service calls, and that its proxies are told of; 0: it does not say, and they are told of all
+    #[arg(long, default_value_t = 0)]
+    pub(crate) scope: usize,
     /// Proxies that are on their way to ready at a time
     #[arg(long, default_value_t = 200)]
     pub(crate) in_flight: usize,
@@ -79,6 +82,7 @@ struct Stage {
     fleet: Fleet,
     tokens: Vec<Arc<str>>,
     pid: u32,
+    scope: usize,
     report: Report,
 }
 
@@ -91,9 +95,14 @@ pub(crate) async fn run(scenario: Scenario, size: &Size) -> anyhow::Result<Repor
     report.time("calibration_arithmetic", calibration::arithmetic());
     report.time("calibration_round_trip", calibration::round_trip().await?);
     let heddle = Heddle::start(&size.heddled).await?;
-    let tokens = heddle.fill(size.services).await?;
+    anyhow::ensure!(
+        size.scope < size.services,
+        "a scope is smaller than the mesh"
+    );
+    let tokens = heddle.fill(size.services, size.scope).await?;
     report.count("proxies", size.proxies);
     report.count("services", size.services);
+    report.count("scope", size.scope);
     let pid = heddle.server_pid().context("the server runs")?;
     let before = Usage::of(pid);
     let members = (0..size.proxies)
@@ -111,6 +120,7 @@ pub(crate) async fn run(scenario: Scenario, size: &Size) -> anyhow::Result<Repor
         fleet,
         tokens,
         pid,
+        scope: size.scope,
         report,
     };
     if scenario == Scenario::Cold {
@@ -149,6 +159,11 @@ impl Stage {
             .counters()
             .bytes
             .load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// How many of the fleet know the n-th service.
+    fn knowing(&self, number: usize) -> usize {
+        knowing(number, self.fleet.size(), self.tokens.len(), self.scope)
     }
 
     /// Until nothing has been sent for a second: registrations of everybody have reached everybody.
@@ -218,6 +233,7 @@ impl Stage {
         let (mut p50, mut p99, mut max) = (Vec::new(), Vec::new(), Vec::new());
         // They stay until the end: leaving is a change, too.
         let mut newcomers = Vec::with_capacity(changes);
+        let mut pushes = 0;
         let before = Usage::of(self.pid);
         for change in 0..changes {
             let number = proxies + change;
@@ -238,14 +254,16 @@ impl Stage {
             if probe.count() == 0 {
                 probe.restart();
             }
-            let receipts = self.heard(proxies).await?;
+            let expected = self.knowing(number % self.tokens.len());
+            let receipts = self.heard(expected).await?;
+            pushes += expected;
             p50.push(percentile(&receipts, 50));
             p99.push(percentile(&receipts, 99));
             max.push(percentile(&receipts, 100));
             newcomers.push(one);
         }
         let used = Usage::of(self.pid).cpu_since(before);
-        self.receipts(p50, p99, max, used);
+        self.receipts(p50, p99, max, used, pushes);
         Ok(())
     }
 
@@ -255,6 +273,7 @@ impl Stage {
         p99: Vec<Duration>,
         max: Vec<Duration>,
         used: Duration,
+        pushes: usize,
     ) {
         let changes = p50.len() as f64;
         let report = &mut self.report;
@@ -268,8 +287,9 @@ impl Stage {
         );
         report.number(
             "server_cpu_us_per_push",
-            used.as_secs_f64() * 1e6 / changes / self.fleet.size() as f64,
+            used.as_secs_f64() * 1e6 / pushes as f64,
         );
+        report.number("pushes_per_change", pushes as f64 / changes);
     }
 
     /// A route's priority changes; measured from the moment when the REST call is sent, its commit included.
@@ -278,7 +298,7 @@ impl Stage {
         let spec = |timeout: usize| json!({"priority": 1, "backends": [{"service": service(0)}], "settings": {"timeout": format!("{timeout}s")}});
         self.heddle.put(&path, &spec(1)).await?;
         self.settle().await?;
-        let proxies = self.fleet.size();
+        let proxies = self.knowing(0);
         let (mut p50, mut p99, mut max, mut answers) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let before = Usage::of(self.pid);
@@ -294,7 +314,7 @@ impl Stage {
         }
         let used = Usage::of(self.pid).cpu_since(before);
         self.report.time("rest_answer_p50", median(answers));
-        self.receipts(p50, p99, max, used);
+        self.receipts(p50, p99, max, used, proxies * changes);
         Ok(())
     }
 
@@ -347,7 +367,7 @@ impl Stage {
     /// Writes one object with equal content as fast as one caller can, for ten seconds.
     async fn no_op(&mut self) -> anyhow::Result<()> {
         let path = format!("/services/{}", service(0));
-        let spec = json!({"ports": [{"name": "http", "port": 8080, "protocol": "http"}]});
+        let spec = spec(0, self.tokens.len(), self.scope);
         let responses = self.responses();
         let before = Usage::of(self.pid);
         let started = Instant::now();

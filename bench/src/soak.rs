@@ -65,7 +65,7 @@ const WATCHED: [&str; 5] = [
 /// Something grows, a proxy does not come back, the server panicked, or something does not work at all.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let heddle = Heddle::start(&args.heddled).await?;
-    let tokens = heddle.fill(args.services).await?;
+    let tokens = heddle.fill(args.services, 0).await?;
     let members: Vec<Member> = (0..args.proxies).map(|n| member(n, &tokens)).collect();
     let group = args.proxies.div_ceil(GROUPS);
     let mut groups = Vec::new();

@@ -51,6 +51,25 @@ fn every_scenario_measures_a_real_server() {
         assert_eq!(change["changes"], 2, "{change}");
         assert!(change["receipt_max_ms"].as_f64().unwrap() > 0.0, "{change}");
     }
+    // Each service calls one other, so a workload concerns the four proxies of one service.
+    let output = Command::new(env!("CARGO_BIN_EXE_heddle-bench"))
+        .args(["scenario", "endpoint", "route", "--scope", "1"])
+        .args(["--proxies", "12", "--services", "3", "--changes", "2"])
+        .arg("--heddled")
+        .arg(heddled())
+        .arg("--out")
+        .arg(out.path().join("scoped"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for name in ["s2-endpoint", "s3-route"] {
+        let change = figures(&out.path().join("scoped"), name);
+        assert_eq!(change["pushes_per_change"], 4.0, "{change}");
+    }
     let storm = figures(out.path(), "s5-storm");
     assert_eq!(storm["resources_resent"], 0, "{storm}");
 }

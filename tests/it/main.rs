@@ -22,4 +22,5 @@ mod refused;
 mod retries;
 mod routing;
 mod schemathesis;
+mod scoping;
 mod sign_in;

@@ -30,8 +30,9 @@ mod secret;
 mod settings;
 
 pub use endpoints::endpoints;
-pub use mesh::{caller, callers, mesh};
+pub use mesh::{Reach, clusters, hosts, mesh, outbound_of, outbound_to_all, reach};
 pub use nack::explain_nack;
+pub use outbound::Hosts;
 pub use proxy::{ProxyView, proxy};
 pub use resource::{Diagnostic, Options, Origin, Output, Resource, ResourceKey, ResourceType};
 pub use secret::{identity_secret, trust_secret};

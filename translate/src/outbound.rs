@@ -1,5 +1,5 @@
-//! RDS of the outbound listener: which host and which request goes to which cluster. One for the whole mesh, and one more
-//! for each service that makes an exception for its own calls.
+//! RDS of the outbound listener: which host and which request goes to which cluster. One for all services that do not say
+//! whom they call, and one for each that does: of those alone whom it calls, with the exceptions that it makes.
 
 use std::collections::BTreeMap;
 
@@ -37,6 +37,18 @@ struct Draft<'a> {
     clusters: Vec<String>,
 }
 
+/// The hosts that each service of a mesh answers for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hosts(BTreeMap<Name, Vec<String>>);
+
+impl Hosts {
+    /// Those of one service; sorted.
+    #[must_use]
+    pub fn of(&self, service: &Name) -> &[String] {
+        self.0.get(service).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// A port of a service.
 #[derive(Clone, Copy)]
 struct Destination<'a> {
@@ -45,10 +57,12 @@ struct Destination<'a> {
     port: &'a Port,
 }
 
-/// The outbound routes of a mesh; of one caller, those in which its exceptions stand.
-pub(crate) fn routes(
-    snapshot: &MeshSnapshot,
-    caller: Option<&ServiceNode>,
+/// The outbound routes to some services of a mesh. Those of a caller have its exceptions in them.
+pub(crate) fn routes<'a>(
+    snapshot: &'a MeshSnapshot,
+    hosts: &Hosts,
+    caller: Option<&'a ServiceNode>,
+    callees: impl Iterator<Item = &'a ServiceNode>,
 ) -> (Resource, Vec<Diagnostic>) {
     let mut draft = Draft {
         snapshot,
@@ -57,12 +71,11 @@ pub(crate) fn routes(
         diagnostics: Vec::new(),
         clusters: Vec::new(),
     };
-    let hosts = draft.hosts();
     let mut virtual_hosts = Vec::new();
-    for node in snapshot.services.values() {
+    for node in callees {
         for (index, port) in node.service.spec.ports.iter().enumerate() {
             let to = Destination { node, index, port };
-            let own = hosts.get(&node.service.name).map_or(&[][..], Vec::as_slice);
+            let own = hosts.of(&node.service.name);
             let virtual_host = draft.virtual_host(virtual_hosts.len(), to, own);
             virtual_hosts.push(virtual_host);
         }
@@ -82,38 +95,37 @@ pub(crate) fn routes(
     (resource, draft.diagnostics)
 }
 
-impl<'a> Draft<'a> {
-    /// The hosts of each service. Envoy refuses a configuration in which a host stands twice, and with it the
-    /// whole mesh: a service's own names come first, then the first service in the order of names.
-    fn hosts(&mut self) -> BTreeMap<&'a Name, Vec<String>> {
-        let snapshot = self.snapshot;
-        let mut owners: BTreeMap<String, &'a Name> = BTreeMap::new();
-        for (name, node) in &snapshot.services {
-            let own = snapshot.hosts(node).into_iter().take(OWN_HOSTS);
-            owners.extend(own.map(|host| (host, name)));
-        }
-        let mut hosts = BTreeMap::new();
-        for (name, node) in &snapshot.services {
-            let mut granted = Vec::new();
-            for (i, host) in snapshot.hosts(node).into_iter().enumerate() {
-                let owner = *owners.entry(host.clone()).or_insert(name);
-                if owner == name {
-                    granted.push(host);
-                } else {
-                    let pointer = format!("/hostnames/{}", i.saturating_sub(OWN_HOSTS));
-                    let message = format!("{host} leads to service {owner}, which had it first");
-                    let diagnostic = Source::Service(node).diagnose(pointer, message);
-                    self.diagnostics.push(diagnostic);
-                }
-            }
-            // The order in which hosts are written means nothing, and a host may be written that is there anyway.
-            granted.sort();
-            granted.dedup();
-            hosts.insert(name, granted);
-        }
-        hosts
+/// The hosts of each service. Envoy refuses a configuration in which a host stands twice, and with it all that the proxy
+/// knows: a service's own names come first, then the first service in the order of names.
+pub(crate) fn hosts(snapshot: &MeshSnapshot) -> (Hosts, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let mut owners: BTreeMap<String, &Name> = BTreeMap::new();
+    for (name, node) in &snapshot.services {
+        let own = snapshot.hosts(node).into_iter().take(OWN_HOSTS);
+        owners.extend(own.map(|host| (host, name)));
     }
+    let mut hosts = BTreeMap::new();
+    for (name, node) in &snapshot.services {
+        let mut granted = Vec::new();
+        for (i, host) in snapshot.hosts(node).into_iter().enumerate() {
+            let owner = *owners.entry(host.clone()).or_insert(name);
+            if owner == name {
+                granted.push(host);
+            } else {
+                let pointer = format!("/hostnames/{}", i.saturating_sub(OWN_HOSTS));
+                let message = format!("{host} leads to service {owner}, which had it first");
+                diagnostics.push(Source::Service(node).diagnose(pointer, message));
+            }
+        }
+        // The order in which hosts are written means nothing, and a host may be written that is there anyway.
+        granted.sort();
+        granted.dedup();
+        hosts.insert(name.clone(), granted);
+    }
+    (Hosts(hosts), diagnostics)
+}
 
+impl<'a> Draft<'a> {
     fn virtual_host(&mut self, at: usize, to: Destination<'_>, hosts: &[String]) -> VirtualHost {
         let service = &to.node.service.name;
         let domains = hosts.iter().flat_map(|host| match to.index {

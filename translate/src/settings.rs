@@ -71,15 +71,6 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Whether a service makes an exception for its own calls, so that its proxies need resources of their own.
-pub(crate) fn makes_exceptions(caller: &ServiceNode) -> bool {
-    let mut upstreams = caller.service.spec.upstreams.iter().flatten();
-    upstreams.any(|upstream| {
-        let exception = upstream.exception.as_ref();
-        exception.is_some_and(|settings| *settings != Settings::default())
-    })
-}
-
 /// What a service names and the mesh does not have any more: it is passed over.
 pub(crate) fn dangling(snapshot: &MeshSnapshot, node: &ServiceNode) -> Vec<Diagnostic> {
     let spec = &node.service.spec;

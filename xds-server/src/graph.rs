@@ -3,8 +3,15 @@
 //! A mesh's task is the only writer of its views and its workloads, so there are no locks across meshes and tenants
 //! do not wait for each other. It starts with the first proxy and ends some time after the last.
 
+mod audience;
 mod compile;
+mod derive;
+mod edge;
 mod mesh;
+mod news;
+mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -36,7 +36,8 @@ pub struct Service {
     pub profile: Option<Name>,
     /// Settings of every caller of this service.
     pub defaults: Option<Settings>,
-    /// The services that this one calls. Every service may be called, listed or not; this is where an exception goes.
+    /// The services that this one calls. Its proxies then know those and no others: a host of another service is answered as
+    /// one that the mesh does not have. As long as none is listed, they know every service of the mesh.
     #[schema(max_items = 256)]
     pub upstreams: Option<Vec<Upstream>>,
 }

@@ -15,7 +15,7 @@ use heddle_model::name::Name;
 use heddle_model::snapshot::{MeshSnapshot, Object, RouteNode, ServiceNode};
 use heddle_model::wire;
 use heddle_model::workload::{Endpoint, Endpoints, Health};
-use heddle_translate::{Options, Output, ProxyView, Resource};
+use heddle_translate::{Options, Output, ProxyView, Resource, ResourceType};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -213,15 +213,25 @@ impl Case {
     /// Everything that the proxy of this case is sent, secrets apart; sorted.
     pub(crate) fn translate(&self) -> Output {
         let mut all = heddle_translate::mesh(&self.snapshot, &options());
-        for variant in heddle_translate::caller(&self.snapshot, &self.view.service, &options()) {
-            let key = (variant.kind, variant.name.clone());
-            let shared = all.resources.iter_mut();
-            let place = shared.into_iter().find(|r| (r.kind, r.name.clone()) == key);
-            *place.expect("a variant stands in the place of something shared") = variant;
+        let mut endpoints = self.all_endpoints();
+        if let Some(reach) = heddle_translate::reach(&self.snapshot, &self.view.service) {
+            let hosts = heddle_translate::hosts(&self.snapshot);
+            let caller = &self.view.service;
+            let outbound =
+                heddle_translate::outbound_of(&self.snapshot, &hosts, caller, &reach, &options());
+            let reached = |cluster: &str| {
+                let key = (ResourceType::Cluster, cluster.to_owned());
+                let service = cluster.split('/').nth(1).unwrap_or_default();
+                reach.callees.contains(service) || outbound.iter().any(|r| r.needs.contains(&key))
+            };
+            all.resources
+                .retain(|r| r.kind == ResourceType::Cluster && reached(&r.name));
+            endpoints.retain(|r| reached(&r.name));
+            all.resources.extend(outbound);
         }
         let own = heddle_translate::proxy(&self.snapshot, &self.view);
         all.resources.extend(own.resources);
-        all.resources.extend(self.all_endpoints());
+        all.resources.extend(endpoints);
         all.resources
             .sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         all.diagnostics.extend(own.diagnostics);

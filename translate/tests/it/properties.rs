@@ -297,9 +297,9 @@ fn xds_x35_nothing_waits_for_ever() {
     assert!(found > 20, "{found}");
 }
 
-/// An exception that one service makes concerns its own proxies, and of those nothing but their outbound routes.
+/// Whom a service says that it calls concerns its own proxies alone: they get the clusters of those and the routes to them.
 #[test]
-fn an_exception_changes_the_outbound_routes_of_its_caller_alone() {
+fn what_a_service_says_of_its_calls_concerns_its_own_proxies_alone() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let case = Case::read(&folder.join("tests/golden/upstreams/in.yaml"));
     let mut without = case.clone();
@@ -309,12 +309,19 @@ fn an_exception_changes_the_outbound_routes_of_its_caller_alone() {
     let same = changed(&shared(&case), &shared(&without));
     assert_eq!(same, Vec::<String>::new(), "what all share is the same");
     let difference = changed(&case.translate(), &without.translate());
-    assert_eq!(difference, ["RDS heddle/outbound"]);
-    let callers = |case: &Case| {
-        heddle_translate::callers(&case.snapshot)
-            .cloned()
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(callers(&case), [name("checkout")]);
-    assert_eq!(callers(&without), []);
+    let expected = [
+        "CDS heddle/checkout/http",
+        "EDS heddle/checkout/http",
+        "RDS heddle/outbound",
+    ];
+    assert_eq!(difference, expected);
+    let reach = |case: &Case| heddle_translate::reach(&case.snapshot, &name("checkout"));
+    let callees: Vec<_> = reach(&case).unwrap().callees.into_iter().collect();
+    assert_eq!(callees, [name("fx"), name("gone"), name("ledger")]);
+    assert_eq!(reach(&without), None);
+
+    // An empty list says nothing.
+    let checkout = without.snapshot.services.get_mut("checkout").unwrap();
+    checkout.service.spec.upstreams = Some(Vec::new());
+    assert_eq!(reach(&without), None);
 }

@@ -3,7 +3,8 @@
 //! A view has two layers: tables that all subscribers of a mesh share, and tables of one group on top. It also
 //! carries what the latest steps changed, so that a session looks at those names only and not at all of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,6 +27,40 @@ impl Table {
     #[must_use]
     pub const fn map(&self) -> &BTreeMap<Arc<str>, Arc<Resource>> {
         &self.map
+    }
+
+    /// Whether it holds the very same resources.
+    fn is_same(&self, other: &Self) -> bool {
+        let mut pairs = self.map.values().zip(other.map.values());
+        self.map.len() == other.map.len() && pairs.all(|(one, another)| Arc::ptr_eq(one, another))
+    }
+
+    /// The names whose content is not that in `old`: one walk through both, in which equal ones cost next to nothing.
+    fn names_that_differ_from(&self, old: &Self) -> Vec<Arc<str>> {
+        let mut names = Vec::new();
+        let (mut ours, mut theirs) = (self.map.iter().peekable(), old.map.iter().peekable());
+        loop {
+            let order = match (ours.peek(), theirs.peek()) {
+                (None, None) => return names,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((_, one)), Some((_, another))) if Arc::ptr_eq(one, another) => {
+                    Ordering::Equal
+                }
+                (Some((one, _)), Some((another, _))) => one.cmp(another),
+            };
+            match order {
+                Ordering::Less => names.extend(ours.next().map(|(name, _)| name.clone())),
+                Ordering::Greater => names.extend(theirs.next().map(|(name, _)| name.clone())),
+                Ordering::Equal => {
+                    if let (Some((name, one)), Some((_, another))) = (ours.next(), theirs.next())
+                        && one.version != another.version
+                    {
+                        names.push(name.clone());
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -58,76 +93,31 @@ impl Tables {
     #[must_use]
     pub fn with(&self, kind: Kind, resources: impl IntoIterator<Item = Resource>) -> Self {
         let old = self.get(kind);
-        let table: Table = resources
+        let kept = resources
             .into_iter()
             .map(|new| match old.map.get(&new.name) {
                 Some(same) if same.version == new.version => same.clone(),
                 _ => Arc::new(new),
-            })
-            .collect();
-        self.or_same(kind, table)
-    }
-
-    /// These tables with some resources of one type replaced or added, and the rest as it is.
-    #[must_use]
-    pub fn patched(&self, kind: Kind, resources: impl IntoIterator<Item = Resource>) -> Self {
-        let old = self.get(kind);
-        let fresh: Vec<_> = resources
-            .into_iter()
-            .filter(|new| {
-                old.map
-                    .get(&new.name)
-                    .is_none_or(|same| same.version != new.version)
-            })
-            .map(Arc::new)
-            .collect();
-        if fresh.is_empty() {
-            return self.clone();
-        }
-        let table = old.map.values().cloned().chain(fresh).collect();
-        self.or_same(kind, table)
-    }
-
-    /// These tables with some resources of one type replaced or added. `before` is what this table was the last time: what
-    /// has an equal version there stays the same allocation, and a table in which nothing differs stays the same table.
-    #[must_use]
-    pub fn overlaid(
-        &self,
-        kind: Kind,
-        resources: impl IntoIterator<Item = Resource>,
-        before: &Arc<Table>,
-    ) -> Self {
-        let kept = resources
-            .into_iter()
-            .map(|new| match before.map.get(&new.name) {
-                Some(same) if same.version == new.version => same.clone(),
-                _ => Arc::new(new),
             });
-        let table = self.get(kind).map.values().cloned().chain(kept).collect();
-        self.with_table(kind, before).or_same(kind, table)
-    }
-
-    /// These tables with one replaced by another.
-    #[must_use]
-    pub fn with_table(&self, kind: Kind, table: &Arc<Table>) -> Self {
+        let kept: Vec<_> = kept.collect();
         let mut tables = self.clone();
-        tables.0[kind.index()] = table.clone();
+        tables.replace(kind, kept);
         tables
     }
 
-    fn or_same(&self, kind: Kind, table: Table) -> Self {
-        let old = self.get(kind);
-        let same = table.map.len() == old.map.len()
-            && table
-                .map
-                .values()
-                .zip(old.map.values())
-                .all(|(a, b)| Arc::ptr_eq(a, b));
-        let mut tables = self.clone();
-        if !same {
-            tables.0[kind.index()] = Arc::new(table);
+    /// Replaces one table by exactly these resources, unless it holds the very same.
+    pub fn replace(&mut self, kind: Kind, resources: impl IntoIterator<Item = Arc<Resource>>) {
+        let table: Table = resources.into_iter().collect();
+        if !table.is_same(self.get(kind)) {
+            self.0[kind.index()] = Arc::new(table);
         }
-        tables
+    }
+
+    /// Whether these are the very same tables.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let mut pairs = self.0.iter().zip(&other.0);
+        pairs.all(|(one, another)| Arc::ptr_eq(one, another))
     }
 
     /// The names whose content differs from that in `old`.
@@ -135,26 +125,9 @@ impl Tables {
     pub fn changes_from(&self, old: &Self) -> Changes {
         let mut changes = Changes::default();
         for kind in Kind::ALL {
-            let (new, old) = (self.get(kind), old.get(kind));
-            if Arc::ptr_eq(new, old) {
-                continue;
+            if !Arc::ptr_eq(self.get(kind), old.get(kind)) {
+                changes.0[kind.index()] = self.get(kind).names_that_differ_from(old.get(kind));
             }
-            let names = &mut changes.0[kind.index()];
-            for (name, resource) in &new.map {
-                let same = old
-                    .map
-                    .get(name)
-                    .is_some_and(|o| o.version == resource.version);
-                if !same {
-                    names.push(name.clone());
-                }
-            }
-            names.extend(
-                old.map
-                    .keys()
-                    .filter(|name| !new.map.contains_key(*name))
-                    .cloned(),
-            );
         }
         changes
     }
@@ -178,6 +151,46 @@ impl Changes {
     }
 }
 
+/// What one step changed, and the steps before it: a list that views share, so that a new one costs the same however
+/// many steps it remembers.
+#[derive(Debug)]
+struct Step {
+    changes: [Arc<Changes>; 2],
+    before: Option<Arc<Step>>,
+    /// How many steps come before it in the list.
+    depth: usize,
+}
+
+impl Step {
+    fn after(before: Option<Arc<Self>>, changes: [Arc<Changes>; 2]) -> Arc<Self> {
+        let before = match before {
+            // Cut back to half now and then, not by one each time.
+            Some(long) if long.depth + 1 >= 2 * LOG => long.cut(LOG - 1),
+            before => before,
+        };
+        let depth = before.as_ref().map_or(0, |before| before.depth + 1);
+        Arc::new(Self {
+            changes,
+            before,
+            depth,
+        })
+    }
+
+    /// The same list with so many steps.
+    fn cut(&self, steps: usize) -> Option<Arc<Self>> {
+        let kept: Vec<_> = self.walk().take(steps).map(|step| &step.changes).collect();
+        let list = kept.into_iter().rev();
+        list.fold(None, |before, changes| {
+            Some(Self::after(before, changes.clone()))
+        })
+    }
+
+    /// From the newest step to the oldest.
+    fn walk(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |step| step.before.as_deref())
+    }
+}
+
 /// What a group of subscribers may have.
 #[derive(Debug)]
 pub struct View {
@@ -189,7 +202,7 @@ pub struct View {
     pub published: Instant,
     shared: Tables,
     own: Tables,
-    log: VecDeque<[Arc<Changes>; 2]>,
+    log: Option<Arc<Step>>,
 }
 
 impl View {
@@ -202,7 +215,7 @@ impl View {
             published: now,
             shared,
             own,
-            log: VecDeque::new(),
+            log: None,
         }
     }
 
@@ -216,20 +229,21 @@ impl View {
         own: Tables,
         now: Instant,
     ) -> Self {
-        let mut log = self.log.clone();
         let own_changes = Arc::new(own.changes_from(&self.own));
-        log.push_back([changes, own_changes]);
-        if log.len() > LOG {
-            log.pop_front();
-        }
         Self {
             seq: self.seq + 1,
             revision,
             published: now,
             shared,
             own,
-            log,
+            log: Some(Step::after(self.log.clone(), [changes, own_changes])),
         }
+    }
+
+    /// The tables that it shares with others.
+    #[must_use]
+    pub const fn shared(&self) -> &Tables {
+        &self.shared
     }
 
     /// The tables of the group itself.
@@ -261,8 +275,12 @@ impl View {
     /// What changed between `older` and this view, or `None` when that is not known any more.
     pub(crate) fn since(&self, older: &Self) -> Option<impl Iterator<Item = &Changes>> {
         let steps = usize::try_from(self.seq.checked_sub(older.seq)?).ok()?;
-        let skip = self.log.len().checked_sub(steps)?;
-        Some(self.log.iter().skip(skip).flatten().map(AsRef::as_ref))
+        let known = self.log.as_ref().map_or(0, |log| log.depth + 1);
+        if steps > known.min(LOG) {
+            return None;
+        }
+        let log = self.log.iter().flat_map(|log| log.walk()).take(steps);
+        Some(log.flat_map(|step| step.changes.iter().map(AsRef::as_ref)))
     }
 }
 
@@ -282,11 +300,7 @@ mod tests {
             tables.get(Kind::Cluster),
             again.get(Kind::Cluster)
         ));
-        let patched = tables.patched(Kind::Cluster, [cluster("b", "1")]);
-        assert!(Arc::ptr_eq(
-            tables.get(Kind::Cluster),
-            patched.get(Kind::Cluster)
-        ));
+        assert!(again.is_same(&tables));
         assert!(again.changes_from(&tables).is_empty());
     }
 
@@ -306,7 +320,7 @@ mod tests {
             .iter()
             .map(AsRef::as_ref)
             .collect();
-        assert_eq!(names, ["b", "d", "c"]);
+        assert_eq!(names, ["b", "c", "d"]);
         let kept = &new.get(Kind::Cluster).map["a"];
         assert!(Arc::ptr_eq(kept, &old.get(Kind::Cluster).map["a"]));
     }
@@ -314,14 +328,20 @@ mod tests {
     #[test]
     fn the_log_forgets_old_steps() {
         let now = Instant::now();
-        let first = View::first(1, Tables::default(), Tables::default(), now);
-        let mut view = View::first(1, Tables::default(), Tables::default(), now);
-        for step in 0..=LOG {
-            let known = view.since(&first).map(Iterator::count);
-            assert_eq!(known, Some(step * 2));
-            view = view.next(1, Tables::default(), Arc::default(), Tables::default(), now);
+        let mut views = vec![View::first(1, Tables::default(), Tables::default(), now)];
+        for step in 1..=5 * LOG {
+            let tables = Tables::default;
+            let view = views[step - 1].next(1, tables(), Arc::default(), tables(), now);
+            views.push(view);
+            let newest = &views[step];
+            for lag in 0..=LOG.min(step) {
+                let known = newest.since(&views[step - lag]).map(Iterator::count);
+                assert_eq!(known, Some(lag * 2), "{lag} of {step}");
+            }
+            if step > LOG {
+                assert!(newest.since(&views[step - LOG - 1]).is_none());
+            }
+            assert!(views[step - 1].since(newest).is_none());
         }
-        assert!(view.since(&first).is_none());
-        assert!(first.since(&view).is_none());
     }
 }

@@ -1,17 +1,13 @@
-//! From a snapshot and its workloads to tables of resources, keeping every resource that did not change.
+//! From what translation makes to what the engine serves.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use heddle_model::name::Name;
-use heddle_model::snapshot::MeshSnapshot;
-use heddle_model::workload::Endpoints;
-use heddle_translate::{Options, Origin, ProxyView, ResourceType};
+use heddle_translate::{Origin, ResourceType};
 
 use crate::engine::kind::Kind;
 use crate::engine::resource::Resource;
-use crate::engine::view::{Changes, Tables};
 
 const fn kind(of: ResourceType) -> Kind {
     match of {
@@ -38,161 +34,66 @@ pub(crate) fn resource(of: heddle_translate::Resource) -> Resource {
     made.about(Arc::new(origins))
 }
 
-fn tables(old: &Tables, kinds: &[Kind], resources: Vec<heddle_translate::Resource>) -> Tables {
-    let mut made: Vec<Resource> = resources.into_iter().map(resource).collect();
-    let mut tables = old.clone();
-    for kind in kinds {
-        let of_kind = made.extract_if(.., |r| r.kind == *kind);
-        tables = tables.with(*kind, of_kind);
-    }
-    tables
+/// The resources of one part of a graph.
+pub(super) type Made = Vec<Arc<Resource>>;
+
+/// All resources of a mesh that are in use, so that equal ones are one, whoever gets them.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    known: HashMap<(Kind, Arc<str>, Arc<str>), Weak<Resource>>,
+    /// How many there may be before those are looked for that nobody uses any more.
+    sweep_at: usize,
 }
 
-/// What proxies have in common: most have the same, those of a service that makes exceptions for its calls a variant of
-/// it. However many proxies such a service has, its variant is made once.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Shared {
-    all: Tables,
-    variants: BTreeMap<Name, Tables>,
-}
-
-impl Shared {
-    /// What the proxies of a service have in common.
-    pub(super) fn of(&self, service: &Name) -> &Tables {
-        self.variants.get(service).unwrap_or(&self.all)
-    }
-
-    /// What differs from `old`, for the proxies of each service.
-    pub(super) fn changes_from(&self, old: &Self) -> SharedChanges {
-        let services = self.variants.keys().chain(old.variants.keys());
-        let of = |service: &Name| {
-            let changes = self.of(service).changes_from(old.of(service));
-            (service.clone(), Arc::new(changes))
+impl Pool {
+    /// Makes a part again. What has equal bytes stays the resource that it was. `None`: translation panicked.
+    pub(super) fn remake(
+        &mut self,
+        old: &[Arc<Resource>],
+        work: impl FnOnce() -> Vec<heddle_translate::Resource>,
+    ) -> Option<Made> {
+        let made = guarded(work)?;
+        let keep = |new: heddle_translate::Resource| {
+            let same = |r: &&Arc<Resource>| {
+                r.kind == kind(new.kind) && *r.name == *new.name && *r.version == *new.version
+            };
+            let same = old.iter().find(same).cloned();
+            same.unwrap_or_else(|| self.shared(resource(new)))
         };
-        SharedChanges {
-            variants: services.map(of).collect(),
-            all: Arc::new(self.all.changes_from(&old.all)),
+        Some(made.into_iter().map(keep).collect())
+    }
+
+    fn shared(&mut self, mut new: Resource) -> Arc<Resource> {
+        let key = (new.kind, new.name.clone(), new.version.clone());
+        if let Some(same) = self.known.get(&key).and_then(Weak::upgrade) {
+            let origins = |r: &Resource| {
+                let about = r.about.clone()?;
+                about.downcast::<Vec<Origin>>().ok()
+            };
+            if origins(&same) == origins(&new) {
+                return same;
+            }
+            // Two objects came to the same bytes: who refuses them is told of the right one.
+            let about = new.about.take();
+            return Arc::new(Resource {
+                about,
+                ..Resource::clone(&same)
+            });
         }
-    }
-}
-
-/// What one step changed of what proxies have in common.
-pub(super) struct SharedChanges {
-    all: Arc<Changes>,
-    variants: BTreeMap<Name, Arc<Changes>>,
-}
-
-impl SharedChanges {
-    /// What it changed for the proxies of a service.
-    pub(super) fn of(&self, service: &Name) -> &Arc<Changes> {
-        self.variants.get(service).unwrap_or(&self.all)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty() && self.variants.values().all(|changes| changes.is_empty())
-    }
-}
-
-/// What proxies have in common: clusters, their endpoints, outbound routes, trust.
-pub(super) fn shared(
-    old: &Shared,
-    snapshot: &MeshSnapshot,
-    roots: &str,
-    workloads: &Endpoints,
-    options: &Options,
-) -> Option<Shared> {
-    let all = of_all(&old.all, snapshot, roots, workloads, options)?;
-    let mut variants = BTreeMap::new();
-    for caller in heddle_translate::callers(snapshot) {
-        // One caller whose variant cannot be made sees what all others see.
-        let Some(own) = guarded(|| heddle_translate::caller(snapshot, caller, options)) else {
-            continue;
-        };
-        variants.insert(caller.clone(), variant(old.variants.get(caller), &all, own));
-    }
-    Some(Shared { all, variants })
-}
-
-/// What all share, with some resources in a variant. What did not change since the last one is kept.
-fn variant(old: Option<&Tables>, all: &Tables, own: Vec<heddle_translate::Resource>) -> Tables {
-    let mut made: Vec<Resource> = own.into_iter().map(resource).collect();
-    let mut tables = all.clone();
-    for kind in Kind::ALL {
-        let of_kind: Vec<_> = made.extract_if(.., |r| r.kind == kind).collect();
-        if !of_kind.is_empty() {
-            let old = old.unwrap_or(all).get(kind);
-            tables = tables.overlaid(kind, of_kind, old);
+        if self.known.len() >= self.sweep_at {
+            self.known.retain(|_, held| held.strong_count() > 0);
+            self.sweep_at = 2 * self.known.len() + 64;
         }
+        let new = Arc::new(new);
+        self.known.insert(key, Arc::downgrade(&new));
+        new
     }
-    tables
 }
 
-fn of_all(
-    old: &Tables,
-    snapshot: &MeshSnapshot,
-    roots: &str,
-    workloads: &Endpoints,
-    options: &Options,
-) -> Option<Tables> {
-    guarded(|| {
-        let mut resources = heddle_translate::mesh(snapshot, options).resources;
-        for service in snapshot.services.keys() {
-            resources.extend(endpoints(snapshot, service, workloads));
-        }
-        resources.push(heddle_translate::trust_secret(roots));
-        tables(old, &Kind::ALL, resources)
-    })
-}
-
-/// The shared tables after the endpoints of some services changed; nothing else is looked at.
-pub(super) fn patched<'a>(
-    old: &Shared,
-    snapshot: &MeshSnapshot,
-    services: impl IntoIterator<Item = &'a Name>,
-    workloads: &Endpoints,
-) -> Option<Shared> {
-    guarded(|| {
-        let changed = services
-            .into_iter()
-            .flat_map(|s| endpoints(snapshot, s, workloads));
-        let all = old.all.patched(Kind::Endpoints, changed.map(resource));
-        // No variant is about endpoints: where workloads are is the same for every caller.
-        let with_endpoints = |(service, tables): (&Name, &Tables)| {
-            let tables = tables.with_table(Kind::Endpoints, all.get(Kind::Endpoints));
-            (service.clone(), tables)
-        };
-        let variants = old.variants.iter().map(with_endpoints).collect();
-        Shared { all, variants }
-    })
-}
-
-fn endpoints(
-    snapshot: &MeshSnapshot,
-    service: &Name,
-    workloads: &Endpoints,
-) -> Vec<heddle_translate::Resource> {
-    static NONE: std::collections::BTreeMap<
-        heddle_model::id::ProxyId,
-        heddle_model::workload::Endpoint,
-    > = std::collections::BTreeMap::new();
-    heddle_translate::endpoints(snapshot, service, workloads.get(service).unwrap_or(&NONE))
-}
-
-/// What proxies with equal descriptions have for themselves: listeners, inbound routes, the application's cluster.
-pub(super) fn own(old: &Tables, snapshot: &MeshSnapshot, view: &ProxyView) -> Option<Tables> {
-    guarded(|| {
-        tables(
-            old,
-            &Kind::ALL,
-            heddle_translate::proxy(snapshot, view).resources,
-        )
-    })
-}
-
-/// A mesh that makes translation panic keeps its last view, and no other mesh notices (F-34).
-fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+/// What makes translation panic stays what it was made last, and nothing else notices (F-34).
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     let outcome = catch_unwind(AssertUnwindSafe(work));
     outcome
-        .inspect_err(|_| tracing::error!("translation panicked; the last view stays"))
+        .inspect_err(|_| tracing::error!("translation panicked; what it made last stays"))
         .ok()
 }

@@ -10,16 +10,17 @@ use std::time::{Duration, Instant};
 use heddle_model::id::ProxyId;
 use heddle_model::name::Name;
 use heddle_model::workload::{Endpoint, Health};
-use heddle_translate::ProxyView;
+use heddle_translate::{Options, ProxyView};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::derive::Graph;
 use super::{Attachment, Command, Ended, Lane, Parts, Refused};
 use crate::registry::Registry;
 use crate::source::{MeshKey, NodeClaims, Proxy, SourceError};
 use crate::status::{Board, Report, Standing};
 use jobs::{Job, Loaded, REVOCATIONS, done};
-use views::{Group, State, view_of};
+use views::{Group, view_of};
 
 /// How long a mesh stays in memory after its last proxy and endpoint.
 const IDLE: Duration = Duration::from_secs(60);
@@ -70,7 +71,8 @@ pub(super) struct Mesh {
     key: MeshKey,
     parts: Arc<Parts>,
     commands: mpsc::WeakSender<Command>,
-    state: Option<State>,
+    graph: Graph,
+    trust_domain: Arc<str>,
     registry: Registry,
     registry_loaded: bool,
     board: Board,
@@ -102,12 +104,16 @@ impl Mesh {
         commands: mpsc::WeakSender<Command>,
     ) -> Self {
         let now = now();
+        let options = Options {
+            leaf_lifetime: parts.leaf_lifetime,
+        };
         Self {
             key,
             registry: Registry::new(parts.endpoint_grace, parts.endpoint_drain),
             parts,
             commands,
-            state: None,
+            graph: Graph::new(options),
+            trust_domain: Arc::default(),
             registry_loaded: false,
             board: Board::default(),
             members: BTreeMap::new(),
@@ -229,10 +235,20 @@ impl Mesh {
 
     /// Sums up what the streams of a proxy say. Returns whether it takes calls.
     fn appraise(&mut self, proxy: ProxyId) -> bool {
-        let lines = self.members.get(&proxy).map(|member| &member.lines);
+        let member = self.members.get(&proxy);
+        let lines = member.map(|member| &member.lines);
         let reports = lines.into_iter().flatten().map(|(_, line)| &line.report);
         let record = self.board.record(proxy);
         record.standing = Standing::of(reports, &record.standing);
+        // Its view has not changed since, so whatever the mesh is at, it is at.
+        let group = member.and_then(|member| self.groups.get(&member.group));
+        if let Some(shown) = group.and_then(Group::shown)
+            && record.standing.acked_revision >= Some(shown)
+            && let Some(snapshot) = self.graph.snapshot()
+        {
+            record.standing.acked_revision = Some(snapshot.revision);
+            record.standing.target_revision = Some(snapshot.revision);
+        }
         let serving = record.standing.serving;
         self.board.touch(proxy);
         serving

@@ -222,7 +222,7 @@ async fn xds_x50_nothing_is_said_before_the_first_load() {
 }
 
 #[tokio::test]
-async fn an_exception_of_a_caller_reaches_all_proxies_of_that_service_and_no_others() {
+async fn what_a_service_says_of_its_calls_reaches_all_of_its_proxies_and_no_others() {
     let world = World::start().await;
     let key = world.source.mesh("a", &["frontend", "payments"]);
     let mut frontends = Vec::new();
@@ -264,8 +264,19 @@ async fn an_exception_of_a_caller_reaches_all_proxies_of_that_service_and_no_oth
         ads.until_endpoints("heddle/payments/http", &both).await;
     }
 
-    // A reference without an exception is no variant: everybody has the same again.
-    exception(r#"[{"service": "payments"}]"#);
+    // What they do not call does not concern them.
+    world.source.change(key, |snapshot| {
+        let frontend = snapshot.services.get_mut("frontend").unwrap();
+        frontend.service.spec.defaults = serde_json::from_str(r#"{"timeout": "7s"}"#).unwrap();
+    });
+    assert_eq!(payments.step().await, "rds heddle/outbound");
+    for ads in &mut frontends {
+        assert_eq!(ads.drain().await, Vec::<String>::new());
+    }
+
+    // Who says nothing sees everything again.
+    exception("null");
+    let common = payments.version(Kind::Route, "heddle/outbound").to_owned();
     for ads in &mut frontends {
         assert_eq!(ads.step().await, "rds heddle/outbound");
         assert_eq!(ads.version(Kind::Route, "heddle/outbound"), common);

@@ -176,7 +176,6 @@ impl Mesh {
             Some(Ok(None)) => {
                 tracing::info!(org.id = %self.key.org, mesh.id = %self.key.mesh, "mesh was deleted");
                 self.deleted = true;
-                self.state = None;
                 for (proxy, member) in std::mem::take(&mut self.members) {
                     member.end(Ended::MeshDeleted);
                     self.board.record(proxy).connected = false;

@@ -1,20 +1,17 @@
 //! What the proxies of a mesh see: groups, and the views that they are shown.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use heddle_model::name::Name;
-use heddle_model::snapshot::MeshSnapshot;
-use heddle_translate::{Options, ProxyView};
+use heddle_translate::ProxyView;
 use tokio::sync::watch;
 
-use super::super::{Published, compile};
+use super::super::Published;
+use super::super::derive::Views;
 use super::jobs::Loaded;
 use super::{Mesh, now};
-use crate::engine::view::{Changes, Tables, View};
 use crate::source::{NodeClaims, Proxy};
-use compile::Shared;
 
 /// Proxies whose descriptions are equal see the same.
 pub(super) struct Group {
@@ -22,37 +19,13 @@ pub(super) struct Group {
     members: usize,
 }
 
-/// What views are made of.
-pub(super) struct State {
-    pub(super) snapshot: Arc<MeshSnapshot>,
-    pub(super) trust_domain: Arc<str>,
-    pub(super) shared: Shared,
-}
-
-impl State {
-    fn publish(&self, view: View) -> Published {
-        Published {
-            view: Arc::new(view),
-            trust_domain: self.trust_domain.clone(),
-        }
-    }
-
-    /// Shows this state to a group.
-    fn show(
-        &self,
-        service: &Name,
-        group: &Group,
-        last: Option<&Published>,
-        own: Tables,
-        changes: &Arc<Changes>,
-    ) {
-        let shared = self.shared.of(service).clone();
-        let (revision, now) = (self.snapshot.revision, now());
-        let view = match last {
-            Some(last) => last.view.next(revision, shared, changes.clone(), own, now),
-            None => View::first(revision, shared, own, now),
-        };
-        group.views.send_replace(Some(self.publish(view)));
+impl Group {
+    /// The revision that its view was made at; later ones meant nothing to it.
+    pub(super) fn shown(&self) -> Option<u64> {
+        self.views
+            .borrow()
+            .as_ref()
+            .map(|shown| shown.view.revision)
     }
 }
 
@@ -62,12 +35,10 @@ impl Mesh {
             group.members += 1;
             return group.views.subscribe();
         }
-        let published = self.state.as_ref().and_then(|state| {
-            let own = compile::own(&Tables::default(), &state.snapshot, view)?;
-            let revision = state.snapshot.revision;
-            let shared = state.shared.of(&view.service).clone();
-            let view = View::first(revision, shared, own, now());
-            Some(state.publish(view))
+        let seen = self.graph.join(view, now());
+        let published = seen.map(|view| Published {
+            view,
+            trust_domain: self.trust_domain.clone(),
         });
         let (views, receiver) = watch::channel(published);
         self.groups
@@ -88,6 +59,7 @@ impl Mesh {
             group.members -= 1;
             if group.members == 0 {
                 self.groups.remove(view);
+                self.graph.leave(view);
             }
         }
     }
@@ -111,64 +83,47 @@ impl Mesh {
                 }
             }
         }
-        let before = self.state.as_ref();
-        if before.is_some_and(|state| state.snapshot.revision > loaded.snapshot.revision) {
+        let revision = loaded.snapshot.revision;
+        let before = self.graph.snapshot().map(|snapshot| snapshot.revision);
+        if before > Some(revision) {
             return;
         }
-        let old = before.map(|state| state.shared.clone()).unwrap_or_default();
-        let options = Options {
-            leaf_lifetime: self.parts.leaf_lifetime,
-        };
+        self.trust_domain = loaded.snapshot.trust_domain.as_str().into();
         let workloads = self.registry.endpoints();
-        let snapshot = &loaded.snapshot;
-        let Some(shared) = compile::shared(&old, snapshot, &loaded.roots, workloads, &options)
-        else {
-            return;
-        };
-        let changes = shared.changes_from(&old);
-        let state = State {
-            trust_domain: loaded.snapshot.trust_domain.as_str().into(),
-            snapshot: Arc::new(loaded.snapshot),
-            shared,
-        };
-        for (view, group) in &self.groups {
-            let last = group.views.borrow().clone();
-            let own = last
-                .as_ref()
-                .map(|p| p.view.own().clone())
-                .unwrap_or_default();
-            if let Some(own) = compile::own(&own, &state.snapshot, view) {
-                let changes = changes.of(&view.service);
-                state.show(&view.service, group, last.as_ref(), own, changes);
-            }
+        let views = self
+            .graph
+            .load(loaded.snapshot, &loaded.roots, workloads, now());
+        self.show(views);
+        if before < Some(revision) {
+            self.advance();
         }
-        self.state = Some(state);
     }
 
     pub(super) fn publish_endpoints(&mut self, services: &BTreeSet<Name>) {
-        let Some(state) = &mut self.state else {
-            return;
-        };
-        if services.is_empty() {
-            return;
+        if !services.is_empty() {
+            let workloads = self.registry.endpoints();
+            let views = self.graph.moved(services, workloads, now());
+            self.show(views);
         }
-        let workloads = self.registry.endpoints();
-        let Some(shared) = compile::patched(&state.shared, &state.snapshot, services, workloads)
-        else {
-            return;
-        };
-        let changes = shared.changes_from(&state.shared);
-        if changes.is_empty() {
-            return;
-        }
-        state.shared = shared;
-        for (view, group) in &self.groups {
-            let last = group.views.borrow().clone();
-            if let Some(last) = last {
-                let own = last.view.own().clone();
-                let changes = changes.of(&view.service);
-                state.show(&view.service, group, Some(&last), own, changes);
+    }
+
+    fn show(&self, views: Views) {
+        for (group, view) in views {
+            if let Some(group) = self.groups.get(&group) {
+                let trust_domain = self.trust_domain.clone();
+                group
+                    .views
+                    .send_replace(Some(Published { view, trust_domain }));
             }
+        }
+    }
+
+    /// The mesh has a new revision. Whoever has all of a view that it did not change is at that revision without a word;
+    /// the others tell when they are.
+    fn advance(&mut self) {
+        let proxies: Vec<_> = self.members.keys().copied().collect();
+        for proxy in proxies {
+            self.appraise(proxy);
         }
     }
 }
