@@ -101,6 +101,24 @@ impl Problem {
         problem
     }
 
+    /// A revision that cannot be taken back. Where nothing but the content is wrong, it is that.
+    #[must_use]
+    pub fn cannot_go_back(obstacles: Violations) -> Self {
+        let errors = obstacles.into_sorted();
+        if errors
+            .iter()
+            .all(|e| e.code.status() == 422 && e.code != Code::UnknownReference)
+        {
+            let mut invalid = Violations::new();
+            errors.into_iter().for_each(|e| invalid.push(e));
+            return Self::invalid(invalid);
+        }
+        let detail = format!("{} obstacles; see `errors`", errors.len());
+        let mut problem = Self::new(Code::CannotGoBack, detail);
+        problem.0.errors = errors;
+        problem
+    }
+
     /// A bad query parameter.
     #[must_use]
     pub fn parameter(name: &str, detail: impl Into<String>) -> Self {

@@ -18,7 +18,7 @@ use crate::problem::Problem;
 use crate::state::App;
 use crate::table::Table;
 use crate::v1::{
-    apply, bootstrap, codes, effective, join_tokens, meshes, proxies, revisions, whoami,
+    apply, bootstrap, codes, effective, join_tokens, meshes, proxies, revisions, rollbacks, whoami,
 };
 use crate::{docs, health, request};
 
@@ -212,6 +212,25 @@ fn history_operations(table: Table) -> Table {
             .answer(200, "The object.", named("RevisionResource"))
             .answer(304, "The state that If-None-Match names is current.", None),
             revisions::get_resource,
+        )
+        .op(
+            Post,
+            rollbacks::COLLECTION,
+            Op::new(
+                "create_rollback",
+                "Go back to a revision, or take one back",
+                "History",
+            )
+            .about("Makes a new revision; history is never rewritten. With `to_revision` the mesh becomes what it was; with `revert_revision` what that revision changed is taken back, and every later change of anything else stays: what was changed again since is named in `conflicts` (409). Nothing to do is a 200 without a revision. Access rules need the permission `access:write` as well, the mesh's own settings `meshes:write`.")
+            .body("CreateRollback", rollbacks::sample())
+            .writes_many()
+            .parameter(history::if_match())
+            .tries()
+            .owned()
+            .once()
+            .answer(200, "There was nothing to do.", named("Rollback"))
+            .answer(201, "Done: the new revision.", named("Rollback")),
+            rollbacks::create,
         )
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod profiles;
 pub(crate) mod proxies;
 pub(crate) mod revisions;
 pub(crate) mod role_bindings;
+pub(crate) mod rollbacks;
 pub(crate) mod routes;
 pub(crate) mod service_accounts;
 pub(crate) mod services;

@@ -81,6 +81,8 @@ codes! {
     UnsupportedMediaType = "HED-2015", 415, "Unsupported media type", "The body is not declared as JSON.", "Send `Content-Type: application/json`.";
     NotSignedIn = "HED-2016", 403, "Needs a session", "This is for members who signed in; an API token will not do.", "Sign in with `POST /v1/sessions`.";
     KeyInUse = "HED-2017", 409, "Idempotency key in use", "A request with this `Idempotency-Key` is still running.", "Wait a moment and send the same request again.";
+    CannotGoBack = "HED-2018", 409, "Cannot be taken back", "Later changes stand in the way of taking back a revision.", "Look at `conflicts`: mend each by hand and repeat, or roll the whole mesh back with `to_revision`.";
+    EditConflict = "HED-2019", 409, "Changed again", "A later revision changed the same field, or what it belongs to.", "Decide which value is right and write it yourself.";
     Invalid = "HED-2022", 422, "Invalid", "The body breaks one or more rules.", "Mend every entry of `errors`.";
     KeyReused = "HED-2024", 422, "Idempotency key used for something else", "The same `Idempotency-Key` came with another address or body in the last 24 hours.", "Draw a new key for each request that is meant to do something new.";
     PreconditionRequired = "HED-2027", 428, "Precondition required", "The mesh wants to know which state a change is based on.", "Read the object and send its ETag in `If-Match`, or leave `meta` in the body.";

@@ -33,7 +33,9 @@ pub fn fields(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<Fi
 }
 
 /// The names of both sides, each once.
-fn names<'a>(sides: impl IntoIterator<Item = &'a Map<String, Value>>) -> BTreeSet<&'a str> {
+pub(crate) fn names<'a>(
+    sides: impl IntoIterator<Item = &'a Map<String, Value>>,
+) -> BTreeSet<&'a str> {
     let of = |map: &'a Map<String, Value>| map.keys().map(String::as_str);
     sides.into_iter().flat_map(of).collect()
 }

@@ -101,3 +101,34 @@ pub trait Spec: DeserializeOwned + utoipa::ToSchema + Send + Sync + 'static {
     /// A complete, valid value: the example of the API document and the seed of tests.
     fn sample() -> serde_json::Value;
 }
+
+/// The objects directly below the mesh that an object of any kind names, with pointers into it.
+///
+/// # Errors
+/// Every rule about single objects that it breaks.
+pub fn references(
+    kind: Kind,
+    sent: &serde_json::Map<String, serde_json::Value>,
+) -> Result<Vec<(String, Kind, crate::name::Name)>, Violations> {
+    fn of<T: Spec>(
+        sent: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Vec<(String, Kind, crate::name::Name)>, Violations> {
+        let value: T = crate::wire::decode_object(sent)?;
+        let mut violations = Violations::new();
+        value.validate(&Pointer::Root, &mut violations);
+        violations.into_result()?;
+        let services = value.service_references().into_iter();
+        let services = services.map(|(pointer, name)| (pointer, Kind::Service, name));
+        let profile = value.profile_reference();
+        let profile = profile.map(|(pointer, name)| (pointer, Kind::Profile, name));
+        Ok(services.chain(profile).collect())
+    }
+    match kind {
+        Kind::Mesh => of::<Mesh>(sent),
+        Kind::Profile => of::<Profile>(sent),
+        Kind::Service => of::<Service>(sent),
+        Kind::Route => of::<Route>(sent),
+        Kind::Split => of::<Split>(sent),
+        Kind::AccessRule => of::<AccessRule>(sent),
+    }
+}

@@ -18,6 +18,7 @@ pub mod filter;
 pub mod id;
 pub mod kind;
 pub mod manager;
+pub mod merge;
 pub mod name;
 pub mod net;
 pub mod settings;

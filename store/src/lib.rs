@@ -71,6 +71,7 @@ pub mod proxies;
 pub mod resources;
 pub mod revisions;
 pub mod role_bindings;
+pub mod rollbacks;
 pub mod service_accounts;
 pub mod sessions;
 pub mod tokens;

@@ -26,7 +26,7 @@ use crate::tx::{Tx, Work};
 pub use batch::{Pair, Step, equal, everything, new_id, write_all};
 pub use own::own;
 pub use write::{Put, delete, insert, put};
-pub(crate) use write::{insert_row, put_row, require_match};
+pub(crate) use write::{granted, insert_row, put_row, require_match};
 
 /// The shape of `spec` that this version writes.
 pub(crate) const SPEC_VERSION: i32 = 1;

@@ -18,8 +18,8 @@ use crate::meshes::MeshRow;
 use crate::origin::Origin;
 use crate::rights::{Bound, Reach, Rights, Standing};
 use crate::store::Store;
-pub(crate) use record::Change;
 use record::Recorded;
+pub(crate) use record::{Change, RevisionCause};
 
 /// An open transaction for `P`. Dropping it rolls back.
 pub struct Tx<P: Permission> {
@@ -212,6 +212,7 @@ pub(crate) struct Work {
 struct Locked {
     revision: u64,
     changed: bool,
+    cause: RevisionCause,
 }
 
 impl Work {
@@ -333,8 +334,12 @@ impl Work {
         .fetch_optional(self.conn())
         .await?;
         let revision = revision.ok_or(Error::NotFound)?.unsigned_abs();
-        let changed = false;
-        self.locked.insert(mesh, Locked { revision, changed });
+        let locked = Locked {
+            revision,
+            changed: false,
+            cause: RevisionCause::Write,
+        };
+        self.locked.insert(mesh, locked);
         Ok(())
     }
 
@@ -365,8 +370,12 @@ impl Work {
 
     /// Notes that this transaction made a revision of a mesh.
     pub(crate) fn made(&mut self, mesh: MeshId, revision: u64) -> u64 {
-        let changed = true;
-        self.locked.insert(mesh, Locked { revision, changed });
+        let locked = Locked {
+            revision,
+            changed: true,
+            cause: RevisionCause::Write,
+        };
+        self.locked.insert(mesh, locked);
         self.last = Some(revision);
         revision
     }

@@ -123,6 +123,18 @@ async fn shifts_the_canary_and_denies_the_caller(envoy: EnvoyVersion) {
     assert!(!after.is_empty());
     assert_eq!(Outcome::versions(&after).keys().collect::<Vec<_>>(), ["v2"]);
 
+    // The way back, as quickly.
+    let newest = api.get("/meshes/shop/revisions?limit=1").await.expect(200);
+    let shift = newest.json["items"][0]["revision"].as_u64().unwrap();
+    let _ = api
+        .post("/meshes/shop/rollbacks", json!({"revert_revision": shift}))
+        .await
+        .expect(201);
+    until("v1 answers again", Duration::from_secs(5), async || {
+        frontend.call("payments", "/version").await.1["version"] == "v1"
+    })
+    .await;
+
     let rule = json!({"action": "deny", "from": [{"service": "frontend"}], "reason": "test"});
     let reply = api
         .put(

@@ -117,6 +117,11 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         format!("{mesh}/apply"),
         Some(json!({"resources": []})),
     ));
+    all.push((
+        Method::POST,
+        format!("{mesh}/rollbacks"),
+        Some(json!({"to_revision": 1})),
+    ));
     all.push((Method::GET, format!("{payments}/effective"), None));
     all.push((
         Method::GET,

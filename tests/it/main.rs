@@ -20,6 +20,7 @@ mod parameters;
 mod proxies;
 mod refused;
 mod retries;
+mod rollbacks;
 mod routing;
 mod schemathesis;
 mod scoping;

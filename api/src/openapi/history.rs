@@ -109,6 +109,17 @@ pub(crate) fn change_group() -> Parameter {
     )
 }
 
+/// The revision that a mesh is believed to be at.
+pub(crate) fn if_match() -> Parameter {
+    parameter(
+        "If-Match",
+        ParameterIn::Header,
+        "The ETag of the revision that the mesh is believed to be at, as its revision answers it.",
+        json!({"type": "string"}),
+        json!("\"r12\""),
+    )
+}
+
 /// The other revision of a diff.
 pub(crate) fn from() -> Parameter {
     in_query(
@@ -148,6 +159,8 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ("RevisionDiff", diff()),
         ("RevisionResource", resource()),
         ("RevisionResourceList", list_of("RevisionResource")),
+        ("CreateRollback", create_rollback()),
+        ("Rollback", rollback()),
     ]
 }
 
@@ -308,6 +321,48 @@ fn resource() -> Value {
                 "updated_at": "2026-11-25T13:30:00.000Z",
                 "path": "services/payments/routes/all/split",
             },
+        }],
+    })
+}
+
+fn create_rollback() -> Value {
+    let schema = <crate::v1::rollbacks::CreateRollback as utoipa::PartialSchema>::schema();
+    let mut schema = serde_json::to_value(schema).unwrap_or_default();
+    schema["minProperties"] = json!(1);
+    schema["maxProperties"] = json!(1);
+    schema["examples"] = json!([crate::v1::rollbacks::sample()]);
+    schema
+}
+
+fn rollback() -> Value {
+    let mut item = example_change();
+    item["fields"] = json!([{"pointer": "/weights/0/weight", "before": 50, "after": 100}]);
+    json!({
+        "type": "object",
+        "description": "What going back did.",
+        "required": ["base_revision", "revision", "changed", "summary", "items"],
+        "properties": {
+            "base_revision": number("The revision that the mesh was at."),
+            "revision": number("The revision that it is at now."),
+            "changed": {"type": "boolean", "description": "Whether there is a new revision."},
+            "summary": {"$ref": "#/components/schemas/RevisionSummary"},
+            "items": {
+                "type": "array",
+                "description": "Every object that went back, field by field.",
+                "items": {"$ref": "#/components/schemas/ObjectChange"},
+            },
+            "findings": {
+                "type": "array",
+                "description": "What somebody should look at.",
+                "items": {"$ref": "#/components/schemas/Violation"},
+            },
+        },
+        "examples": [{
+            "base_revision": 12,
+            "revision": 13,
+            "changed": true,
+            "summary": {"added": 0, "changed": 1, "removed": 0},
+            "items": [item],
         }],
     })
 }

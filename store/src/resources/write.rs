@@ -98,7 +98,7 @@ pub async fn delete<P: Permission<Access = access::Write>>(
 }
 
 /// Which kinds a permission covers. The type of the transaction says that it may write; this says what.
-pub(super) fn granted<P: Permission>(tx: &Tx<P>, kind: Kind) -> Result<()> {
+pub(crate) fn granted<P: Permission>(tx: &Tx<P>, kind: Kind) -> Result<()> {
     let covers = |action: Action| match kind {
         Kind::Mesh => action == Action::MeshWrite,
         Kind::Service | Kind::Route | Kind::Split | Kind::Profile => action == Action::ConfigWrite,

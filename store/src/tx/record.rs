@@ -25,6 +25,27 @@ pub(crate) struct Change<'a> {
     pub(crate) after: Option<&'a Map<String, Value>>,
 }
 
+/// Why a revision was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RevisionCause {
+    /// Somebody wrote objects.
+    Write,
+    /// The mesh was made equal to this revision.
+    RolledBackTo(u64),
+    /// This revision was taken back.
+    Reverted(u64),
+}
+
+impl RevisionCause {
+    fn columns(self) -> (Option<i64>, Option<i64>) {
+        match self {
+            Self::Write => (None, None),
+            Self::RolledBackTo(revision) => (Some(revision.cast_signed()), None),
+            Self::Reverted(revision) => (None, Some(revision.cast_signed())),
+        }
+    }
+}
+
 /// A [`Change`] that waits for the commit.
 pub(super) struct Recorded {
     row: Uuid,
@@ -59,11 +80,14 @@ fn counts(recorded: &[Recorded], mesh: MeshId) -> (i64, i64, i64) {
 }
 
 impl Work {
+    /// Says why this transaction makes its revision of a mesh.
+    pub(crate) fn because(&mut self, mesh: MeshId, cause: RevisionCause) {
+        if let Some(locked) = self.locked.get_mut(&mesh) {
+            locked.cause = cause;
+        }
+    }
+
     /// Adds a row to the audit log, in effect with the commit.
-    #[expect(
-        clippy::unused_async,
-        reason = "callers need not know when it is written"
-    )]
     pub(crate) async fn record(&mut self, change: Change<'_>) -> Result<()> {
         let row = Recorded {
             row: self.next_id(),
@@ -89,8 +113,11 @@ impl Work {
         let mut revisions = Revisions::default();
         for (mesh, locked) in self.locked.iter().filter(|(_, locked)| locked.changed) {
             let (added, changed, removed) = counts(&recorded, *mesh);
+            let (rolled_back_to, reverted) = locked.cause.columns();
             revisions.mesh.push(mesh.uuid());
             revisions.revision.push(locked.revision.cast_signed());
+            revisions.rolled_back_to.push(rolled_back_to);
+            revisions.reverted.push(reverted);
             revisions.added.push(added);
             revisions.changed.push(changed);
             revisions.removed.push(removed);
@@ -102,16 +129,18 @@ impl Work {
         let query = sqlx::query(
             "with made as ( \
                  insert into heddle.revisions (org_id, mesh_id, revision, actor, client, token_id, message, \
-                                               change_group, created_at, added, changed, removed) \
-                 select $1, r.mesh_id, r.revision, $2, $3, $4, $5, $6, $7, r.added, r.changed, r.removed \
-                 from unnest($8::uuid[], $9::int8[], $10::int8[], $11::int8[], $12::int8[]) \
-                      as r (mesh_id, revision, added, changed, removed)) \
+                                               change_group, created_at, rolled_back_to, reverted, added, \
+                                               changed, removed) \
+                 select $1, r.mesh_id, r.revision, $2, $3, $4, $5, $6, $7, r.rolled_back_to, r.reverted, r.added, \
+                        r.changed, r.removed \
+                 from unnest($8::uuid[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[]) \
+                      as r (mesh_id, revision, rolled_back_to, reverted, added, changed, removed)) \
              insert into heddle.changes (org_id, actor, client, token_id, message, change_group, id, mesh_id, \
                                          revision, action, kind, resource_id, name, before, after, at) \
              select $1, $2, $3, $4, $5, $6, c.id, c.mesh_id, c.revision, c.action, c.kind, c.resource_id, c.name, \
                     c.before, c.after, c.at \
-             from unnest($13::uuid[], $14::uuid[], $15::int8[], $16::text[], $17::text[], $18::uuid[], $19::text[], \
-                         $20::jsonb[], $21::jsonb[], $22::timestamptz[]) \
+             from unnest($15::uuid[], $16::uuid[], $17::int8[], $18::text[], $19::text[], $20::uuid[], $21::text[], \
+                         $22::jsonb[], $23::jsonb[], $24::timestamptz[]) \
                   as c (id, mesh_id, revision, action, kind, resource_id, name, before, after, at)",
         )
         .bind(self.org.uuid())
@@ -123,6 +152,8 @@ impl Work {
         .bind(self.now())
         .bind(revisions.mesh)
         .bind(revisions.revision)
+        .bind(revisions.rolled_back_to)
+        .bind(revisions.reverted)
         .bind(revisions.added)
         .bind(revisions.changed)
         .bind(revisions.removed)
@@ -146,6 +177,8 @@ impl Work {
 struct Revisions {
     mesh: Vec<Uuid>,
     revision: Vec<i64>,
+    rolled_back_to: Vec<Option<i64>>,
+    reverted: Vec<Option<i64>>,
     added: Vec<i64>,
     changed: Vec<i64>,
     removed: Vec<i64>,
