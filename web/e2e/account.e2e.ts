@@ -1,7 +1,7 @@
 // Signing in with a password: what the browser keeps, how a session is renewed, and how it ends, here and elsewhere.
 import type { Page } from "playwright-core";
 import { beforeAll, expect, test } from "vitest";
-import { address, startBrowser, withPage, world } from "./browser.ts";
+import { address, barriers, startBrowser, withPage, world } from "./browser.ts";
 import { signIn } from "./screens.ts";
 import { until } from "./until.ts";
 
@@ -137,5 +137,56 @@ test("the password is changed by who knows it", async () => {
     await page.getByRole("button", { name: "Sign out", exact: true }).first().click();
     await signIn(page, world.org, me.email, "long enough to be one");
     await page.getByRole("heading", { name: "Meshes" }).waitFor();
+  });
+});
+
+test("a device without a browser is let in by its code, or not", async () => {
+  const post = async (path: string, body: unknown) => {
+    const answer = await fetch(`${world.api}/v1/device-authorizations${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    return { status: answer.status, body: await answer.json() };
+  };
+  const ask = async () => (await post("", { client: "heddle on build-7", scopes: ["meshes:read"] })).body;
+  const password = "long enough to be one";
+  await withPage({}, async (page) => {
+    const first = await ask();
+    await page.goto(first.verification_uri_complete);
+    await signIn(page, world.org, me.email, password);
+    await page.getByText("heddle on build-7").waitFor();
+    await page.getByText("meshes:read").waitFor();
+    for (const theme of ["light", "dark"]) {
+      await page.evaluate((name) => {
+        document.documentElement.dataset.theme = name;
+      }, theme);
+      expect(await barriers(page), theme).toEqual([]);
+    }
+    await page.getByRole("button", { name: "Let it in", exact: true }).click();
+    await page.getByText("It is let in").waitFor();
+    const letIn = await post("/tokens", { device_code: first.device_code });
+    expect(letIn.status).toBe(201);
+    expect(await whoami(letIn.body.access_token)).toBe(200);
+
+    const second = await ask();
+    await page.goto(address("/device"));
+    await page.getByLabel("Code").fill("BCDF-GHJK");
+    await page.getByRole("button", { name: "Look up" }).click();
+    await page.getByText("There is no such code").waitFor();
+    await page.getByLabel("Code").fill(second.user_code.toLowerCase());
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Do not let it in" }).click();
+    await page.getByText("It is not let in").waitFor();
+    const refused = await post("/tokens", { device_code: second.device_code });
+    expect([refused.status, refused.body.error]).toEqual([400, "access_denied"]);
+
+    // It is listed where one is signed in, and ended there.
+    await page.goto(address("/account"));
+    const row = page.getByRole("row", { name: /heddle on build-7/ });
+    await row.getByRole("button", { name: "End session" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "End session" }).click();
+    await row.waitFor({ state: "detached" });
+    expect(await whoami(letIn.body.access_token)).toBe(401);
   });
 });

@@ -1,4 +1,5 @@
 // A real Chromium, and pages that notice what should not happen.
+import AxeBuilder from "@axe-core/playwright";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, expect, inject } from "vitest";
 
@@ -29,11 +30,29 @@ export interface Sheet {
 
 export interface Options {
   token?: string;
+  /** Signed in with the member's password. */
+  member?: boolean;
   theme?: "dark" | "light";
   width?: number;
 }
 
-export async function open({ token, theme = "light", width = 1280 }: Options = {}): Promise<Sheet> {
+/** A session, as the console keeps it. */
+async function session(): Promise<string> {
+  const answer = await fetch(`${world.api}/v1/sessions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ org: world.org, ...world.member }),
+  });
+  const signed = await answer.json();
+  return JSON.stringify({
+    uid: signed.session.uid,
+    access: signed.access_token,
+    until: Date.now() + signed.expires_in * 1000,
+    refresh: signed.refresh_token,
+  });
+}
+
+export async function open({ token, member, theme = "light", width = 1280 }: Options = {}): Promise<Sheet> {
   const context = await browser.newContext({
     viewport: { width, height: width === 1280 ? 800 : 1080 },
     colorScheme: theme,
@@ -42,6 +61,8 @@ export async function open({ token, theme = "light", width = 1280 }: Options = {
   });
   context.setDefaultTimeout(15_000);
   if (token) await context.addInitScript((text) => sessionStorage.setItem("heddle.token", text), token);
+  if (member)
+    await context.addInitScript((text) => sessionStorage.setItem("heddle.session", text), await session());
   const page = await context.newPage();
   const sheet: Sheet = { page, context, wrong: [] };
   opened.push(sheet);
@@ -65,6 +86,12 @@ export async function withPage<T>(options: Options, use: (page: Page) => Promise
 }
 
 export const address = (path: string) => world.console.replace(/\/$/, "") + path;
+
+/** What the accessibility checker finds. */
+export async function barriers(page: Page): Promise<string[]> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" ")}`);
+}
 
 /** Waits until the page shows what it came for. */
 export async function settled(page: Page) {

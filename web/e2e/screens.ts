@@ -9,7 +9,7 @@ export const states: State[] = ["empty", "loading", "error", "read-only"];
 /** A text that shows the state; or something to do first; or why there is no such state. */
 export type Show =
   | { text: string }
-  | { does: (page: Page) => Promise<void>; text: string }
+  | { does: (page: Page) => Promise<void>; text: string /** It fails to read, not to write. */; reads?: true }
   | { none: string };
 
 export interface Screen {
@@ -18,6 +18,10 @@ export interface Screen {
   /** And where there is nothing; tokens by the name of the organisation. */
   bare: Record<string, string>;
   emptyIn?: "nothing" | "bare";
+  /** Who may look at it and change nothing; otherwise the viewer. */
+  reader?: "auditor";
+  /** For who signed in with a password, not with a token. */
+  member?: true;
   states: Record<State, Show>;
 }
 
@@ -38,6 +42,11 @@ export async function signIn(page: Page, org: string, email: string, password: s
   await page.getByLabel("E-mail address").fill(email);
   await page.getByLabel("Password").fill(password);
   await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+async function lookUpCode(page: Page) {
+  await page.getByLabel("Code").fill("BCDF-GHJK");
+  await page.getByRole("button", { name: "Look up" }).click();
 }
 
 const shop = (world: World) => ({ mesh: world.mesh });
@@ -78,6 +87,61 @@ export const screens = {
       loading: loading("sessions"),
       error,
       "read-only": { none: "Every role may manage what is its own." },
+    },
+  },
+  "/device": {
+    full: () => ({}),
+    bare: {},
+    member: true,
+    states: {
+      empty: { text: "Sign in as a person" },
+      loading: { text: "Loading code…", does: lookUpCode },
+      error: { text: "The server failed on purpose.", does: lookUpCode, reads: true },
+      "read-only": { none: "Every role may let in its own devices." },
+    },
+  },
+  "/members": {
+    full: () => ({}),
+    bare: {},
+    reader: "auditor",
+    states: {
+      empty: { text: "No members yet" },
+      loading: loading("members"),
+      error,
+      "read-only": readOnly("members:write"),
+    },
+  },
+  "/service-accounts": {
+    full: () => ({}),
+    bare: {},
+    reader: "auditor",
+    states: {
+      empty: { text: "No service accounts yet" },
+      loading: loading("service accounts"),
+      error,
+      "read-only": readOnly("service_accounts:write"),
+    },
+  },
+  "/roles": {
+    full: () => ({}),
+    bare: {},
+    reader: "auditor",
+    states: {
+      empty: { text: "Nobody has a role yet" },
+      loading: loading("roles"),
+      error,
+      "read-only": readOnly("role_bindings:write"),
+    },
+  },
+  "/tokens": {
+    full: () => ({}),
+    bare: {},
+    reader: "auditor",
+    states: {
+      empty: { none: "Who looks with a token sees at least that one; for a member, people.e2e.ts looks." },
+      loading: loading("API tokens"),
+      error,
+      "read-only": { none: "What is one's own everybody may manage." },
     },
   },
   "/meshes/new": {

@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "vitest";
-import { address, settled, startBrowser, withPage, world } from "./browser.ts";
+import { address, type Options, settled, startBrowser, withPage, world } from "./browser.ts";
 import { all, fill } from "./screens.ts";
 
 const folder = process.env.SCREENSHOTS;
@@ -18,21 +18,17 @@ describe.runIf(folder)("pictures", () => {
     "$width $theme",
     async ({ width, theme }) => {
       const named = (path: string) => path.replaceAll(/[^a-z]+/g, "-").replaceAll(/^-|-$/g, "") || "home";
-      const shot = async (
-        token: string | undefined,
-        path: string,
-        params: Record<string, string>,
-        name: string,
-      ) =>
-        withPage({ token, theme, width }, async (page) => {
+      const shot = async (options: Options, path: string, params: Record<string, string>, name: string) =>
+        withPage({ ...options, theme, width }, async (page) => {
           await page.goto(address(fill(path, params)));
           await settled(page);
           await page.screenshot({ path: join(to, `${name}-${theme}-${width}.png`), fullPage: true });
         });
       for (const [path, screen] of all) {
-        await shot(path === "/sign-in" ? undefined : world.admin, path, screen.full(world), named(path));
+        const full = screen.member ? { member: true } : path === "/sign-in" ? {} : { token: world.admin };
+        await shot(full, path, screen.full(world), named(path));
         if (path !== "/sign-in" && !path.endsWith("/new"))
-          await shot(world[screen.emptyIn ?? "bare"], path, screen.bare, `${named(path)}-empty`);
+          await shot({ token: world[screen.emptyIn ?? "bare"] }, path, screen.bare, `${named(path)}-empty`);
       }
     },
     180_000,

@@ -22,6 +22,7 @@ export interface World {
   /** Tokens: the member's own and a viewer of the demo; owners of the other organisations. */
   admin: string;
   viewer: string;
+  auditor: string;
   nothing: string;
   marked: string;
   bare: string;
@@ -93,10 +94,12 @@ export default async function setup(project: TestProject) {
         "--name",
         "onlooker",
       ),
+      auditor: "",
       nothing: admin(told.pids.server, "org", "create", "nothing"),
       marked: admin(told.pids.server, "org", "create", "marked"),
       bare: admin(told.pids.server, "org", "create", "bare"),
     };
+    world.auditor = await auditorToken(world);
     // Meshes in which there is nothing, and a service of which there is nothing.
     await put(world, "meshes/void", {});
     await put(world, "meshes/bare", { display_name: "Bare" });
@@ -115,19 +118,27 @@ export default async function setup(project: TestProject) {
   return () => stop(child, directory);
 }
 
+async function post(api: string, path: string, body: unknown, token?: string) {
+  const answer = await fetch(`${api}/v1/${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...(token ? { authorization: `Bearer ${token}` } : {}) },
+    body: JSON.stringify(body),
+  });
+  if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`);
+  return answer.json();
+}
+
 /** A token of the member's own, made as a person would make one. */
 async function ownToken(told: { api: string; org: string; member: World["member"] }): Promise<string> {
-  const post = async (path: string, body: unknown, token?: string) => {
-    const answer = await fetch(`${told.api}/v1/${path}`, {
-      method: "POST",
-      headers: { "content-type": "application/json", ...(token ? { authorization: `Bearer ${token}` } : {}) },
-      body: JSON.stringify(body),
-    });
-    if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`);
-    return answer.json();
-  };
-  const { access_token } = await post("sessions", { org: told.org, ...told.member });
-  return (await post("orgs/-/tokens", { name: "tests", expires_in: "24h" }, access_token)).secret;
+  const { access_token } = await post(told.api, "sessions", { org: told.org, ...told.member });
+  return (await post(told.api, "orgs/-/tokens", { name: "tests", expires_in: "24h" }, access_token)).secret;
+}
+
+/** A program that reads everything, people too, and changes nothing. */
+async function auditorToken({ api, admin }: World): Promise<string> {
+  await post(api, "orgs/-/service-accounts", { name: "auditor" }, admin);
+  await post(api, "orgs/-/role-bindings", { service_account: "auditor", role: "auditor" }, admin);
+  return (await post(api, "orgs/-/tokens", { name: "auditor", service_account: "auditor" }, admin)).secret;
 }
 
 async function put(world: World, path: string, body: unknown) {

@@ -25,16 +25,17 @@ describe.each(all)("%s", (path, screen) => {
       : empty
         ? world[screen.emptyIn ?? "bare"]
         : state === "read-only"
-          ? world.viewer
+          ? world[screen.reader ?? "viewer"]
           : world.admin;
-    await withPage({ token }, async (page) => {
+    const member = screen.member && !empty;
+    await withPage(member ? { member } : { token }, async (page) => {
       const calls = signIn ? "**/v1/sessions" : "**/v1/orgs/**";
       const reading = (method: string) => "does" in show || method === "GET";
+      const written = "does" in show && !show.reads && !signIn;
       if (state === "loading") await page.route(calls, () => {});
       if (state === "error") {
         await page.route(calls, (route) =>
-          reading(route.request().method()) &&
-          !("does" in show && route.request().method() === "GET" && !signIn)
+          reading(route.request().method()) && !(written && route.request().method() === "GET")
             ? route.fulfill({ status: 500, contentType: "application/problem+json", json: problem })
             : route.continue(),
         );

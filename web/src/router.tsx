@@ -5,18 +5,21 @@ import {
   createRouter,
   Link,
   lazyRouteComponent,
-  Navigate,
   Outlet,
   type RouterHistory,
   redirect,
+  useRouter,
 } from "@tanstack/react-router";
+import { useEffect } from "react";
 import { session, useSignedIn } from "./api/session";
 import { AccessScreen } from "./screens/access";
 import { Account } from "./screens/account";
 import { Connect } from "./screens/connect";
+import { Device } from "./screens/device";
 import { History } from "./screens/history";
 import { Home } from "./screens/home";
 import { JoinTokens } from "./screens/join-tokens";
+import { Members } from "./screens/members";
 import { MeshNew } from "./screens/mesh-new";
 import { MeshOverview } from "./screens/mesh-overview";
 import { MeshSettings } from "./screens/mesh-settings";
@@ -24,13 +27,16 @@ import { Proxies } from "./screens/proxies";
 import { ProxyDetail } from "./screens/proxy-detail";
 import { RevisionDetail } from "./screens/revision";
 import { RevisionObjects } from "./screens/revision-objects";
+import { RoleBindings } from "./screens/role-bindings";
 import { RouteEdit, RouteNew } from "./screens/route-edit";
 import { RuleEdit, RuleNew } from "./screens/rule-edit";
+import { ServiceAccounts } from "./screens/service-accounts";
 import { ServiceDetail } from "./screens/service-detail";
 import { ServiceNew } from "./screens/service-new";
 import { ServiceSettings } from "./screens/service-settings";
 import { Services } from "./screens/services";
 import { SignIn } from "./screens/sign-in";
+import { Tokens } from "./screens/tokens";
 import { Shell } from "./shell/shell";
 import { linkButton } from "./ui/basics";
 import { Empty } from "./ui/states";
@@ -57,7 +63,17 @@ const inside = createRoute({
 });
 
 function Inside() {
-  return useSignedIn() ? <Shell /> : <Navigate to="/sign-in" />;
+  return useSignedIn() ? <Shell /> : <Leave />;
+}
+
+/** Who was signed out by the server comes back to where they were. */
+function Leave() {
+  const router = useRouter();
+  useEffect(() => {
+    const next = router.state.location.href;
+    void router.navigate({ to: "/sign-in", search: session.ended() ? { next } : {}, replace: true });
+  }, [router]);
+  return null;
 }
 
 export interface ListSearch {
@@ -101,11 +117,24 @@ const revision = createRoute({
   },
 });
 
+const device = createRoute({
+  getParentRoute: () => inside,
+  path: "/device",
+  component: Device,
+  validateSearch: (search): { code?: string } =>
+    typeof search.code === "string" && search.code !== "" ? { code: search.code } : {},
+});
+
 const tree = root.addChildren([
   signIn,
   inside.addChildren([
     screen("/", Home),
     screen("/account", Account),
+    device,
+    screen("/members", Members),
+    screen("/service-accounts", ServiceAccounts),
+    screen("/roles", RoleBindings),
+    screen("/tokens", Tokens),
     screen("/meshes/new", MeshNew),
     screen("/meshes/$mesh", MeshOverview),
     screen("/meshes/$mesh/settings", MeshSettings),

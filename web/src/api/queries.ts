@@ -5,11 +5,11 @@ import { asProblem, good, goodWithEtag, Problem } from "./problem";
 import type { AccessRule, JoinToken, Mesh, ProxyView, Route, Service, Split, Whoami } from "./types";
 
 /** The organisation of the credential. */
-const ORG = "-";
+export const ORG = "-";
 /** Until the server tells by itself what changed, who looks asks again. */
 const LIVE = 3_000;
 /** What people change, not machines. */
-const SLOW = 15_000;
+export const SLOW = 15_000;
 const PAGE = 500;
 
 export const queryClient = new QueryClient({
@@ -28,7 +28,7 @@ export const queryClient = new QueryClient({
 type Page<T> = { items: T[]; next_cursor?: string };
 type Paging = { limit: number; cursor?: string };
 
-async function all<T>(page: (query: Paging) => Promise<Page<unknown>>): Promise<T[]> {
+export async function all<T>(page: (query: Paging) => Promise<Page<unknown>>): Promise<T[]> {
   const items: T[] = [];
   let cursor: string | undefined;
   do {
@@ -242,4 +242,28 @@ export const sessionsQuery = (member: string) =>
         ),
       ),
     refetchInterval: SLOW,
+  });
+
+/** Every setting that is in force for a service, or for one of its routes, and who set it. */
+export const effectiveQuery = (mesh: string, service: string, route?: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "services", service, "effective", route ?? ""],
+    queryFn: async ({ signal }) => {
+      const path = { org: ORG, mesh, service };
+      const answer =
+        route === undefined
+          ? await good(
+              api.GET("/v1/orgs/{org}/meshes/{mesh}/services/{service}/effective", {
+                params: { path },
+                signal,
+              }),
+            )
+          : await good(
+              api.GET("/v1/orgs/{org}/meshes/{mesh}/services/{service}/routes/{route}/effective", {
+                params: { path: { ...path, route } },
+                signal,
+              }),
+            );
+      return answer.items;
+    },
   });

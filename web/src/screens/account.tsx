@@ -150,7 +150,8 @@ export function device(client: string | null | undefined): string {
     [/Linux/, "Linux"],
   ]);
   if (browser) return system ? `${browser} on ${system}` : browser;
-  return client.split(" ")[0] ?? client;
+  // A device says its name in words, a program its name and version first.
+  return client.includes("/") ? (client.split(" ")[0] ?? client) : client;
 }
 
 function Password() {

@@ -14,6 +14,7 @@ import { DeleteButton } from "../ui/delete";
 import { Form, Text } from "../ui/form";
 import { ShowAs } from "../ui/show-as";
 import { Loaded } from "../ui/states";
+import { EffectiveSettings } from "./effective";
 import { backendsPointers, RouteFieldset, routeFieldsOf, routeSpecOf } from "./route-form";
 import { versions } from "./services";
 import { SplitCard } from "./split-editor";
@@ -122,6 +123,7 @@ export function RouteEdit() {
                 />
               )}
             </Loaded>
+            <EffectiveSettings mesh={mesh} service={service} route={route} />
             <Edit key={found.meta.etag} mesh={mesh} service={service} route={found} />
           </div>
         )}

@@ -13,6 +13,7 @@ import { Loaded } from "../ui/states";
 import { Table } from "../ui/table";
 import { Ago } from "../ui/time";
 import { ConnectLink } from "./connect-link";
+import { EffectiveSettings } from "./effective";
 import { ProxyState } from "./proxy-state";
 import { ProxySummary } from "./services";
 import { ShareBar } from "./shares";
@@ -49,6 +50,7 @@ export function ServiceDetail() {
           <div className="space-y-6">
             <Routes mesh={mesh} service={service} />
             <Rules mesh={mesh} service={service} />
+            <EffectiveSettings mesh={mesh} service={service} />
             <Instances mesh={mesh} service={service} proxies={own} />
             <About mesh={mesh} service={found} />
           </div>
@@ -291,12 +293,18 @@ function About({ mesh, service }: { mesh: string; service: Service }) {
         items={[
           ["Callers use", <Mono key="hosts">{hosts.join(", ")}</Mono>],
           ["Ports", service.ports.map((port) => `${port.name}: ${port.port} (${port.protocol})`).join(", ")],
-          ["Timeout", service.defaults?.timeout ?? "inherited"],
-          ["Retries", service.defaults?.retries?.attempts ?? "inherited"],
           [
             "Last change",
             <span key="rev">
-              revision {service.meta.revision}, <Ago at={service.meta.updated_at} />
+              <Link
+                to="/meshes/$mesh/history/$revision"
+                params={{ mesh, revision: String(service.meta.revision) }}
+                search={{}}
+                className="text-accent hover:underline"
+              >
+                revision {service.meta.revision}
+              </Link>
+              , <Ago at={service.meta.updated_at} />
             </span>,
           ],
           ["Identifier", <Mono key="uid">{service.meta.uid}</Mono>],

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useParams } from "@tanstack/react-router";
 import { clsx } from "clsx";
 import {
+  Bot,
   Boxes,
   History,
   KeyRound,
@@ -13,6 +14,8 @@ import {
   Server,
   ShieldCheck,
   Sun,
+  UserCog,
+  Users,
   Waypoints,
 } from "lucide-react";
 import { type ComponentType, type ReactNode, useState } from "react";
@@ -40,13 +43,7 @@ export function Shell() {
           </Link>
           <Switcher mesh={mesh} />
           <nav aria-label="Main" className="flex-1 space-y-0.5 overflow-y-auto px-3 pt-4">
-            {mesh === undefined ? (
-              <Item to="/" icon={Boxes} exact>
-                Meshes
-              </Item>
-            ) : (
-              <MeshItems mesh={mesh} />
-            )}
+            {mesh === undefined ? <OrgItems /> : <MeshItems mesh={mesh} />}
           </nav>
           <Person />
         </aside>
@@ -58,6 +55,28 @@ export function Shell() {
       </main>
       <Toast />
     </div>
+  );
+}
+
+function OrgItems() {
+  return (
+    <>
+      <Item to="/" icon={Boxes} exact>
+        Meshes
+      </Item>
+      <Item to="/members" icon={Users}>
+        Members
+      </Item>
+      <Item to="/service-accounts" icon={Bot}>
+        Service accounts
+      </Item>
+      <Item to="/roles" icon={UserCog}>
+        Roles
+      </Item>
+      <Item to="/tokens" icon={KeyRound}>
+        API tokens
+      </Item>
+    </>
   );
 }
 
