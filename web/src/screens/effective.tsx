@@ -121,7 +121,7 @@ function From({
         {name}
       </Link>
     ) : (
-      <span>{from.level === "built_in" ? "as nobody says otherwise" : name}</span>
+      <span>{from.level === "built_in" ? "by default" : name}</span>
     );
   return (
     <span className="flex items-center gap-2">

@@ -85,7 +85,14 @@ function Inventory({ mesh, services, proxies }: { mesh: Mesh; services: Service[
         <Tile name="Proxies in sync" value={`${counts.ready} / ${counts.total}`} />
         <Tile name="Connected" value={`${counts.connected} / ${counts.total}`} />
         <Tile name="Services" value={services.length} />
-        <Tile name="Revision" value={mesh.status?.revision ?? mesh.meta.revision} />
+        <Tile
+          name="Revision"
+          value={
+            <Link to="/meshes/$mesh/history" params={{ mesh: mesh.name }} className="hover:underline">
+              {mesh.status?.revision ?? mesh.meta.revision}
+            </Link>
+          }
+        />
       </div>
       <Attention mesh={mesh.name} services={services} proxies={proxies} />
       <section>

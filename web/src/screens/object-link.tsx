@@ -2,11 +2,11 @@
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 
-/** What an object is called on its own: `payments/all` for a route. */
+/** What an object is called on its own: `payments / all` for a route, and for its split. */
 export function objectName(path: string, mesh: string): string {
   if (path === "") return mesh;
-  const parts = path.split("/");
-  return parts.filter((_, index) => index % 2 === 1 || index === parts.length - 1).join(" / ");
+  const names = path.split("/").filter((_, index) => index % 2 === 1);
+  return names.join(" / ");
 }
 
 export const kindWord = (kind: string) => kind.replaceAll("_", " ");

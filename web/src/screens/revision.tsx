@@ -143,7 +143,7 @@ function About({ mesh, revision }: { mesh: string; revision: Revision }) {
           [
             "With",
             <span key="client" title={revision.client}>
-              {device(revision.client)}
+              {revision.client ? device(revision.client) : "not said"}
             </span>,
           ],
           [

@@ -7,12 +7,10 @@ import { good } from "../api/problem";
 import { proxiesQuery, routeQuery, servicesQuery, splitQuery } from "../api/queries";
 import { useSave } from "../api/save";
 import type { Route } from "../api/types";
-import { Guarded, ReadOnlyNote, useMay } from "../ui/access";
-import { Card, CardTitle, linkButton, PageHead } from "../ui/basics";
+import { ReadOnlyNote, useMay } from "../ui/access";
+import { linkButton, PageHead } from "../ui/basics";
 import { ServiceCrumbs } from "../ui/crumbs";
-import { DeleteButton } from "../ui/delete";
-import { Form, Text } from "../ui/form";
-import { ShowAs } from "../ui/show-as";
+import { CreateForm, DeleteCard, EditForm } from "../ui/editor";
 import { Loaded } from "../ui/states";
 import { EffectiveSettings } from "./effective";
 import { backendsPointers, RouteFieldset, routeFieldsOf, routeSpecOf } from "./route-form";
@@ -47,50 +45,35 @@ export function RouteNew() {
       <title>{`New route · ${service} · Heddle`}</title>
       <PageHead title="New route" crumbs={<ServiceCrumbs mesh={mesh} service={service} at="New route" />} />
       <ReadOnlyNote permission="config:write" />
-      <Card>
-        <Form
-          problem={save.problem}
-          pointers={["/name", ...backendsPointers]}
-          onSubmit={() => void save.run()}
-        >
-          <Text
-            label="Name"
-            pointer="/name"
-            value={name}
-            onChange={setName}
-            disabled={!may}
-            mono
-            placeholder="charges"
-            hint="Unique within the service. It never changes."
-          />
-          <RouteFieldset fields={fields} set={setFields} disabled={!may} choices={choices} />
-          <div className="flex gap-2">
-            <Guarded
-              permission="config:write"
-              kind="primary"
-              type="submit"
-              disabled={save.busy || name === ""}
-            >
-              Create route
-            </Guarded>
-            <Link
-              to="/meshes/$mesh/services/$service"
-              params={{ mesh, service }}
-              className={linkButton("quiet")}
-            >
-              Cancel
-            </Link>
-          </div>
-          <ShowAs
-            request={{
-              method: "POST",
-              path: `/v1/orgs/-/meshes/${mesh}/services/${service}/routes`,
-              body,
-              document: { kind: "route", mesh, service },
-            }}
-          />
-        </Form>
-      </Card>
+      <CreateForm
+        what="route"
+        permission="config:write"
+        save={save}
+        pointers={backendsPointers}
+        name={{
+          value: name,
+          set: setName,
+          placeholder: "charges",
+          hint: "Unique within the service. It never changes.",
+        }}
+        cancel={
+          <Link
+            to="/meshes/$mesh/services/$service"
+            params={{ mesh, service }}
+            className={linkButton("quiet")}
+          >
+            Cancel
+          </Link>
+        }
+        request={{
+          method: "POST",
+          path: `/v1/orgs/-/meshes/${mesh}/services/${service}/routes`,
+          body,
+          document: { kind: "route", mesh, service },
+        }}
+      >
+        <RouteFieldset fields={fields} set={setFields} disabled={!may} choices={choices} />
+      </CreateForm>
     </div>
   );
 }
@@ -175,40 +158,31 @@ function Edit({ mesh, service, route }: { mesh: string; service: string; route: 
   );
   return (
     <>
-      <Card>
-        <CardTitle>Matching and settings</CardTitle>
-        <Form problem={save.problem} pointers={backendsPointers} onSubmit={() => void save.run()}>
-          <RouteFieldset fields={fields} set={setFields} disabled={!may} choices={choices} />
-          <div className="flex items-center gap-3">
-            <Guarded permission="config:write" kind="primary" type="submit" disabled={save.busy}>
-              Save route
-            </Guarded>
-          </div>
-          <ShowAs
-            request={{
-              method: "PUT",
-              path: url,
-              body,
-              ifMatch: route.meta.etag,
-              document: { kind: "route", mesh, service, name: route.name },
-            }}
-          />
-        </Form>
-      </Card>
-      <Card>
-        <CardTitle>Delete this route</CardTitle>
-        <div className="flex items-center justify-between gap-6">
-          <p className="text-muted">Requests that it matches take the next route, or go to all instances.</p>
-          <DeleteButton
-            what="route"
-            name={route.name}
-            permission="config:write"
-            consequence="Its split goes with it. Requests that it matches take the next route, or go to all instances."
-            request={{ method: "DELETE", path: url, ifMatch: route.meta.etag }}
-            remove={remove}
-          />
-        </div>
-      </Card>
+      <EditForm
+        title="Matching and settings"
+        button="Save route"
+        permission="config:write"
+        save={save}
+        pointers={backendsPointers}
+        request={{
+          method: "PUT",
+          path: url,
+          body,
+          ifMatch: route.meta.etag,
+          document: { kind: "route", mesh, service, name: route.name },
+        }}
+      >
+        <RouteFieldset fields={fields} set={setFields} disabled={!may} choices={choices} />
+      </EditForm>
+      <DeleteCard
+        what="route"
+        name={route.name}
+        permission="config:write"
+        about="Requests that it matches take the next route, or go to all instances."
+        consequence="Its split goes with it. Requests that it matches take the next route, or go to all instances."
+        request={{ method: "DELETE", path: url, ifMatch: route.meta.etag }}
+        remove={remove}
+      />
     </>
   );
 }

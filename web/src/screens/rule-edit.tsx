@@ -6,12 +6,10 @@ import { good } from "../api/problem";
 import { ruleQuery, servicesQuery } from "../api/queries";
 import { useSave } from "../api/save";
 import type { AccessRule } from "../api/types";
-import { Guarded, ReadOnlyNote, useMay } from "../ui/access";
-import { Card, CardTitle, linkButton, PageHead } from "../ui/basics";
+import { ReadOnlyNote, useMay } from "../ui/access";
+import { linkButton, PageHead } from "../ui/basics";
 import { ServiceCrumbs } from "../ui/crumbs";
-import { DeleteButton } from "../ui/delete";
-import { Form, Text } from "../ui/form";
-import { ShowAs } from "../ui/show-as";
+import { CreateForm, DeleteCard, EditForm } from "../ui/editor";
 import { Loaded } from "../ui/states";
 import { RuleFieldset, ruleFieldsOf, rulePointers, ruleSpecOf } from "./rule-form";
 
@@ -43,51 +41,40 @@ export function RuleNew() {
         crumbs={<ServiceCrumbs mesh={mesh} service={service} at="New access rule" />}
       />
       <ReadOnlyNote permission="access:write" />
-      <Card>
-        <Form problem={save.problem} pointers={["/name", ...rulePointers]} onSubmit={() => void save.run()}>
-          <Text
-            label="Name"
-            pointer="/name"
-            value={name}
-            onChange={setName}
-            disabled={!may}
-            mono
-            placeholder="checkout-may-charge"
-            hint="Shown wherever a call is allowed or denied because of this rule."
-          />
-          <RuleFieldset
-            fields={fields}
-            set={setFields}
-            disabled={!may}
-            services={services.map((one) => one.name)}
-          />
-          <div className="flex gap-2">
-            <Guarded
-              permission="access:write"
-              kind="primary"
-              type="submit"
-              disabled={save.busy || name === ""}
-            >
-              Create rule
-            </Guarded>
-            <Link
-              to="/meshes/$mesh/services/$service"
-              params={{ mesh, service }}
-              className={linkButton("quiet")}
-            >
-              Cancel
-            </Link>
-          </div>
-          <ShowAs
-            request={{
-              method: "POST",
-              path: `/v1/orgs/-/meshes/${mesh}/services/${service}/access-rules`,
-              body,
-              document: { kind: "access_rule", mesh, service },
-            }}
-          />
-        </Form>
-      </Card>
+      <CreateForm
+        what="rule"
+        permission="access:write"
+        save={save}
+        pointers={rulePointers}
+        name={{
+          value: name,
+          set: setName,
+          placeholder: "checkout-may-charge",
+          hint: "Shown wherever a call is allowed or denied because of this rule.",
+        }}
+        cancel={
+          <Link
+            to="/meshes/$mesh/services/$service"
+            params={{ mesh, service }}
+            className={linkButton("quiet")}
+          >
+            Cancel
+          </Link>
+        }
+        request={{
+          method: "POST",
+          path: `/v1/orgs/-/meshes/${mesh}/services/${service}/access-rules`,
+          body,
+          document: { kind: "access_rule", mesh, service },
+        }}
+      >
+        <RuleFieldset
+          fields={fields}
+          set={setFields}
+          disabled={!may}
+          services={services.map((one) => one.name)}
+        />
+      </CreateForm>
     </div>
   );
 }
@@ -140,48 +127,39 @@ function Edit({ mesh, service, rule }: { mesh: string; service: string; rule: Ac
   );
   return (
     <div className="space-y-6">
-      <Card>
-        <Form problem={save.problem} pointers={rulePointers} onSubmit={() => void save.run()}>
-          <RuleFieldset
-            fields={fields}
-            set={setFields}
-            disabled={!may}
-            services={services.map((one) => one.name)}
-          />
-          <div className="flex items-center gap-3">
-            <Guarded permission="access:write" kind="primary" type="submit" disabled={save.busy}>
-              Save rule
-            </Guarded>
-          </div>
-          <ShowAs
-            request={{
-              method: "PUT",
-              path: url,
-              body,
-              ifMatch: rule.meta.etag,
-              document: { kind: "access_rule", mesh, service, name: rule.name },
-            }}
-          />
-        </Form>
-      </Card>
-      <Card>
-        <CardTitle>Delete this rule</CardTitle>
-        <div className="flex items-center justify-between gap-6">
-          <p className="text-muted">
-            {rule.action === "deny"
-              ? "Calls that it denied are then judged by the other rules."
-              : "Calls that only it allowed are then denied or allowed as the mesh says."}
-          </p>
-          <DeleteButton
-            what="rule"
-            name={rule.name}
-            permission="access:write"
-            consequence="It stops to apply within seconds."
-            request={{ method: "DELETE", path: url, ifMatch: rule.meta.etag }}
-            remove={remove}
-          />
-        </div>
-      </Card>
+      <EditForm
+        button="Save rule"
+        permission="access:write"
+        save={save}
+        pointers={rulePointers}
+        request={{
+          method: "PUT",
+          path: url,
+          body,
+          ifMatch: rule.meta.etag,
+          document: { kind: "access_rule", mesh, service, name: rule.name },
+        }}
+      >
+        <RuleFieldset
+          fields={fields}
+          set={setFields}
+          disabled={!may}
+          services={services.map((one) => one.name)}
+        />
+      </EditForm>
+      <DeleteCard
+        what="rule"
+        name={rule.name}
+        permission="access:write"
+        about={
+          rule.action === "deny"
+            ? "Calls that it denied are then judged by the other rules."
+            : "Calls that only it allowed are then denied or allowed as the mesh says."
+        }
+        consequence="It stops to apply within seconds."
+        request={{ method: "DELETE", path: url, ifMatch: rule.meta.etag }}
+        remove={remove}
+      />
     </div>
   );
 }

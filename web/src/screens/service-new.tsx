@@ -3,11 +3,10 @@ import { useState } from "react";
 import { api } from "../api/client";
 import { good } from "../api/problem";
 import { useSave } from "../api/save";
-import { Guarded, ReadOnlyNote, useMay } from "../ui/access";
-import { Card, linkButton, PageHead } from "../ui/basics";
+import { ReadOnlyNote, useMay } from "../ui/access";
+import { linkButton, PageHead } from "../ui/basics";
 import { ServiceCrumbs } from "../ui/crumbs";
-import { Form, Text } from "../ui/form";
-import { ShowAs } from "../ui/show-as";
+import { CreateForm } from "../ui/editor";
 import { noFields, ServiceFieldset, servicePointers, specOf } from "./service-form";
 
 export function ServiceNew() {
@@ -28,50 +27,39 @@ export function ServiceNew() {
       <title>{`New service · ${mesh} · Heddle`}</title>
       <PageHead title="New service" crumbs={<ServiceCrumbs mesh={mesh} at="New" />} />
       <ReadOnlyNote permission="config:write" />
-      <Card>
-        <Form problem={save.problem} pointers={servicePointers} onSubmit={() => void save.run()}>
-          <Text
-            label="Name"
-            pointer="/name"
-            value={name}
-            onChange={setName}
-            disabled={!may}
-            mono
-            placeholder="payments"
-            hint={
-              <>
-                Callers reach it as <code>{name || "payments"}</code> and as{" "}
-                <code>
-                  {name || "payments"}.{mesh}.mesh
-                </code>
-                . It never changes.
-              </>
-            }
-          />
-          <ServiceFieldset fields={fields} set={setFields} disabled={!may} />
-          <div className="flex gap-2">
-            <Guarded
-              permission="config:write"
-              kind="primary"
-              type="submit"
-              disabled={save.busy || name === ""}
-            >
-              Create service
-            </Guarded>
-            <Link to="/meshes/$mesh/services" params={{ mesh }} className={linkButton("quiet")}>
-              Cancel
-            </Link>
-          </div>
-          <ShowAs
-            request={{
-              method: "POST",
-              path: `/v1/orgs/-/meshes/${mesh}/services`,
-              body,
-              document: { kind: "service", mesh },
-            }}
-          />
-        </Form>
-      </Card>
+      <CreateForm
+        what="service"
+        permission="config:write"
+        save={save}
+        pointers={servicePointers}
+        name={{
+          value: name,
+          set: setName,
+          placeholder: "payments",
+          hint: (
+            <>
+              Callers reach it as <code>{name || "payments"}</code> and as{" "}
+              <code>
+                {name || "payments"}.{mesh}.mesh
+              </code>
+              . It never changes.
+            </>
+          ),
+        }}
+        cancel={
+          <Link to="/meshes/$mesh/services" params={{ mesh }} className={linkButton("quiet")}>
+            Cancel
+          </Link>
+        }
+        request={{
+          method: "POST",
+          path: `/v1/orgs/-/meshes/${mesh}/services`,
+          body,
+          document: { kind: "service", mesh },
+        }}
+      >
+        <ServiceFieldset fields={fields} set={setFields} disabled={!may} />
+      </CreateForm>
     </div>
   );
 }

@@ -6,12 +6,10 @@ import { good } from "../api/problem";
 import { serviceQuery } from "../api/queries";
 import { useSave } from "../api/save";
 import type { Service } from "../api/types";
-import { Guarded, ReadOnlyNote, useMay } from "../ui/access";
-import { Card, CardTitle, PageHead } from "../ui/basics";
+import { ReadOnlyNote, useMay } from "../ui/access";
+import { PageHead } from "../ui/basics";
 import { ServiceCrumbs } from "../ui/crumbs";
-import { DeleteButton } from "../ui/delete";
-import { Form } from "../ui/form";
-import { ShowAs } from "../ui/show-as";
+import { DeleteCard, EditForm } from "../ui/editor";
 import { Loaded } from "../ui/states";
 import { fieldsOf, ServiceFieldset, servicePointers, specOf } from "./service-form";
 
@@ -62,42 +60,31 @@ function Edit({ mesh, service }: { mesh: string; service: Service }) {
   );
   return (
     <div className="space-y-6">
-      <Card>
-        <Form problem={save.problem} pointers={servicePointers} onSubmit={() => void save.run()}>
-          <ServiceFieldset fields={fields} set={setFields} disabled={!may} />
-          <div className="flex items-center gap-3">
-            <Guarded permission="config:write" kind="primary" type="submit" disabled={save.busy}>
-              Save
-            </Guarded>
-          </div>
-          <ShowAs
-            request={{
-              method: "PUT",
-              path: url,
-              body,
-              ifMatch: service.meta.etag,
-              document: { kind: "service", mesh, name: service.name },
-            }}
-          />
-        </Form>
-      </Card>
-      <Card>
-        <CardTitle>Delete this service</CardTitle>
-        <div className="flex items-center justify-between gap-6">
-          <p className="text-muted">
-            Its routes and access rules go with it, and callers do not reach it any more.
-          </p>
-          <DeleteButton
-            what="service"
-            name={service.name}
-            typed
-            permission="config:write"
-            consequence="Its routes, splits and access rules go with it. Callers get an error at once."
-            request={{ method: "DELETE", path: url, ifMatch: service.meta.etag }}
-            remove={remove}
-          />
-        </div>
-      </Card>
+      <EditForm
+        button="Save"
+        permission="config:write"
+        save={save}
+        pointers={servicePointers}
+        request={{
+          method: "PUT",
+          path: url,
+          body,
+          ifMatch: service.meta.etag,
+          document: { kind: "service", mesh, name: service.name },
+        }}
+      >
+        <ServiceFieldset fields={fields} set={setFields} disabled={!may} />
+      </EditForm>
+      <DeleteCard
+        what="service"
+        name={service.name}
+        typed
+        permission="config:write"
+        about="Its routes and access rules go with it, and callers do not reach it any more."
+        consequence="Its routes, splits and access rules go with it. Callers get an error at once."
+        request={{ method: "DELETE", path: url, ifMatch: service.meta.etag }}
+        remove={remove}
+      />
     </div>
   );
 }

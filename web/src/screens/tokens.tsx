@@ -24,7 +24,7 @@ const tone: Record<string, Tone> = { active: "ok", expired: "neutral", revoked: 
 const SOON = 14 * 86_400_000;
 
 const ownerOf = (token: ApiToken) =>
-  token.owner?.email ?? token.owner?.name ?? `${token.role ?? ""}, nobody's`;
+  token.owner?.email ?? token.owner?.name ?? `${token.role ?? ""}, from the command line`;
 
 export function Tokens() {
   const query = useQuery(tokensQuery());

@@ -186,7 +186,7 @@ function Person() {
           {who ? (who.role ?? "Roles at meshes") : "\u00a0"}
         </span>
         <span className="block truncate text-[0.8571rem] text-muted">
-          {who ? called(who.actor) : "\u00a0"}
+          {who ? (who.principal?.email ?? called(who.actor)) : "\u00a0"}
         </span>
       </Link>
       <button
