@@ -42,6 +42,7 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
             json!("payments"),
         ),
         ("path", "route") => (handle(), json!("charges")),
+        ("path", "profile") => (handle(), json!("std-backend")),
         ("path", "rule") => (handle(), json!("checkout-may-charge")),
         ("path", "token") => (handle(), json!("payments-host-1")),
         ("path", "proxy") => (
@@ -95,7 +96,7 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
             json!("/etc/heddle/token"),
         ),
         ("header", "Heddle-Manager") => (
-            json!({"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,62}; ?ref=\"[A-Za-z0-9._/-]{1,100}\"$"}),
+            json!({"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,62}; ?ref=\"[ !#-:<-~]{1,500}\"(; ?url=\"https?://[ !#-:<-~]{0,1990}\")?$"}),
             json!("terraform; ref=\"app.terraform.io/acme/payments\""),
         ),
         ("header", "Idempotency-Key") => (

@@ -1,0 +1,317 @@
+"""What generated requests cannot know: passwords, secrets, and names of things that are there right now.
+
+Half of the well-formed writes get real ones, made a moment before. What the run itself stands on is kept
+out of its reach. And every answer is counted: HEDDLE_COUNTS names the file.
+"""
+
+import atexit
+import collections
+import itertools
+import json
+import os
+import random
+import re
+import threading
+import urllib.parse
+
+import requests
+import schemathesis
+from schemathesis import GenerationMode
+from schemathesis.generation.meta import TestPhase
+
+URL = os.environ["HEDDLE_URL"]
+ORG = f"{URL}/v1/orgs/-"
+# The mesh whose objects these hooks hand out; the test keeps Envoys joining it.
+KEPT = "kept"
+# The run's own token, the member that it belongs to, that member's role, and the mesh.
+OWN = set(os.environ["HEDDLE_OWN"].split(","))
+SPLIT = {"weights": [{"version": "v1", "weight": 100}]}
+PASSWORD = os.environ["HEDDLE_PASSWORD"]
+MANAGER = 'terraform; ref="app.terraform.io/acme/payments"'
+# How many of the well-formed requests get something real.
+SHARE = 0.5
+
+dice = random.Random(int(os.environ["HEDDLE_SEED"]))
+numbers = itertools.count(1)
+lock = threading.Lock()
+counts = collections.Counter()
+
+api = requests.Session()
+api.headers["Authorization"] = f"Bearer {os.environ['HEDDLE_TOKEN']}"
+
+
+def fresh():
+    with lock:
+        return f"fresh-{next(numbers)}"
+
+
+def post(path, body, base=ORG):
+    answer = api.post(f"{base}{path}", json=body, timeout=30)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def token():
+    return post("/tokens", {"name": fresh(), "expires_in": "1h"})["name"]
+
+
+def account():
+    return post("/service-accounts", {"name": fresh()})["name"]
+
+
+def binding():
+    given = {"role": "viewer", "service_account": account()}
+    return post("/role-bindings", given)["meta"]["uid"]
+
+
+def member():
+    return post("/members", {"email": f"{fresh()}@example.com", "role": "viewer"})
+
+
+def address():
+    return member()["email"]
+
+
+def credentials():
+    made = member()
+    org = api.get(f"{URL}/v1/whoami", timeout=30).json()["org"]["name"]
+    return {"org": org, "email": made["email"], "password": made["initial_password"]}
+
+
+def session():
+    return post("/v1/sessions", credentials(), base=URL)
+
+
+class FromElsewhere(requests.adapters.HTTPAdapter):
+    """Another address of this machine for each request: how often one may ask to be let in is limited."""
+
+    def send(self, request, **kwargs):
+        number = next(numbers)
+        self.poolmanager.connection_pool_kw["source_address"] = (f"127.1.{number // 250 % 250}.{number % 250 + 1}", 0)
+        self.poolmanager.clear()
+        return super().send(request, **kwargs)
+
+
+elsewhere = requests.Session()
+elsewhere.mount("http://", FromElsewhere())
+
+
+def device():
+    answer = elsewhere.post(f"{URL}/v1/device-authorizations", json={"client": "hooks"}, timeout=30)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def signed_in():
+    return {"Authorization": f"Bearer {session()['access_token']}"}
+
+
+def approved():
+    asked = device()
+    at = f"{ORG}/device-authorizations/{asked['user_code']}/approvals"
+    requests.post(at, json={}, headers=signed_in(), timeout=30).raise_for_status()
+    return {"device_code": asked["device_code"]}
+
+
+def decided(case):
+    """By somebody who signed in: a program lets no other in."""
+    case.path_parameters["user_code"] = device()["user_code"]
+    case.body = {}
+    case.headers.update(signed_in())
+
+
+def join_token():
+    wanted = {"name": fresh(), "service": "payments"}
+    return post(f"/meshes/{KEPT}/join-tokens", wanted)["name"]
+
+
+def proxy():
+    listed = api.get(f"{ORG}/meshes/{KEPT}/proxies", params={"limit": 500}, timeout=30)
+    items = listed.json()["items"]
+    return dice.choice(items)["meta"]["uid"] if items else "none"
+
+
+def new_service():
+    return {"name": fresh(), "ports": [{"name": "http", "port": 80, "protocol": "http"}]}
+
+
+def new_route():
+    return {"name": fresh(), "priority": next(numbers), "backends": [{"version": "v1"}]}
+
+
+def new_rule():
+    return {"name": fresh(), "action": "deny", "from": [{"service": "payments"}]}
+
+
+def new_profile():
+    return {"name": fresh(), "settings": {"timeout": "1s"}}
+
+
+def new_mesh():
+    return {"name": fresh(), "deletion_protection": False}
+
+
+def service():
+    return post(f"/meshes/{KEPT}/services", new_service())["name"]
+
+
+def route():
+    return post(f"/meshes/{KEPT}/services/payments/routes", new_route())["name"]
+
+
+def rule():
+    return post(f"/meshes/{KEPT}/services/payments/access-rules", new_rule())["name"]
+
+
+def profile():
+    return post(f"/meshes/{KEPT}/profiles", new_profile())["name"]
+
+
+def mesh():
+    return post("/meshes", new_mesh())["name"]
+
+
+def split():
+    at = f"{ORG}/meshes/{KEPT}/services/payments/routes/{route()}"
+    api.put(f"{at}/split", json=SPLIT, timeout=30).raise_for_status()
+    return at.rsplit("/", 1)[1]
+
+
+def path(**makers):
+    def put(case):
+        for name, make in makers.items():
+            case.path_parameters[name] = make() if callable(make) else make
+
+    return put
+
+
+def body(make):
+    def put(case):
+        case.body = make()
+
+    return put
+
+
+def both(*puts):
+    def put(case):
+        for one in puts:
+            one(case)
+
+    return put
+
+
+def without_name(make):
+    def made():
+        spec = make()
+        del spec["name"]
+        return spec
+
+    return made
+
+
+def patch():
+    return {"display_name": fresh()}
+
+
+AT = "/v1/orgs/{org}"
+MESH = f"{AT}/meshes/{{mesh}}"
+SERVICE = f"{MESH}/services/{{service}}"
+PAYMENTS = {"mesh": KEPT, "service": "payments"}
+
+
+def kind(collection, item, place, name, new, old):
+    """The operations on a declarative kind: with an object that can be, or one that is."""
+    return {
+        f"POST {collection}": both(path(**place), body(new)),
+        f"PUT {item}": both(path(**place, **{name: fresh}), body(without_name(new))),
+        f"PATCH {item}": both(path(**place, **{name: old}), body(patch)),
+        f"DELETE {item}": path(**place, **{name: old}),
+    }
+
+
+REAL = {
+    **kind(f"{AT}/meshes", MESH, {}, "mesh", new_mesh, mesh),
+    **kind(f"{MESH}/services", SERVICE, {"mesh": KEPT}, "service", new_service, service),
+    **kind(f"{MESH}/profiles", f"{MESH}/profiles/{{profile}}", {"mesh": KEPT}, "profile", new_profile, profile),
+    **kind(f"{SERVICE}/routes", f"{SERVICE}/routes/{{route}}", PAYMENTS, "route", new_route, route),
+    **kind(f"{SERVICE}/access-rules", f"{SERVICE}/access-rules/{{rule}}", PAYMENTS, "rule", new_rule, rule),
+    f"PUT {SERVICE}/routes/{{route}}/split": both(path(**PAYMENTS, route=route), body(lambda: dict(SPLIT))),
+    f"PATCH {SERVICE}/routes/{{route}}/split": both(path(**PAYMENTS, route=split), body(lambda: dict(SPLIT))),
+    f"DELETE {SERVICE}/routes/{{route}}/split": path(**PAYMENTS, route=split),
+    f"POST {MESH}/join-tokens": both(path(mesh=KEPT), body(lambda: {"name": fresh(), "service": "payments"})),
+    f"DELETE {MESH}/join-tokens/{{token}}": path(mesh=KEPT, token=join_token),
+    f"DELETE {MESH}/proxies/{{proxy}}": path(mesh=KEPT, proxy=proxy),
+    f"POST {AT}/members": body(lambda: {"email": f"{fresh()}@example.com"}),
+    f"PATCH {AT}/members/{{member}}": both(path(member=address), body(patch)),
+    f"DELETE {AT}/members/{{member}}": path(member=address),
+    f"POST {AT}/members/{{member}}/password-resets": path(member=address),
+    f"POST {AT}/service-accounts": body(lambda: {"name": fresh()}),
+    f"PATCH {AT}/service-accounts/{{service_account}}": both(path(service_account=account), body(patch)),
+    f"DELETE {AT}/service-accounts/{{service_account}}": path(service_account=account),
+    f"POST {AT}/role-bindings": body(lambda: {"role": "viewer", "service_account": account()}),
+    f"DELETE {AT}/role-bindings/{{role_binding}}": path(role_binding=binding),
+    f"POST {AT}/tokens": body(lambda: {"name": fresh()}),
+    f"DELETE {AT}/tokens/{{api_token}}": path(api_token=token),
+    f"POST {AT}/tokens/{{api_token}}/rotations": both(path(api_token=token), body(dict)),
+    "POST /v1/sessions": body(credentials),
+    "POST /v1/sessions/refreshes": body(lambda: {"refresh_token": session()["refresh_token"]}),
+    f"DELETE {AT}/sessions/{{session}}": path(session=lambda: session()["session"]["uid"]),
+    f"POST {AT}/device-authorizations/{{user_code}}/approvals": decided,
+    f"POST {AT}/device-authorizations/{{user_code}}/denials": decided,
+}
+# Where what is well-formed and wrong is slowed down (passwords), or is 400 by the standard that it follows (RFC 8628).
+ALWAYS = {
+    "POST /v1/device-authorizations/tokens": body(approved),
+    f"POST {AT}/password-changes": body(
+        lambda: {"current_password": PASSWORD, "new_password": PASSWORD}
+    ),
+}
+
+
+def is_wellformed(case):
+    return case.meta is None or case.meta.generation.mode == GenerationMode.POSITIVE
+
+
+ORG_NAME = re.compile("-|[a-z]([a-z0-9-]{0,61}[a-z0-9])?|[a-z]{2,6}_[0-7][0-9a-hjkmnp-tv-z]{25}")
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    label = case.operation.label
+    # The token's own organisation: no other one can be reached. What is no name of one stays, to be refused.
+    if ORG_NAME.fullmatch(str((case.path_parameters or {}).get("org", ""))):
+        case.path_parameters["org"] = "-"
+    for name, value in list((case.path_parameters or {}).items()):
+        if urllib.parse.unquote(str(value)).lower() in OWN:
+            case.path_parameters[name] = "none"
+    if not is_wellformed(case):
+        return
+    # The tool has no value of its own where the form of a header demands punctuation, and sends this.
+    if case.headers.get("Heddle-Manager") == "0":
+        case.headers["Heddle-Manager"] = MANAGER
+    # It takes what was only tried for done: what was deleted would still be there.
+    if case.meta is not None and case.meta.phase.name == TestPhase.STATEFUL:
+        case.query.pop("dry_run", None)
+    if label in ALWAYS:
+        ALWAYS[label](case)
+    elif label in REAL:
+        with lock:
+            chosen = dice.random() < SHARE
+        # The document's own examples come first and once: then it is always something real.
+        if chosen or (case.meta is not None and case.meta.phase.name == TestPhase.EXAMPLES):
+            REAL[label](case)
+            # What was made a moment ago is not what a made-up precondition names, and not what was asked for before.
+            for header in ("If-Match", "If-None-Match", "Idempotency-Key"):
+                case.headers.pop(header, None)
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    with lock:
+        counts[f"{case.operation.label} {response.status_code // 100}xx"] += 1
+
+
+@atexit.register
+def report():
+    with open(os.environ["HEDDLE_COUNTS"], "w", encoding="utf-8") as file:
+        json.dump(counts, file, indent=1, sort_keys=True)
