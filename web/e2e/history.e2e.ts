@@ -1,6 +1,6 @@
 // History: what was done is found again, with who did it and why, and any two revisions can be compared.
 import { expect, test } from "vitest";
-import { address, startBrowser, withPage, world } from "./browser.ts";
+import { address, barriers, startBrowser, withPage, world } from "./browser.ts";
 
 startBrowser();
 
@@ -85,5 +85,43 @@ test("what was changed is read, compared and looked at as it was", async () => {
     await page.getByRole("heading", { name: "Revision 3" }).waitFor();
     await page.getByRole("link", { name: "pay / all" }).click();
     await page.getByRole("heading", { level: 1, name: "all" }).waitFor();
+    await page.goto(address(`/meshes/${mesh}/history/4`));
+    await page.getByText("lacks the permission config:write").waitFor();
+    expect(await page.getByRole("button", { name: "Roll back to it" }).isDisabled()).toBe(true);
+  });
+  const timeout = async () => {
+    const answer = await fetch(`${world.api}/v1/orgs/-/meshes/${pay}`, {
+      headers: { authorization: `Bearer ${world.admin}` },
+    });
+    return (await answer.json()).defaults.timeout;
+  };
+  await withPage({ token: world.admin }, async (page) => {
+    const dialog = page.getByRole("dialog");
+    // What was changed again since is not taken back behind anybody's back.
+    await page.goto(address(`/meshes/${mesh}/history/4`));
+    await page.getByRole("button", { name: "Take back" }).click();
+    await dialog.getByText("HED-2018").waitFor();
+    await page.keyboard.press("Escape");
+
+    // Rolled back: first what it would change.
+    await page.getByRole("button", { name: "Roll back to it" }).click();
+    await dialog.getByText("2 changed").waitFor();
+    await dialog.getByText("defaults › timeout").waitFor();
+    expect(await barriers(page)).toEqual([]);
+    await dialog.getByRole("button", { name: "Leave it" }).click();
+    expect(await timeout()).toBe("2s");
+    await page.getByRole("button", { name: "Roll back to it" }).click();
+    await dialog.getByLabel("Why").fill("v2 answers with errors");
+    await dialog.getByRole("button", { name: "Roll back", exact: true }).click();
+    await page.getByRole("heading", { name: "Revision 7" }).waitFor();
+    await page.getByText("v2 answers with errors").waitFor();
+    expect(await timeout()).toBe("5s");
+
+    // And taken back in turn.
+    await page.getByRole("button", { name: "Take back" }).click();
+    await dialog.getByRole("button", { name: "Take back", exact: true }).click();
+    await page.getByRole("heading", { name: "Revision 8" }).waitFor();
+    await page.getByText("Took back revision 7").waitFor();
+    expect(await timeout()).toBe("2s");
   });
 });

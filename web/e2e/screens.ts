@@ -321,7 +321,7 @@ export const screens = {
       empty: { text: "There is no such revision" },
       loading: loading("revision"),
       error,
-      "read-only": { none: "It only shows." },
+      "read-only": readOnly("config:write"),
     },
   },
   "/meshes/$mesh/history/$revision/objects": {

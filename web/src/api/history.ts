@@ -102,3 +102,18 @@ export const objectsQuery = (mesh: string, revision: string) =>
     },
     staleTime: Number.POSITIVE_INFINITY,
   });
+
+/** What going back would change, without doing it. */
+export const rollbackPreview = (mesh: string, body: Schemas["CreateRollback"]) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "rollback", JSON.stringify(body)],
+    queryFn: ({ signal }) =>
+      good(
+        api.POST("/v1/orgs/{org}/meshes/{mesh}/rollbacks", {
+          params: { path: { org: ORG, mesh }, query: { dry_run: true } },
+          body,
+          signal,
+        }),
+      ),
+    gcTime: 0,
+  });

@@ -6,6 +6,7 @@ import { useState } from "react";
 import { type Difference, diffQuery, type Revision, revisionQuery } from "../api/history";
 import { meshQuery } from "../api/queries";
 import { called } from "../shell/shell";
+import { ReadOnlyNote } from "../ui/access";
 import { Button, Card, CardTitle, CrumbArrow, Facts, linkButton, Mono, PageHead } from "../ui/basics";
 import { MeshCrumbs } from "../ui/crumbs";
 import { Loaded } from "../ui/states";
@@ -13,6 +14,7 @@ import { Ago } from "../ui/time";
 import { device } from "./account";
 import { Counts, DiffView } from "./diff";
 import { Why } from "./history";
+import { GoBack } from "./rollback";
 
 export function RevisionDetail() {
   const { mesh, revision } = useParams({ from: "/inside/meshes/$mesh/history/$revision" });
@@ -27,6 +29,7 @@ export function RevisionDetail() {
         crumbs={<RevisionCrumbs mesh={mesh} />}
         actions={query.data && <Neighbours mesh={mesh} revision={query.data.revision} />}
       />
+      <ReadOnlyNote permission="config:write" />
       <Loaded query={query} what="revision">
         {(found) => (
           <div className="space-y-6">
@@ -121,6 +124,7 @@ function Neighbours({ mesh, revision }: { mesh: string; revision: number }) {
       >
         <Files aria-hidden className="size-4" /> The whole mesh then
       </Link>
+      <GoBack mesh={mesh} revision={revision} newest={newest} />
       {to(revision - 1, <ChevronLeft aria-hidden className="size-4" />, "The revision before")}
       {to(revision + 1, <ChevronRight aria-hidden className="size-4" />, "The revision after")}
     </>
@@ -174,6 +178,7 @@ function CompareWith({ mesh, revision, from }: { mesh: string; revision: number;
   const valid = /^\d{1,9}$/.test(other) && Number(other) !== revision;
   return (
     <form
+      data-reads
       className="flex items-center gap-2"
       onSubmit={(event) => {
         event.preventDefault();

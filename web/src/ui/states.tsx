@@ -2,7 +2,7 @@
 import type { UseQueryResult } from "@tanstack/react-query";
 import { Lock, RotateCw, TriangleAlert } from "lucide-react";
 import type { ReactNode } from "react";
-import { asProblem, type Problem } from "../api/problem";
+import { asProblem, type Problem, sentence } from "../api/problem";
 import { Button } from "./basics";
 
 export function Loading({ what, rows = 5 }: { what: string; rows?: number }) {
@@ -69,6 +69,15 @@ export function Failed({ problem, what, retry }: { problem: Problem; what: strin
       <div className="min-w-0 flex-1">
         <h2>{title}</h2>
         <p className="mt-0.5 text-muted">{problem.message}</p>
+        {problem.violations.length > 0 && (
+          <ul className="mt-2 list-disc pl-5">
+            {problem.violations.map((violation) => (
+              <li key={violation.pointer + violation.code}>
+                <code>{violation.pointer}</code> {sentence(violation)}
+              </li>
+            ))}
+          </ul>
+        )}
         {(problem.code ?? problem.requestId) && (
           <p className="mt-2 text-[0.8571rem] text-muted">
             {problem.code && <code>{problem.code}</code>}
