@@ -9,6 +9,7 @@ mod identity;
 mod method;
 mod refuse;
 mod stream;
+mod together;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,17 +155,12 @@ impl Server {
                         shutdown: shutdown.clone(),
                         drain: CancellationToken::new(),
                         abort: CancellationToken::new(),
+                        kill: kill.clone(),
                     };
                     let place = spread(accepted);
                     let after = drain_deadline.mul_f64(0.8 * place);
                     let age = self.options.max_connection_age.mul_f64(0.8 + 0.4 * place);
-                    let kill = kill.clone();
-                    self.tasks.spawn(async move {
-                        tokio::select! {
-                            () = connection.run(socket, after, age) => {}
-                            () = kill.cancelled() => {}
-                        }
-                    });
+                    self.tasks.spawn(connection.run(socket, after, age));
                 }
                 // Too many open files, or a peer that is gone already: existing streams are not concerned.
                 Err(error) => {

@@ -1,10 +1,14 @@
 //! The metrics of this crate, all in one place. Labels are types only: never a name, a tenant or a proxy.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 
-use crate::engine::kind::Kind;
+use crate::engine::kind::{KINDS, Kind};
 use crate::engine::session::Response;
 
 const SENT: &str = "heddle_xds_resources_sent_total";
@@ -33,13 +37,36 @@ pub(crate) fn register() {
     gauge!(STREAMS).increment(0);
 }
 
+/// The series of one type that every push counts in, looked up once.
+struct Pushes {
+    responses: Counter,
+    sent: Counter,
+    removed: Counter,
+    push: Histogram,
+}
+
+/// The series of every type. Made with the first push: whoever records them is there by then.
+fn pushes(kind: Kind) -> &'static Pushes {
+    static ALL: OnceLock<[Pushes; KINDS]> = OnceLock::new();
+    let of = |kind: Kind| {
+        let kind = kind.short();
+        Pushes {
+            responses: counter!(RESPONSES, "type" => kind),
+            sent: counter!(SENT, "type" => kind),
+            removed: counter!(REMOVED, "type" => kind),
+            push: histogram!(PUSH, "type" => kind),
+        }
+    };
+    &ALL.get_or_init(|| Kind::ALL.map(of))[kind.index()]
+}
+
 pub(crate) fn sent(response: &Response, now: Instant) {
-    let kind = response.kind.short();
-    counter!(RESPONSES, "type" => kind).increment(1);
-    counter!(SENT, "type" => kind).increment(response.resources.len() as u64);
-    counter!(REMOVED, "type" => kind).increment(response.removed.len() as u64);
+    let pushes = pushes(response.kind);
+    pushes.responses.increment(1);
+    pushes.sent.increment(response.resources.len() as u64);
+    pushes.removed.increment(response.removed.len() as u64);
     if let Some(published) = response.published {
-        histogram!(PUSH, "type" => kind).record(now.duration_since(published));
+        pushes.push.record(now.duration_since(published));
     }
 }
 

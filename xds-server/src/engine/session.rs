@@ -1,6 +1,7 @@
 //! One subscriber's stream as a state machine: requests, views and time go in, responses come out.
 
 mod delta;
+mod known;
 mod plan;
 mod sotw;
 mod subscriber;

@@ -14,10 +14,21 @@ use super::resource::Resource;
 /// How many steps back a session may lag before it compares whole tables.
 const LOG: usize = 64;
 
+/// Stands for a set of names: tables that hold the same names, whatever their content, have the same one.
+#[derive(Debug, Clone, Default)]
+pub struct NameSet(Arc<()>);
+
+impl PartialEq for NameSet {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 /// The resources of one type by name.
 #[derive(Debug, Default)]
 pub struct Table {
     map: BTreeMap<Arc<str>, Arc<Resource>>,
+    names: NameSet,
     /// Which types resources of this table want to be followed by.
     children: [bool; KINDS],
 }
@@ -107,10 +118,15 @@ impl Tables {
 
     /// Replaces one table by exactly these resources, unless it holds the very same.
     pub fn replace(&mut self, kind: Kind, resources: impl IntoIterator<Item = Arc<Resource>>) {
-        let table: Table = resources.into_iter().collect();
-        if !table.is_same(self.get(kind)) {
-            self.0[kind.index()] = Arc::new(table);
+        let mut table: Table = resources.into_iter().collect();
+        let old = self.get(kind);
+        if table.is_same(old) {
+            return;
         }
+        if table.map.len() == old.map.len() && table.map.keys().eq(old.map.keys()) {
+            table.names = old.names.clone();
+        }
+        self.0[kind.index()] = Arc::new(table);
     }
 
     /// Whether these are the very same tables.
@@ -257,6 +273,11 @@ impl View {
     pub fn get(&self, kind: Kind, name: &str) -> Option<&Arc<Resource>> {
         let own = self.own.get(kind).map.get(name);
         own.or_else(|| self.shared.get(kind).map.get(name))
+    }
+
+    /// Which names there are of a type, in both layers.
+    pub(crate) fn name_sets(&self, kind: Kind) -> [NameSet; 2] {
+        [&self.shared, &self.own].map(|tables| tables.get(kind).names.clone())
     }
 
     /// Every name of a type; a name in both layers comes twice.

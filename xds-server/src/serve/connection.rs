@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use heddle_model::code::Code;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -19,6 +19,7 @@ use super::frames::Frames;
 use super::identity::Identity;
 use super::method::Method;
 use super::stream::Stream;
+use super::together::{Handover, Together};
 use super::{Options, refuse};
 use crate::codec::{Inbound, Requests};
 use crate::engine::session::Response;
@@ -55,6 +56,8 @@ pub(super) struct Connection {
     pub(super) drain: CancellationToken,
     /// Ends it at once, with all that waits to be read by its peer.
     pub(super) abort: CancellationToken,
+    /// The server has no time left.
+    pub(super) kill: CancellationToken,
 }
 
 impl Connection {
@@ -67,58 +70,73 @@ impl Connection {
             let _turn = self.server.handshakes.acquire().await;
             self.server.tls.accept(socket).await
         };
-        let socket = match tokio::time::timeout(HANDSHAKE, handshake).await {
-            Ok(Ok(socket)) => socket,
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "handshake failed");
-                return;
-            }
-            Err(_) => return,
+        let socket = tokio::select! {
+            outcome = tokio::time::timeout(HANDSHAKE, handshake) => match outcome {
+                Ok(Ok(socket)) => socket,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "handshake failed");
+                    return;
+                }
+                Err(_) => return,
+            },
+            () = self.kill.cancelled() => return,
         };
         // Nothing is parsed that was not agreed on.
         if socket.get_ref().1.alpn_protocol() != Some(b"h2") {
             return;
         }
+        let mut together = Together::default();
         let options = &self.server.options;
-        let mut http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let mut http = hyper::server::conn::http2::Builder::new(together.handover());
         http.timer(TokioTimer::new())
             .keep_alive_interval(options.ping_every)
             .keep_alive_timeout(options.ping_wait)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .max_header_list_size(HEADERS);
-        let calls = self.clone();
+        let (calls, streams) = (self.clone(), together.handover());
         let service = hyper::service::service_fn(move |request| {
-            let connection = calls.clone();
-            async move { Ok::<_, Infallible>(connection.answer(request).await) }
+            let (connection, streams) = (calls.clone(), streams.clone());
+            async move { Ok::<_, Infallible>(connection.answer(request, streams).await) }
         });
-        let mut io = std::pin::pin!(http.serve_connection(TokioIo::new(socket), service));
-        let stop = async {
-            tokio::select! {
-                () = tokio::time::sleep(age) => {}
-                () = async {
-                    self.shutdown.cancelled().await;
-                    tokio::time::sleep(after).await;
-                } => {}
-            }
-        };
-        tokio::select! {
-            _ = io.as_mut() => {}
-            () = self.abort.cancelled() => {}
-            () = stop => {
-                io.as_mut().graceful_shutdown();
-                self.drain.cancel();
+        let (shutdown, abort, kill) = (&self.shutdown, &self.abort, &self.kill);
+        let course = async {
+            let mut io = std::pin::pin!(http.serve_connection(TokioIo::new(socket), service));
+            let stop = async {
                 tokio::select! {
-                    _ = io => {}
-                    () = self.abort.cancelled() => {}
-                    // Who does not read the goodbye is not waited for.
-                    () = tokio::time::sleep(GOODBYE) => {}
+                    () = tokio::time::sleep(age) => {}
+                    () = async {
+                        shutdown.cancelled().await;
+                        tokio::time::sleep(after).await;
+                    } => {}
+                }
+            };
+            tokio::select! {
+                _ = io.as_mut() => {}
+                () = abort.cancelled() => {}
+                () = kill.cancelled() => {}
+                () = stop => {
+                    io.as_mut().graceful_shutdown();
+                    self.drain.cancel();
+                    tokio::select! {
+                        _ = io => {}
+                        () = abort.cancelled() => {}
+                        () = kill.cancelled() => {}
+                        // Who does not read the goodbye is not waited for.
+                        () = tokio::time::sleep(GOODBYE) => {}
+                    }
                 }
             }
-        }
-        // A connection that broke takes its streams along; they notice by themselves.
+        };
+        together.drive(course).await;
+        // The streams of a connection that is over notice by themselves, and tell their mesh.
+        together.finish().await;
     }
 
-    async fn answer(self, request: http::Request<Incoming>) -> http::Response<Body> {
+    async fn answer(
+        self,
+        request: http::Request<Incoming>,
+        streams: Handover,
+    ) -> http::Response<Body> {
         let Some(token) = bearer(request.headers()) else {
             return refuse::code(Code::Unauthenticated).into_http();
         };
@@ -136,7 +154,7 @@ impl Connection {
         };
         let requests = Requests(method.protocol);
         let inbound = Streaming::new_request(requests, request.into_body(), None, Some(MESSAGE));
-        match self.open(&token, method, inbound).await {
+        match self.open(&token, method, inbound, &streams).await {
             Ok(responses) => Frames::answer(method.protocol, responses),
             Err(status) => status.into_http(),
         }
@@ -148,6 +166,7 @@ impl Connection {
         token: &str,
         method: Method,
         mut inbound: Streaming<Inbound>,
+        streams: &Handover,
     ) -> Result<mpsc::Receiver<Result<Response, Status>>, Status> {
         let first = tokio::time::timeout(FIRST_MESSAGE, inbound.message()).await;
         let first = first
@@ -193,7 +212,7 @@ impl Connection {
             attachment,
             drain: self.drain,
         };
-        self.server.tasks.spawn(stream.run(first));
+        streams.run(stream.run(first));
         Ok(responses)
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::kind::Kind;
+use super::known::Known;
 use super::subscriber::Session;
-use super::track::Known;
 use super::{CloseReason, Event, Request};
 
 impl Session {
@@ -64,15 +64,22 @@ impl Session {
         track.wildcard |= request.subscribe.iter().any(|name| name == "*");
         // A client that resumes with everything of a wildcard needs no answer; one that waits for names does.
         track.answer = named || (track.wildcard && request.initial_versions.is_empty());
+        let wildcard = track.wildcard;
+        let subscribed: BTreeSet<&String> = request.subscribe.iter().collect();
         for (name, version) in &request.initial_versions {
-            if track.wildcard || request.subscribe.contains(name) {
-                let name: Arc<str> = name.as_str().into();
-                track
-                    .known
-                    .insert(name.clone(), Known::Proven(version.as_str().into()));
+            if wildcard || subscribed.contains(name) {
+                let resource = self.view.as_ref().and_then(|view| view.get(kind, name));
+                let version = match resource {
+                    Some(same) if *same.version == **version => same.version.clone(),
+                    _ => version.as_str().into(),
+                };
+                let name = self.text(kind, name);
+                let track = self.track_mut(kind);
+                track.known.insert(name.clone(), Known::Proven(version));
                 track.dirty.insert(name);
             }
         }
+        let track = self.track_mut(kind);
         track.dirty.extend(track.quarantine.keys().cloned());
         if track.wildcard {
             let all = self.all_names(kind);
@@ -92,11 +99,12 @@ impl Session {
                 }
                 continue;
             }
+            let text = self.text(kind, name);
             let track = self.track_mut(kind);
             let resumed = first
                 && request.initial_versions.contains_key(name)
                 && !track.awaited.contains(name.as_str());
-            let name: Arc<str> = name.as_str().into();
+            let name = text;
             let new = track.names.insert(name.clone());
             if resumed {
                 continue;

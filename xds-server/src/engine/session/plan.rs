@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use super::super::kind::Kind;
 use super::super::resource::Resource;
+use super::known::Known;
 use super::sotw::Composed;
 use super::subscriber::{Desired, Session};
-use super::track::{HeldRemoval, InFlight, Known};
+use super::track::{HeldRemoval, InFlight};
 use super::{CloseReason, Progress, Response};
 
 /// What a response of one type will hold.
@@ -185,7 +186,7 @@ impl Session {
             track.forget_content(name);
             return true;
         }
-        let has = track.known.contains_key(name);
+        let has = track.known.contains(name);
         if track.is_foreign() {
             // Nothing that is gone can be kept in a set that is not known; without it, it is another set.
             track.forget_content(name);
@@ -211,7 +212,7 @@ impl Session {
             return true;
         }
         let has = |name: &Arc<str>| {
-            clusters.known.get(name).is_some_and(Known::holds)
+            clusters.known.holds(name)
                 || !clusters.covers(name)
                 || matches!(self.desired(Kind::Cluster, name), Desired::Absent)
         };
@@ -333,6 +334,9 @@ impl Session {
             if track.requested && !track.is_pending() {
                 track.synced = track.synced.max(Some(revision));
             }
+        }
+        for kind in Kind::ALL {
+            self.note_complete(kind);
         }
         let progress = Kind::ALL.map(|kind| self.stage(kind));
         self.synced = self.synced.max(Progress::overall(&progress));

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use super::super::kind::Kind;
 use super::super::resource::Resource;
+use super::known::Known;
 use super::subscriber::{Desired, Session};
-use super::track::{Known, Track, mentions};
+use super::track::{Track, mentions};
 use super::{CloseReason, Event, Kept, Rejection, StateRequest};
 
 /// What a state-of-the-world stream knows of one type beyond what an incremental one does.

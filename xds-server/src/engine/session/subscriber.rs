@@ -7,8 +7,9 @@ use std::time::Instant;
 use super::super::kind::{KINDS, Kind};
 use super::super::resource::Resource;
 use super::super::view::View;
+use super::known::Known;
 use super::sotw::Whole;
-use super::track::{Known, Track};
+use super::track::{Complete, Track};
 use super::{Event, Limits, Own, Progress, Protocol, Rejection};
 
 /// How far a resource of this subscriber alone has come.
@@ -269,12 +270,51 @@ impl Session {
     #[must_use]
     pub fn holds_all(&self, kind: Kind) -> bool {
         let track = self.track(kind);
-        if self.view.is_none() || !track.requested {
+        let (Some(view), true) = (&self.view, track.requested) else {
             return false;
+        };
+        match self.known_complete(kind, view) {
+            Some(holds) => holds,
+            None => self.look_at_every_name(kind, view),
         }
-        let holds = |name: &Arc<str>| track.known.get(name).is_some_and(Known::holds);
-        let names = self.all_names(kind);
-        !names.is_empty() && names.iter().all(holds)
+    }
+
+    /// What was found out before, if nothing has changed since that matters to it.
+    fn known_complete(&self, kind: Kind, view: &View) -> Option<bool> {
+        let track = self.track(kind);
+        let complete = track.complete.as_ref()?;
+        let same = complete.turns == track.known.turns() && complete.names == view.name_sets(kind);
+        same.then_some(complete.holds)
+    }
+
+    fn look_at_every_name(&self, kind: Kind, view: &View) -> bool {
+        let known = &self.track(kind).known;
+        let own = self.own.keys().filter(|(k, _)| *k == kind);
+        let own = own.map(|(_, name)| name);
+        let mut names = view.names(kind).chain(own).peekable();
+        names.peek().is_some() && names.all(|name| known.holds(name))
+    }
+
+    /// Finds out, once for all who ask until something changes, whether the client has everything of a type.
+    pub(super) fn note_complete(&mut self, kind: Kind) {
+        let Some(view) = self.view.clone().filter(|_| self.track(kind).requested) else {
+            return;
+        };
+        if self.known_complete(kind, &view).is_none() {
+            let holds = self.look_at_every_name(kind, &view);
+            let track = self.track_mut(kind);
+            track.complete = Some(Complete {
+                names: view.name_sets(kind),
+                turns: track.known.turns(),
+                holds,
+            });
+        }
+    }
+
+    /// A name as the view writes it, so that thousands of subscribers share the text.
+    pub(super) fn text(&self, kind: Kind, name: &str) -> Arc<str> {
+        let resource = self.view.as_ref().and_then(|view| view.get(kind, name));
+        resource.map_or_else(|| name.into(), |resource| resource.name.clone())
     }
 
     /// What the client refuses right now.

@@ -5,29 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::resource::Resource;
+use super::super::view::NameSet;
+use super::known::{Holdings, Known};
 use super::sotw::Whole;
 use super::{Kept, Rejection};
-
-/// What the client has of one name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Known {
-    /// It acknowledged this version, or came back with it.
-    Proven(Arc<str>),
-    /// It refused a response with this name: it may have applied it or not (X12).
-    Unproven {
-        /// Whether it had an earlier version and so has some version.
-        holds: bool,
-    },
-}
-
-impl Known {
-    pub(super) const fn holds(&self) -> bool {
-        match self {
-            Self::Proven(_) => true,
-            Self::Unproven { holds } => *holds,
-        }
-    }
-}
 
 /// The response that is not answered yet; at most one for each type (X34).
 #[derive(Debug)]
@@ -40,6 +21,16 @@ pub(super) struct InFlight {
     pub(super) covers: Option<u64>,
     /// Only takes away what nothing uses any more.
     pub(super) cleanup: bool,
+}
+
+/// Whether the client has some version of every name there is: found out once for the same names and the same holdings.
+#[derive(Debug)]
+pub(super) struct Complete {
+    /// The names of both layers of the view.
+    pub(super) names: [NameSet; 2],
+    /// [`Holdings::turns`].
+    pub(super) turns: u64,
+    pub(super) holds: bool,
 }
 
 /// A removal that waits until nothing routes there any more (X33).
@@ -57,7 +48,9 @@ pub(super) struct Track {
     pub(super) requested: bool,
     pub(super) wildcard: bool,
     pub(super) names: BTreeSet<Arc<str>>,
-    pub(super) known: BTreeMap<Arc<str>, Known>,
+    pub(super) known: Holdings,
+    /// Whether the client has everything, as it was found out last.
+    pub(super) complete: Option<Complete>,
     /// Names that get an answer whatever the client has (X18, X20, X21, X31).
     pub(super) owed: BTreeSet<Arc<str>>,
     /// Names to be owed as soon as the client asks for this type at all (X31).
@@ -112,7 +105,7 @@ impl Track {
     /// Forgets every name that is not subscribed to.
     pub(super) fn forget_uncovered(&mut self) {
         let gone: Vec<_> = [
-            self.known.keys().cloned().collect::<Vec<_>>(),
+            self.known.names().cloned().collect::<Vec<_>>(),
             self.owed.iter().cloned().collect(),
             self.dirty.iter().cloned().collect(),
             self.quarantine.keys().cloned().collect(),
@@ -195,7 +188,7 @@ impl Track {
         }
         for resource in &response.resources {
             if self.covers(&resource.name) {
-                let holds = self.known.get(&resource.name).is_some_and(Known::holds);
+                let holds = self.known.holds(&resource.name);
                 let known = Known::Unproven { holds };
                 self.known.insert(resource.name.clone(), known);
             }
