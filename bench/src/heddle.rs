@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use crate::fleet::Member;
+use crate::http::Caller;
 use crate::target::Target;
 
 /// The organisation and the mesh under load.
@@ -160,6 +161,33 @@ impl Heddle {
         let address = xds.trim_start_matches("https://").parse()?;
         let ca: PathBuf = self.directory.path().join("data/tls/ca.pem");
         Target::new(address, Some(&ca), None)
+    }
+
+    /// The organisation.
+    pub(crate) fn org(&self) -> &'static str {
+        ORG
+    }
+
+    /// Where the database is, for the role of the server and for the superuser.
+    pub(crate) fn database_urls(&self) -> (String, String) {
+        let socket = self.directory.path().join("data/run");
+        let socket = socket.to_string_lossy().replace('/', "%2F");
+        let url = |user| format!("postgres:///heddle?host={socket}&user={user}");
+        (url("heddle_server"), url("heddle_admin"))
+    }
+
+    /// A caller of the API with as little as possible in between.
+    ///
+    /// # Errors
+    /// The ready file names no address.
+    pub(crate) fn caller(&self) -> anyhow::Result<Caller> {
+        let api = self.ready["api"]
+            .as_str()
+            .context("the ready file names the API")?;
+        Ok(Caller {
+            address: api.trim_start_matches("http://").to_owned(),
+            token: self.token.clone(),
+        })
     }
 
     /// One call of the API below the organisation; the answer's body.

@@ -5,15 +5,18 @@
 //! anything of the product; it is driven from outside, as users do, so no crate of ours is a dependency. A new scenario
 //! is one variant and one function in `scenario.rs`.
 
+mod bare;
 mod calibration;
 mod catalogue;
 mod envoy;
 mod fleet;
 mod heddle;
+mod http;
 mod load;
 mod probe;
 mod process;
 mod report;
+mod rest;
 mod scenario;
 mod soak;
 mod target;

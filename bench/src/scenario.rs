@@ -12,6 +12,7 @@ use crate::fleet::{Behaviour, Fleet};
 use crate::heddle::{Heddle, at, knowing, member, service, spec};
 use crate::process::Usage;
 use crate::report::{Report, median, percentile};
+use crate::rest::{self, Rest};
 use crate::wire::Kind;
 
 /// How large a scenario is.
@@ -35,6 +36,8 @@ pub(crate) struct Size {
     /// The server's binary
     #[arg(long, default_value = "target/release/heddled")]
     pub(crate) heddled: PathBuf,
+    #[command(flatten)]
+    pub(crate) rest: Rest,
 }
 
 /// What can be measured.
@@ -50,15 +53,18 @@ pub(crate) enum Scenario {
     Storm,
     /// S6: equal content is written again and again
     NoOp,
+    /// R1: reads and writes of the REST API, next to a bare client of the database
+    Rest,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Cold,
         Self::Endpoint,
         Self::Route,
         Self::Storm,
         Self::NoOp,
+        Self::Rest,
     ];
 
     const fn name(self) -> &'static str {
@@ -68,6 +74,7 @@ impl Scenario {
             Self::Route => "s3-route",
             Self::Storm => "s5-storm",
             Self::NoOp => "s6-no-op",
+            Self::Rest => "r1-rest",
         }
     }
 }
@@ -94,6 +101,10 @@ pub(crate) async fn run(scenario: Scenario, size: &Size) -> anyhow::Result<Repor
     let mut report = Report::new(scenario.name());
     report.time("calibration_arithmetic", calibration::arithmetic());
     report.time("calibration_round_trip", calibration::round_trip().await?);
+    if scenario == Scenario::Rest {
+        rest::run(&size.heddled, &size.rest, &mut report).await?;
+        return Ok(report);
+    }
     let heddle = Heddle::start(&size.heddled).await?;
     anyhow::ensure!(
         size.scope < size.services,
@@ -128,7 +139,7 @@ pub(crate) async fn run(scenario: Scenario, size: &Size) -> anyhow::Result<Repor
     } else {
         stage.settle().await?;
         match scenario {
-            Scenario::Cold => {}
+            Scenario::Cold | Scenario::Rest => {}
             Scenario::Endpoint => stage.endpoint(size.changes).await?,
             Scenario::Route => stage.route(size.changes).await?,
             Scenario::Storm => stage.storm().await?,

@@ -23,8 +23,10 @@ fn figures(directory: &std::path::Path, name: &str) -> Value {
 fn every_scenario_measures_a_real_server() {
     let out = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_heddle-bench"))
-        .args(["scenario", "cold", "endpoint", "route", "storm"])
+        .args(["scenario", "cold", "endpoint", "route", "storm", "rest"])
         .args(["--proxies", "12", "--services", "3", "--changes", "2"])
+        .args(["--objects", "60", "--meshes", "6", "--writers", "6"])
+        .args(["--rounds", "1", "--seconds", "0.3"])
         .arg("--heddled")
         .arg(heddled())
         .arg("--out")
@@ -72,6 +74,15 @@ fn every_scenario_measures_a_real_server() {
     }
     let storm = figures(out.path(), "s5-storm");
     assert_eq!(storm["resources_resent"], 0, "{storm}");
+    let rest = figures(out.path(), "r1-rest");
+    assert_eq!(rest["objects"], 60, "{rest}");
+    for work in ["get", "list", "write"] {
+        for side in ["", "bare_"] {
+            let rate = &rest[format!("{side}{work}_per_s")];
+            assert!(rate.as_f64().unwrap() > 0.0, "{rest}");
+        }
+        assert!(rest[format!("{work}_p99_ratio")].as_f64().unwrap() > 0.0);
+    }
 }
 
 #[test]

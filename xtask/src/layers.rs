@@ -101,8 +101,8 @@ const LAYERS: &[Layer] = &[
 const RESERVED: &[(&str, &[&str], &str)] = &[
     (
         "sqlx",
-        &["heddle-store", "heddle-tests"],
-        "every query stands in the store",
+        &["heddle-store", "heddle-tests", "heddle-bench"],
+        "every query of the product stands in the store; a benchmark compares with bare ones",
     ),
     (
         "axum",
