@@ -9,7 +9,7 @@ use heddle_model::id::{MemberId, MeshId, OrgId, ServiceAccountId, SessionId, Tok
 use heddle_model::name::Name;
 use uuid::Uuid;
 
-use crate::error::{Result, inconsistent};
+use crate::error::{Result, inconsistent, is_broken};
 use crate::origin::{Note, Origin};
 use crate::rights::{self, Bound, Facts, Reach, Rights, Standing};
 use crate::secret;
@@ -372,12 +372,20 @@ impl Store {
             Door::Refresh => "refresh",
             Door::Device => "device",
         };
-        let holder = sqlx::query_as("select * from heddle.authenticate($1, $2)")
-            .bind(kind)
-            .bind(credential)
-            .fetch_optional(self.pool())
-            .await?;
-        Ok(holder)
+        let mut left = self.tries();
+        loop {
+            let mut connection = self.pool().acquire().await?;
+            let holder = sqlx::query_as("select * from heddle.authenticate($1, $2)")
+                .bind(kind)
+                .bind(credential)
+                .fetch_optional(&mut *connection)
+                .await;
+            match holder {
+                // It died since it was last used, and to ask changes nothing.
+                Err(error) if left > 0 && is_broken(&error) => left -= 1,
+                holder => return Ok(holder?),
+            }
+        }
     }
 }
 

@@ -135,6 +135,18 @@ fn is_passing_code(code: &str) -> bool {
         || matches!(code, "55P03" | "25P03" | "25006")
 }
 
+/// Whether the connection is gone, and not only this statement.
+pub(crate) fn is_broken(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        // admin_shutdown, crash_shutdown, idle_session_timeout, and the class of lost connections
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            matches!(code.as_ref(), "57P01" | "57P02" | "57P05") || code.starts_with("08")
+        }),
+        _ => false,
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {

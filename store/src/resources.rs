@@ -59,7 +59,7 @@ impl Stored {
     #[must_use]
     pub fn etag(&self) -> String {
         // jsonb gives keys back in one fixed order, so equal content has equal text.
-        let mut content = Value::Object(self.sent.clone()).to_string();
+        let mut content = serde_json::to_string(&self.sent).unwrap_or_default();
         if let Some(owner) = &self.managed_by {
             content.push_str(&format!("{owner:?}"));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use heddle_model::clock::{Ids, SharedClock};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Executor as _, PgConnection, Row as _};
+use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 use tokio::sync::broadcast;
 
 use crate::allowance::Allowance;
@@ -20,6 +20,10 @@ use crate::uses::Uses;
 
 /// How many commits a slow listener may lag behind before it is told that it missed some.
 const HINTS: usize = 1024;
+
+/// A connection that was used this short a time ago is used again without asking whether it works. One that does not shows it
+/// at the first statement of a transaction, which is then begun on another; see [`Store::work`].
+const FRESH: Duration = Duration::from_secs(1);
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -66,7 +70,16 @@ impl Store {
         let pool = guarded(
             PgPoolOptions::new()
                 .max_connections(options.max_connections)
-                .acquire_timeout(options.acquire_timeout),
+                .acquire_timeout(options.acquire_timeout)
+                .test_before_acquire(false)
+                .before_acquire(|connection, idle| {
+                    Box::pin(async move {
+                        if idle.idle_for > FRESH {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                }),
         )
         .connect_with(connect)
         .await?;
@@ -126,6 +139,11 @@ impl Store {
 
     pub(crate) fn pool(&self) -> &PgPool {
         &self.inner.pool
+    }
+
+    /// How many connections may have died unnoticed, each found by a statement that fails.
+    pub(crate) fn tries(&self) -> u32 {
+        self.inner.pool.options().get_max_connections()
     }
 
     pub(crate) fn clock(&self) -> &SharedClock {

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use heddle_model::authz::{Action, Permission, access};
 use heddle_model::id::{MeshId, OrgId, SessionId};
+use sqlx::pool::PoolConnection;
 use sqlx::{Executor as _, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::authz::{Grant, MeshRef, Principal};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_broken};
 use crate::meshes::MeshRow;
 use crate::origin::Origin;
 use crate::rights::{Bound, Reach, Rights, Standing};
@@ -68,24 +69,15 @@ impl Store {
     /// Begins a transaction of one organisation. The way in for functions of this crate that were led to the
     /// organisation by a door.
     pub(crate) async fn work(&self, org: OrgId, actor: &str, mode: Mode) -> Result<Work> {
-        let mut tx = self.pool().begin().await?;
-        if mode == Mode::Snapshot {
-            // Must come before any query, so it cannot be part of the statement below.
-            tx.execute("set transaction isolation level repeatable read")
-                .await?;
-        }
-        sqlx::query(
-            "select set_config('role', 'heddle_tenant', true), \
-                    set_config('heddle.org_id', $1, true), \
-                    set_config('transaction_read_only', $2, true), \
-                    set_config('synchronous_commit', \
-                               case when $3 then 'off' else current_setting('synchronous_commit') end, true)",
-        )
-        .bind(org.uuid().to_string())
-        .bind(if mode.writes() { "off" } else { "on" })
-        .bind(mode == Mode::Soft)
-        .execute(&mut *tx)
-        .await?;
+        let mut left = self.tries();
+        let tx = loop {
+            let connection = self.pool().acquire().await?;
+            match begin(connection, org, mode).await {
+                // It died since it was last used, and nothing has been done.
+                Err(error) if left > 0 && is_broken(&error) => left -= 1,
+                begun => break begun?,
+            }
+        };
         Ok(Work {
             tx,
             org,
@@ -103,6 +95,32 @@ impl Store {
             last: None,
         })
     }
+}
+
+async fn begin(
+    connection: PoolConnection<Postgres>,
+    org: OrgId,
+    mode: Mode,
+) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let mut tx = Transaction::begin(connection).await?;
+    if mode == Mode::Snapshot {
+        // Must come before any query, so it cannot be part of the statement below.
+        tx.execute("set transaction isolation level repeatable read")
+            .await?;
+    }
+    sqlx::query(
+            "select set_config('role', 'heddle_tenant', true), \
+                    set_config('heddle.org_id', $1, true), \
+                    set_config('transaction_read_only', $2, true), \
+                    set_config('synchronous_commit', \
+                               case when $3 then 'off' else current_setting('synchronous_commit') end, true)",
+        )
+        .bind(org.uuid().to_string())
+        .bind(if mode.writes() { "off" } else { "on" })
+        .bind(mode == Mode::Soft)
+        .execute(&mut *tx)
+        .await?;
+    Ok(tx)
 }
 
 impl<P: Permission> Tx<P> {
@@ -341,6 +359,11 @@ impl Work {
         };
         self.locked.insert(mesh, locked);
         Ok(())
+    }
+
+    /// The revision of a mesh, if this transaction holds it: it stays so but for what the transaction itself does.
+    pub(crate) fn locked_at(&self, mesh: MeshId) -> Option<u64> {
+        self.locked.get(&mesh).map(|locked| locked.revision)
     }
 
     /// Checks that a later write rests on must not be overtaken by another writer. Says whether this transaction writes.

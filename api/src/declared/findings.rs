@@ -31,12 +31,18 @@ impl Findings {
     ) -> Result<Self, Problem> {
         let mut each = vec![Vec::new(); rows.len()];
         let mut depends = false;
+        // An object that cannot be read any more names nothing.
+        let values: Vec<Option<T>> = rows
+            .iter()
+            .map(|row| wire::decode_object::<T>(&row.sent).ok())
+            .collect();
         for kind in [Kind::Service, Kind::Profile] {
-            let named: Vec<(usize, String, Name)> = rows
+            let named: Vec<(usize, String, Name)> = values
                 .iter()
                 .enumerate()
-                .flat_map(|(at, row)| {
-                    references::<T>(row, kind)
+                .filter_map(|(at, value)| Some((at, value.as_ref()?)))
+                .flat_map(|(at, value)| {
+                    references(value, kind)
                         .into_iter()
                         .map(move |(pointer, name)| (at, pointer, name))
                 })
@@ -65,10 +71,7 @@ impl Findings {
 }
 
 /// The objects of one kind that an object names, each with its pointer.
-fn references<T: Declared>(row: &Stored, kind: Kind) -> Vec<(String, Name)> {
-    let Ok(value) = wire::decode_object::<T>(&row.sent) else {
-        return Vec::new();
-    };
+fn references<T: Declared>(value: &T, kind: Kind) -> Vec<(String, Name)> {
     match kind {
         Kind::Profile => value.profile_reference().into_iter().collect(),
         _ => value.service_references(),

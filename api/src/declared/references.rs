@@ -22,14 +22,21 @@ pub(super) async fn check_references<T: Declared>(
 ) -> Result<(), Problem> {
     let mut references = value.service_references();
     let mut profile = value.profile_reference();
+    let mut hosts = value.hosts(name);
     if let Some(before) = existing.and_then(|stored| wire::decode_object::<T>(&stored.sent).ok()) {
+        // The mesh is locked: what it has, nobody else got.
+        let had = before.hosts(name);
+        hosts.retain(|(_, host)| !had.iter().any(|(_, had)| had == host));
         let before_profile = before.profile_reference();
         profile = profile.filter(|now| before_profile.as_ref() != Some(now));
         let before = before.service_references();
         references.retain(|(_, name)| !before.iter().any(|(_, named)| named == name));
     }
     let names: Vec<Name> = references.iter().map(|(_, name)| name.clone()).collect();
-    let exists = resources::service_exists(tx, place.mesh.id, &names).await?;
+    let exists = match names.as_slice() {
+        [] => Vec::new(),
+        names => resources::service_exists(tx, place.mesh.id, names).await?,
+    };
     let mut violations = Violations::new();
     for ((pointer, name), exists) in references.into_iter().zip(exists) {
         if !exists {
@@ -56,7 +63,7 @@ pub(super) async fn check_references<T: Declared>(
     violations.into_result().map_err(Problem::invalid)?;
     let mut taken = Violations::new();
     let own = existing.map(|stored| stored.id);
-    for (pointer, host) in value.hosts(name) {
+    for (pointer, host) in hosts {
         if let Some(owner) = resources::host_owner(tx, place.mesh.id, &host, own).await? {
             taken.push(Violation {
                 pointer,

@@ -6,6 +6,7 @@ use heddle_model::kind::Kind;
 use heddle_model::manager::ManagedBy;
 use heddle_model::name::Name;
 use serde_json::{Map, Value};
+use sqlx::FromRow as _;
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -121,9 +122,9 @@ pub(crate) async fn put_row(
     precondition: &Precondition,
 ) -> Result<Put> {
     work.lock(address.mesh).await?;
-    let before = current(work, address).await?;
-    require_match(precondition, before.as_ref())?;
-    let Some(before) = before else {
+    let before = current_beside(work, address, sent).await?;
+    require_match(precondition, before.as_ref().map(|(before, _)| before))?;
+    let Some((before, equal)) = before else {
         let id = work.next_id();
         return Ok(Put {
             stored: insert_row(work, address, id, sent).await?,
@@ -131,16 +132,6 @@ pub(crate) async fn put_row(
             changed: true,
         });
     };
-    // Compared as Postgres stores it: it alone decides which numbers are the same.
-    let equal: bool = sqlx::query_scalar(
-        "select r.spec = $3 from heddle.resources r \
-         where r.mesh_id = $1 and r.id = $2 and r.to_revision is null",
-    )
-    .bind(address.mesh.uuid())
-    .bind(before.id)
-    .bind(Json(sent))
-    .fetch_one(work.conn())
-    .await?;
     if equal {
         return Ok(Put {
             stored: before,
@@ -150,7 +141,11 @@ pub(crate) async fn put_row(
     }
     check_priority(work, address, sent).await?;
     let revision = work.bump(address.mesh).await?;
-    end_row(work, address.mesh, before.id, revision).await?;
+    if before.revision == revision {
+        end_row(work, address.mesh, before.id, revision).await?;
+    } else {
+        end_older_row(work, address.mesh, before.id, revision).await?;
+    }
     let stored = start_row(
         work,
         address,
@@ -210,6 +205,31 @@ pub(crate) fn require_match(precondition: &Precondition, current: Option<&Stored
 async fn current(work: &mut Work, address: &Address<'_>) -> Result<Option<Stored>> {
     let named = Named::Name(address.name.as_str());
     find_row(work, address.mesh, address.kind, address.parent, &named).await
+}
+
+/// The current row, and whether it says the same already. Compared as Postgres stores it: it alone decides which numbers are
+/// the same.
+async fn current_beside(
+    work: &mut Work,
+    address: &Address<'_>,
+    sent: &Map<String, Value>,
+) -> Result<Option<(Stored, bool)>> {
+    let sql = format!(
+        "select {COLUMNS}, r.spec = $5 as equal from heddle.resources r \
+         where r.mesh_id = $1 and r.kind = $2 and coalesce(r.parent_id, r.mesh_id) = coalesce($3, $1) \
+           and r.to_revision is null and r.name = $4"
+    );
+    let row = sqlx::query(&sql)
+        .bind(address.mesh.uuid())
+        .bind(address.kind.as_str())
+        .bind(address.parent)
+        .bind(address.name.as_str())
+        .bind(Json(sent))
+        .fetch_optional(work.conn())
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let equal = sqlx::Row::try_get(&row, "equal")?;
+    Ok(Some((Row::from_row(&row)?.try_into()?, equal)))
 }
 
 /// Nothing is put below an object that is gone, or of the wrong kind.
@@ -301,19 +321,29 @@ pub(super) async fn start_row(
 
 /// Ends the current row of an object. One that this very revision had made leaves no trace.
 pub(super) async fn end_row(work: &mut Work, mesh: MeshId, id: Uuid, revision: u64) -> Result<()> {
-    for sql in [
+    sqlx::query(
         "delete from heddle.resources \
          where mesh_id = $1 and id = $2 and to_revision is null and from_revision = $3",
+    )
+    .bind(mesh.uuid())
+    .bind(id)
+    .bind(revision.cast_signed())
+    .execute(work.conn())
+    .await?;
+    end_older_row(work, mesh, id, revision).await
+}
+
+/// The same for a row that is known to be older than the revision.
+async fn end_older_row(work: &mut Work, mesh: MeshId, id: Uuid, revision: u64) -> Result<()> {
+    sqlx::query(
         "update heddle.resources set to_revision = $3 \
          where mesh_id = $1 and id = $2 and to_revision is null",
-    ] {
-        sqlx::query(sql)
-            .bind(mesh.uuid())
-            .bind(id)
-            .bind(revision.cast_signed())
-            .execute(work.conn())
-            .await?;
-    }
+    )
+    .bind(mesh.uuid())
+    .bind(id)
+    .bind(revision.cast_signed())
+    .execute(work.conn())
+    .await?;
     Ok(())
 }
 
