@@ -67,7 +67,7 @@ test-long: test-setup terraform ## The tests that take minutes
 	cargo test --workspace --locked -- --ignored
 	cd terraform-provider && TF_ACC=1 HEDDLE_TEST_ROUNDS=20 go test -count=1 -timeout 60m -run Random ./internal/acceptance
 
-bench: setup ## Measure: proxies connecting, changes reaching them, a killed server; more by BENCH="--proxies 10000 ..."
+bench: setup ## Measure: proxies connecting, changes reaching them, a killed server, REST next to a bare client; more by BENCH="--proxies 10000 ..."
 	cargo build --release --locked -p heddled -p heddle-bench
 	@target/release/heddle-bench scenario $(BENCH)
 

@@ -19,7 +19,7 @@ use crate::error::{Error, Result, inconsistent};
 use crate::principals;
 use crate::rights::{self, Rights};
 use crate::secret;
-use crate::session_keys::KeySealer;
+use crate::session_keys::{self, KeySealer};
 use crate::sessions::{self, Known, SignedIn};
 use crate::store::Store;
 use crate::tx::{Change, Mode, Tx, Work};
@@ -221,6 +221,7 @@ async fn redeem(
     request: Uuid,
 ) -> Result<Answer> {
     let device = DeviceId::from_uuid(request);
+    let signing = session_keys::signing(store, sealer).await?;
     let mut work = store.work(org, &device.to_string(), Mode::Write).await?;
     let now = work.now();
     let found: Option<Decision> = sqlx::query_as(
@@ -252,7 +253,7 @@ async fn redeem(
         hash: None,
     };
     let how = ("device", decision.scopes.as_deref());
-    let signed = sessions::begin(&mut work, sealer, &known, how).await?;
+    let signed = sessions::begin(&mut work, &signing, &known, how).await?;
     work.commit().await?;
     Ok(Answer::SignedIn(Box::new(signed)))
 }

@@ -4,7 +4,7 @@
 //! does not have. One key signs at a time; those before it verify until the last token that they signed is dead.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
@@ -88,7 +88,7 @@ pub(crate) struct Claimed {
 #[derive(Default)]
 pub(crate) struct Keys {
     verifying: RwLock<Verifying>,
-    signing: tokio::sync::Mutex<Option<Signing>>,
+    signing: tokio::sync::Mutex<Option<Arc<Signing>>>,
 }
 
 #[derive(Default)]
@@ -97,7 +97,8 @@ struct Verifying {
     looked_at: Option<DateTime<Utc>>,
 }
 
-struct Signing {
+/// The key that signs now.
+pub(crate) struct Signing {
     id: SessionKeyId,
     key: EncodingKey,
     looked_at: DateTime<Utc>,
@@ -108,19 +109,28 @@ fn broken(error: impl std::fmt::Display) -> Error {
     Error::Database(error.to_string().into())
 }
 
-/// Signs a token for a session; says until when it works.
-pub(crate) async fn sign(
-    store: &Store,
-    sealer: &dyn KeySealer,
-    about: Claimed,
-) -> Result<(SecretString, DateTime<Utc>)> {
+/// The key to sign with. To be asked for before a transaction is begun: it may take a connection of its own, and many who
+/// hold one and wait for another wait for each other.
+pub(crate) async fn signing(store: &Store, sealer: &dyn KeySealer) -> Result<Arc<Signing>> {
     let now = store.clock().now();
     let mut signing = store.session_keys().signing.lock().await;
-    let usable = |s: &Signing| now - s.looked_at < FRESH && now - s.created_at < TURN;
-    if !signing.as_ref().is_some_and(usable) {
-        *signing = Some(signing_key(store, sealer, now).await?);
+    if let Some(known) = signing.as_ref()
+        && now - known.looked_at < FRESH
+        && now - known.created_at < TURN
+    {
+        return Ok(Arc::clone(known));
     }
-    let signing = signing.as_ref().ok_or_else(|| broken("no key"))?;
+    let read = Arc::new(signing_key(store, sealer, now).await?);
+    *signing = Some(Arc::clone(&read));
+    Ok(read)
+}
+
+/// Signs a token for a session; says until when it works.
+pub(crate) fn sign(
+    signing: &Signing,
+    about: Claimed,
+    now: DateTime<Utc>,
+) -> Result<(SecretString, DateTime<Utc>)> {
     let exp = now + LIFETIME;
     let claims = Claims {
         iss: ISSUER.to_owned(),

@@ -19,7 +19,7 @@ use crate::authz::{Door, Grant, Principal};
 use crate::error::{Error, Result, inconsistent};
 use crate::principals::{self, Kind};
 use crate::secret;
-use crate::session_keys::{self, Claimed, KeySealer};
+use crate::session_keys::{self, Claimed, KeySealer, Signing};
 use crate::store::Store;
 use crate::tx::{Change, Mode, Tx, Work};
 
@@ -108,6 +108,7 @@ pub async fn sign_in(
     let Some(known) = found else {
         return Ok(Err(Refused::Credentials));
     };
+    let signing = session_keys::signing(store, sealer).await?;
     let mut work = store.work(known.org, &known.actor(), Mode::Write).await?;
     work.set_client(client);
     if !right {
@@ -137,7 +138,7 @@ pub async fn sign_in(
         return Ok(Err(Refused::Credentials));
     }
     store.throttle().succeed(&account);
-    let signed = begin(&mut work, sealer, &known, ("password", None)).await?;
+    let signed = begin(&mut work, &signing, &known, ("password", None)).await?;
     work.commit().await?;
     Ok(Ok(signed))
 }
@@ -185,7 +186,7 @@ async fn known(store: &Store, org_name: &Name, email: &Email) -> Result<Option<K
 /// Begins a session: how it came about, and what it is narrowed to.
 pub(crate) async fn begin(
     work: &mut Work,
-    sealer: &dyn KeySealer,
+    signing: &Signing,
     known: &Known,
     (method, scopes): (&'static str, Option<&[String]>),
 ) -> Result<SignedIn> {
@@ -221,8 +222,7 @@ pub(crate) async fn begin(
         member: MemberId::from_uuid(known.member),
         session: id,
     };
-    let store = work.store().clone();
-    let (access_token, access_until) = session_keys::sign(&store, sealer, about).await?;
+    let (access_token, access_until) = session_keys::sign(signing, about, now)?;
     Ok(SignedIn {
         session: id,
         member: about.member,
@@ -253,6 +253,7 @@ pub async fn refresh(
     };
     let org = OrgId::from_uuid(holder.org_id);
     let id = SessionId::from_uuid(holder.id.unwrap_or_default());
+    let signing = session_keys::signing(store, sealer).await?;
     let mut work = store.work(org, &id.to_string(), Mode::Write).await?;
     let now = work.now();
     let row: Option<(Uuid, String, Vec<u8>)> = sqlx::query_as(
@@ -290,7 +291,7 @@ pub async fn refresh(
         member: MemberId::from_uuid(member),
         session: id,
     };
-    let (access_token, access_until) = session_keys::sign(store, sealer, about).await?;
+    let (access_token, access_until) = session_keys::sign(&signing, about, now)?;
     work.commit().await?;
     let org_name = holder.org_name.parse();
     Ok(Ok(SignedIn {

@@ -270,10 +270,6 @@ impl Work {
         self.session
     }
 
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
-    }
-
     pub(crate) fn client(&self) -> Option<&str> {
         self.client.as_deref()
     }

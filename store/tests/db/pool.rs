@@ -18,11 +18,17 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use crate::build::{address, mesh, name, service_spec};
 use crate::support::{TestDb, cluster, grant};
 
-async fn write(store: &Store, owner: &Caller, mesh: MeshId, service: &str) -> Result<(), Error> {
+async fn write(
+    store: &Store,
+    owner: &Caller,
+    mesh: MeshId,
+    service: &str,
+    port: u16,
+) -> Result<(), Error> {
     let service = name(service);
     let at = address(mesh, Kind::Service, None, &service);
     let mut tx = store.begin(&grant::<ConfigWrite>(owner)).await?;
-    resources::put(&mut tx, &at, &service_spec(1), &Precondition::None).await?;
+    resources::put(&mut tx, &at, &service_spec(port), &Precondition::None).await?;
     tx.commit().await.map(drop)
 }
 
@@ -68,9 +74,11 @@ async fn sec_t10_t11_cancelled_begins_lose_no_write_and_leak_no_tenant() {
         } else {
             (1, &rival, mesh_b)
         };
+        let port = u16::try_from(round + 1).unwrap();
         // One that is cancelled somewhere on its way: at every await point there is, over and over.
         if cancel_after(
-            write(&db.store, owner, mesh, "cancelled"),
+            // Another content each time, so that it would write all that a write writes.
+            write(&db.store, owner, mesh, "cancelled", port),
             round / 2 % 9 + 1,
             round % 4 < 2,
         )
@@ -86,7 +94,7 @@ async fn sec_t10_t11_cancelled_begins_lose_no_write_and_leak_no_tenant() {
             (1, &rival, mesh_b)
         };
         let service = format!("s{round}");
-        write(&db.store, owner, mesh, &service).await.unwrap();
+        write(&db.store, owner, mesh, &service, 1).await.unwrap();
         acknowledged[other].push(service);
     }
     assert!(cancelled > ROUNDS / 2, "{cancelled} were cancelled");

@@ -2,7 +2,7 @@
 //! both organisations have the same names, `MARK` for the mark of whoever sends it, `UID` for an identifier that somebody was
 //! told, and `NEW` for a name that was not used before.
 
-use heddle_tests::Random;
+use heddle_tests::{Random, operations_not_called, repository};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ pub(super) struct Template {
     pub(super) weight: u64,
     pub(super) method: Method,
     /// Below the organisation.
-    pub(super) path: &'static str,
+    pub(super) path: String,
     pub(super) body: Option<Value>,
 }
 
@@ -35,19 +35,66 @@ impl Template {
         };
         Filled {
             method: self.method.clone(),
-            path: fill(self.path),
+            path: fill(&self.path),
             body: self.body.as_ref().map(|body| fill(&body.to_string())),
         }
     }
 }
 
-fn one(weight: u64, method: Method, path: &'static str, body: Option<Value>) -> Template {
+fn one(weight: u64, method: Method, path: &str, body: Option<Value>) -> Template {
     Template {
         weight,
         method,
-        path,
+        path: path.to_owned(),
         body,
     }
+}
+
+/// An operation that no template was written for, as the document describes it: with the example of its body, and with an
+/// identifier where the path names something that is not known here.
+fn described(document: &Value, operation: &str) -> Option<Template> {
+    let (method, path) = operation.split_once(' ')?;
+    let item = &document["paths"][format!("/v1/orgs/{{org}}{path}")][method];
+    let content = item["requestBody"]["content"].as_object();
+    let body = content.and_then(|content| Some(content.values().next()?["example"].clone()));
+    let segment = |segment: &str| match segment {
+        "{mesh}" => String::from("shop"),
+        "{service}" => String::from("s#"),
+        "{route}" => String::from("r"),
+        "{profile}" => String::from("p#"),
+        "{revision}" => String::from("#"),
+        other if other.starts_with('{') => String::from("UID"),
+        other => other.to_owned(),
+    };
+    let path: Vec<String> = path.split('/').map(segment).collect();
+    let method = method.to_uppercase().parse().ok()?;
+    Some(one(1, method, &path.join("/"), body))
+}
+
+/// Everything, and whatever else the document has.
+pub(super) fn whole() -> Vec<Template> {
+    let mut all = all();
+    let text = std::fs::read(repository().join("api/openapi.json")).unwrap();
+    let document: Value = serde_json::from_slice(&text).unwrap();
+    let further: Vec<Template> = left_out(&all)
+        .iter()
+        .filter_map(|operation| described(&document, operation))
+        .collect();
+    all.extend(further);
+    assert_eq!(
+        left_out(&all),
+        Vec::<String>::new(),
+        "operations that are left out"
+    );
+    all
+}
+
+fn left_out(all: &[Template]) -> Vec<String> {
+    let called: Vec<_> = all
+        .iter()
+        .map(|template| (template.method.clone(), template.path.as_str()))
+        .collect();
+    operations_not_called(&called)
 }
 
 /// Every way to read and write the objects of one collection.
@@ -66,8 +113,8 @@ fn declared(all: &mut Vec<Template>, collection: &'static str, item: &'static st
     all.push(one(1, Method::DELETE, item, None));
 }
 
-/// Everything.
-pub(super) fn all() -> Vec<Template> {
+/// Those that were written with care.
+fn all() -> Vec<Template> {
     let mut all = configuration();
     reads_and_lists(&mut all);
     tokens_and_proxies(&mut all);
