@@ -14,6 +14,7 @@ mod declared;
 mod digest;
 mod docs;
 mod extract;
+mod guardrails;
 pub mod health;
 mod intent;
 mod listing;

@@ -119,6 +119,16 @@ impl Problem {
         problem
     }
 
+    /// Objects that have what the new guardrails of their mesh would not let anybody write.
+    #[must_use]
+    pub fn guardrail_too_tight(count: usize, beyond: Violations) -> Self {
+        let detail =
+            format!("{count} values in this mesh are beyond these guardrails; see `errors`");
+        let mut problem = Self::new(Code::GuardrailTooTight, detail);
+        problem.0.errors = beyond.into_sorted();
+        problem
+    }
+
     /// A bad query parameter.
     #[must_use]
     pub fn parameter(name: &str, detail: impl Into<String>) -> Self {

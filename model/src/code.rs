@@ -65,6 +65,7 @@ codes! {
     BadParameter = "HED-1013", 400, "Bad parameter", "A query parameter is unknown or has a bad value.", "Correct the parameter.";
     BadFilter = "HED-1014", 422, "Bad filter", "The filter cannot be read or names a field that there is not.", "Correct the filter at the character that is named.";
     UnfitParameter = "HED-1015", 422, "Parameter does not fit", "A query parameter is well formed, but contradicts another one or what is stored.", "Make the parameters agree with each other and with the object that they name.";
+    Guardrail = "HED-1020", 422, "Against a guardrail of the mesh", "The value exceeds, or is, what the mesh's `guardrails` do not let anybody write.", "Choose a value within the guardrail that is named, or ask whoever may change the mesh.";
     Unauthenticated = "HED-2001", 401, "Not authenticated", "The request carries no credential that is valid now.", "Send `Authorization: Bearer` with a token that has neither expired nor been revoked.";
     Forbidden = "HED-2002", 403, "Not allowed", "The credential is valid but its role does not permit this.", "Ask an owner for a role that has the named permission.";
     NotFound = "HED-2003", 404, "Not found", "There is no such object, or it is not yours to see.", "Check the address.";
@@ -83,6 +84,7 @@ codes! {
     KeyInUse = "HED-2017", 409, "Idempotency key in use", "A request with this `Idempotency-Key` is still running.", "Wait a moment and send the same request again.";
     CannotGoBack = "HED-2018", 409, "Cannot be taken back", "Later changes stand in the way of taking back a revision.", "Look at `conflicts`: mend each by hand and repeat, or roll the whole mesh back with `to_revision`.";
     EditConflict = "HED-2019", 409, "Changed again", "A later revision changed the same field, or what it belongs to.", "Decide which value is right and write it yourself.";
+    GuardrailTooTight = "HED-2020", 409, "Objects are beyond the guardrail", "Objects of the mesh already have what the new guardrail would not let anybody write.", "Change every object that is listed first, or choose a wider guardrail.";
     Invalid = "HED-2022", 422, "Invalid", "The body breaks one or more rules.", "Mend every entry of `errors`.";
     KeyReused = "HED-2024", 422, "Idempotency key used for something else", "The same `Idempotency-Key` came with another address or body in the last 24 hours.", "Draw a new key for each request that is meant to do something new.";
     PreconditionRequired = "HED-2027", 428, "Precondition required", "The mesh wants to know which state a change is based on.", "Read the object and send its ETag in `If-Match`, or leave `meta` in the body.";

@@ -25,6 +25,15 @@ pub struct HumanDuration {
 pub struct ParseDurationError;
 
 impl HumanDuration {
+    /// So many seconds.
+    #[must_use]
+    pub fn from_secs(seconds: u32) -> Self {
+        Self {
+            text: format!("{seconds}s"),
+            value: std::time::Duration::from_secs(seconds.into()),
+        }
+    }
+
     /// The text as it was sent.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -19,6 +19,7 @@ pub use split::Split;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::guardrails::Guardrails;
 use crate::violation::{Pointer, Violations};
 
 /// Which declarative kind an object is of.
@@ -97,6 +98,9 @@ pub trait Spec: DeserializeOwned + utoipa::ToSchema + Send + Sync + 'static {
     fn profile_reference(&self) -> Option<(String, crate::name::Name)> {
         None
     }
+
+    /// Adds what this value has that the guardrails of its mesh do not let anybody write.
+    fn guard(&self, _guardrails: &Guardrails, _at: &Pointer<'_>, _violations: &mut Violations) {}
 
     /// A complete, valid value: the example of the API document and the seed of tests.
     fn sample() -> serde_json::Value;

@@ -15,6 +15,7 @@ pub mod diff;
 pub mod duration;
 pub mod email;
 pub mod filter;
+pub mod guardrails;
 pub mod id;
 pub mod kind;
 pub mod manager;

@@ -4,17 +4,30 @@
 //! `upstreams[].override`; below them what Heddle does when nobody says anything. One object per level, so there is
 //! no order to explain: the highest level that names a field wins it; a list replaces the whole list.
 
+pub mod access_log;
+pub mod circuit_breaking;
+pub mod health_check;
+pub mod outlier_detection;
 pub mod retries;
 pub mod timeout;
 
 mod effective;
+mod narrow;
+
+use std::time::Duration as Time;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use access_log::AccessLog;
+pub use circuit_breaking::CircuitBreaking;
 pub use effective::Effective;
+pub use health_check::HealthCheck;
+pub use narrow::{OverrideSettings, RouteSettings, belongs};
+pub use outlier_detection::OutlierDetection;
 pub use retries::Retries;
 
+use crate::code::Code;
 use crate::duration::HumanDuration;
 use crate::kind::service::Protocol;
 use crate::violation::{Pointer, Violations};
@@ -27,6 +40,29 @@ pub struct Settings {
     pub timeout: Option<HumanDuration>,
     /// Which failed calls are tried again, and how often.
     pub retries: Option<Retries>,
+    /// Which workloads get no calls for a while because their answers fail.
+    pub outlier_detection: Option<OutlierDetection>,
+    /// How much one proxy asks of the service at once.
+    pub circuit_breaking: Option<CircuitBreaking>,
+    /// Active checks of the workloads.
+    pub health_check: Option<HealthCheck>,
+    /// Which requests the service's own proxies write down, and where.
+    pub access_log: Option<AccessLog>,
+}
+
+/// Adds a violation when a duration lies outside its bounds.
+fn within(
+    value: Option<&HumanDuration>,
+    (least, most): (Time, Time),
+    at: &Pointer<'_>,
+    violations: &mut Violations,
+) {
+    if let Some(value) = value
+        && (value.get() < least || value.get() > most)
+    {
+        let detail = format!("{value} is not between {least:?} and {most:?}");
+        violations.add(at, Code::OutOfRange, detail);
+    }
 }
 
 impl Settings {
@@ -38,12 +74,28 @@ impl Settings {
         if let Some(retries) = &self.retries {
             retries.validate(&at.field("retries"), violations);
         }
+        if let Some(outlier_detection) = &self.outlier_detection {
+            outlier_detection.validate(&at.field("outlier_detection"), violations);
+        }
+        if let Some(health_check) = &self.health_check {
+            health_check.validate(&at.field("health_check"), violations);
+        }
+        if let Some(access_log) = &self.access_log {
+            access_log.validate(&at.field("access_log"), violations);
+        }
     }
 
     /// A complete, valid value.
     #[must_use]
     pub fn sample() -> serde_json::Value {
-        serde_json::json!({"timeout": timeout::sample(), "retries": Retries::sample()})
+        serde_json::json!({
+            "timeout": timeout::sample(),
+            "retries": Retries::sample(),
+            "outlier_detection": OutlierDetection::sample(),
+            "circuit_breaking": CircuitBreaking::sample(),
+            "health_check": HealthCheck::sample(),
+            "access_log": AccessLog::sample(),
+        })
     }
 
     /// The table of resolutions: every field, the value in force, and the level that won. In the order of the fields.
@@ -51,6 +103,10 @@ impl Settings {
     pub fn effective(levels: &Levels<'_>) -> Vec<Effective> {
         let mut table = vec![timeout::effective(levels)];
         table.extend(Retries::effective(levels));
+        table.extend(OutlierDetection::effective(levels));
+        table.extend(CircuitBreaking::effective(levels));
+        table.extend(HealthCheck::effective(levels));
+        table.extend(AccessLog::effective(levels));
         table
     }
 }

@@ -5,6 +5,7 @@
 
 mod batch;
 mod own;
+mod placed;
 mod write;
 
 use chrono::{DateTime, Utc};
@@ -25,6 +26,7 @@ use crate::tx::{Tx, Work};
 
 pub use batch::{Pair, Step, equal, everything, new_id, write_all};
 pub use own::own;
+pub use placed::{Placed, placed};
 pub use write::{Put, delete, insert, put};
 pub(crate) use write::{granted, insert_row, put_row, require_match};
 

@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration as Time;
 
 use envoy_types::pb::envoy::config::cluster::v3::{
-    CircuitBreakers, Cluster,
-    circuit_breakers::Thresholds,
+    Cluster,
     cluster::{ClusterDiscoveryType, CommonLbConfig, DiscoveryType, EdsClusterConfig, LbPolicy},
 };
 use envoy_types::pb::envoy::config::endpoint::v3::{
@@ -16,19 +15,18 @@ use envoy_types::pb::envoy::config::endpoint::v3::{
 use envoy_types::pb::envoy::r#type::v3::Percent;
 use heddle_model::kind::service::Port;
 use heddle_model::name::Name;
+use heddle_model::settings::Levels;
+use heddle_model::settings::access_log::Otlp;
 use heddle_model::snapshot::{MeshSnapshot, ServiceNode};
 
-use crate::envoy::{address, ads, duration, http, number, tls};
+use crate::envoy::{address, ads, duration, host_address, http, tls};
 use crate::naming;
 use crate::origin::Source;
 use crate::resource::{Origin, Resource, ResourceType};
+use crate::settings::{self, Callee, Scope, circuit_breaking, health_check};
 
 /// How long a connection may take.
 const CONNECT: Time = Time::from_secs(2);
-/// Envoy's own limits (1024 requests, 3 retries at once) are met by ordinary load and answered with 503. Until
-/// limits are a setting, they are set where only a runaway meets them.
-const MAX_IN_FLIGHT: u32 = 65_536;
-const MAX_RETRIES: u32 = 1_024;
 /// Below this share of workloads that take new calls, Envoy uses all of them: draining ones get calls only
 /// when there are no others.
 const PANIC_PERCENT: f64 = 1.0;
@@ -38,16 +36,7 @@ fn base(name: &str, discovery: DiscoveryType, protocol_options: crate::envoy::An
         name: name.to_owned(),
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.into())),
         connect_timeout: Some(duration(CONNECT)),
-        circuit_breakers: Some(CircuitBreakers {
-            thresholds: vec![Thresholds {
-                max_connections: number(MAX_IN_FLIGHT),
-                max_pending_requests: number(MAX_IN_FLIGHT),
-                max_requests: number(MAX_IN_FLIGHT),
-                max_retries: number(MAX_RETRIES),
-                ..Thresholds::default()
-            }],
-            ..CircuitBreakers::default()
-        }),
+        circuit_breakers: Some(circuit_breaking::thresholds(&Levels::default())),
         // One entry: a hash map of one has one order.
         typed_extension_protocol_options: HashMap::from([(
             http::UPSTREAM_OPTIONS.to_owned(),
@@ -96,10 +85,11 @@ pub(crate) fn names<'a>(
     }))
 }
 
-/// All clusters of a service.
+/// All clusters of a service; for one caller, with the exceptions that it makes.
 pub(crate) fn of_service(
     snapshot: &MeshSnapshot,
     node: &ServiceNode,
+    caller: Option<&ServiceNode>,
     leaf_lifetime: Time,
 ) -> Vec<Resource> {
     let versions = versions(node);
@@ -115,23 +105,24 @@ pub(crate) fn of_service(
                 origin.within.clone_from(&name);
                 origins.push(origin);
             }
-            resources.push(eds(snapshot, node, name, leaf_lifetime, origins));
+            let scope = Scope {
+                snapshot,
+                callee: node,
+                route: None,
+                caller,
+            };
+            resources.push(eds(&scope, name, leaf_lifetime, origins));
         }
     }
     resources
 }
 
-fn eds(
-    snapshot: &MeshSnapshot,
-    node: &ServiceNode,
-    name: String,
-    leaf_lifetime: Time,
-    origins: Vec<Origin>,
-) -> Resource {
+fn eds(scope: &Scope<'_>, name: String, leaf_lifetime: Time, mut origins: Vec<Origin>) -> Resource {
+    let (snapshot, node) = (scope.snapshot, scope.callee);
     let service = &node.service.name;
-    let callee = naming::spiffe_id(&snapshot.trust_domain, service);
+    let id = naming::spiffe_id(&snapshot.trust_domain, service);
     let server_name = naming::server_name(service, &snapshot.mesh.name);
-    let cluster = Cluster {
+    let mut cluster = Cluster {
         eds_cluster_config: Some(EdsClusterConfig {
             eds_config: Some(ads()),
             ..EdsClusterConfig::default()
@@ -143,17 +134,31 @@ fn eds(
             }),
             ..CommonLbConfig::default()
         }),
-        transport_socket: Some(tls::upstream(&callee, server_name)),
+        transport_socket: Some(tls::upstream(&id, server_name.clone())),
         ignore_health_on_host_removal: true,
         ..base(&name, DiscoveryType::Eds, http::mesh_hop(leaf_lifetime))
     };
+    let callee = Callee {
+        levels: scope.levels(None),
+        first: node.service.spec.ports.first(),
+        host: server_name,
+    };
+    for applied in settings::apply_to_cluster(&mut cluster, &callee) {
+        origins.extend(scope.origin(&applied, &name));
+    }
     let child = name.clone();
     Resource::new(ResourceType::Cluster, name, &cluster, origins)
         .followed_by(ResourceType::Endpoints, child)
 }
 
-/// The application behind a proxy.
-pub(crate) fn application(node: &ServiceNode, index: usize, port: &Port, app: IpAddr) -> Resource {
+/// The application behind a proxy; the one behind the first port is checked.
+pub(crate) fn application(
+    snapshot: &MeshSnapshot,
+    node: &ServiceNode,
+    index: usize,
+    port: &Port,
+    app: IpAddr,
+) -> Resource {
     let name = naming::local(&port.name);
     let endpoint = LbEndpoint {
         host_identifier: Some(lb_endpoint::HostIdentifier::Endpoint(Endpoint {
@@ -162,7 +167,7 @@ pub(crate) fn application(node: &ServiceNode, index: usize, port: &Port, app: Ip
         })),
         ..LbEndpoint::default()
     };
-    let cluster = Cluster {
+    let mut cluster = Cluster {
         load_assignment: Some(ClusterLoadAssignment {
             cluster_name: name.clone(),
             endpoints: vec![LocalityLbEndpoints {
@@ -177,6 +182,44 @@ pub(crate) fn application(node: &ServiceNode, index: usize, port: &Port, app: Ip
             http::application(port.protocol.is_http2()),
         )
     };
-    let origins = vec![Source::Service(node).at(format!("/ports/{index}"), name.clone())];
+    let mut origins = vec![Source::Service(node).at(format!("/ports/{index}"), name.clone())];
+    let scope = Scope::own(snapshot, node);
+    let check = health_check::resolve(&scope.levels(None), Some(port)).filter(|_| index == 0);
+    if let Some(check) = check {
+        let host = naming::server_name(&node.service.name, &snapshot.mesh.name);
+        health_check::apply_to_application(&mut cluster, &check, port.protocol, host);
+        for applied in health_check::applied(&check) {
+            origins.extend(scope.origin(&applied, &name));
+        }
+    }
+    Resource::new(ResourceType::Cluster, name, &cluster, origins)
+}
+
+/// A collector of access logs, in plain HTTP/2.
+pub(crate) fn collector(otlp: &Otlp, origins: Vec<Origin>) -> Resource {
+    let name = naming::collector(otlp);
+    let host = otlp.host.as_str();
+    let discovery = match host.parse::<IpAddr>() {
+        Ok(_) => DiscoveryType::Static,
+        Err(_) => DiscoveryType::StrictDns,
+    };
+    let endpoint = LbEndpoint {
+        host_identifier: Some(lb_endpoint::HostIdentifier::Endpoint(Endpoint {
+            address: Some(host_address(host, otlp.port)),
+            ..Endpoint::default()
+        })),
+        ..LbEndpoint::default()
+    };
+    let cluster = Cluster {
+        load_assignment: Some(ClusterLoadAssignment {
+            cluster_name: name.clone(),
+            endpoints: vec![LocalityLbEndpoints {
+                lb_endpoints: vec![endpoint],
+                ..LocalityLbEndpoints::default()
+            }],
+            ..ClusterLoadAssignment::default()
+        }),
+        ..base(&name, discovery, http::application(true))
+    };
     Resource::new(ResourceType::Cluster, name, &cluster, origins)
 }

@@ -7,6 +7,7 @@ pub(crate) mod tls;
 use std::net::IpAddr;
 use std::time::Duration as Time;
 
+pub(crate) use envoy_types::pb::envoy::config::cluster::v3 as cluster;
 pub(crate) use envoy_types::pb::envoy::config::core::v3 as core;
 pub(crate) use envoy_types::pb::envoy::config::route::v3 as route;
 pub(crate) use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
@@ -53,9 +54,14 @@ pub(crate) fn ads() -> core::ConfigSource {
 }
 
 pub(crate) fn address(ip: IpAddr, port: u16) -> core::Address {
+    host_address(&ip.to_string(), port)
+}
+
+/// The same for a DNS name.
+pub(crate) fn host_address(host: &str, port: u16) -> core::Address {
     core::Address {
         address: Some(address::Address::SocketAddress(core::SocketAddress {
-            address: ip.to_string(),
+            address: host.to_owned(),
             port_specifier: Some(PortSpecifier::PortValue(u32::from(port))),
             ..core::SocketAddress::default()
         })),

@@ -16,14 +16,14 @@ pub fn mesh(snapshot: &MeshSnapshot, options: &Options) -> Output {
     let mut resources: Vec<_> = snapshot
         .services
         .values()
-        .flat_map(|node| cluster::of_service(snapshot, node, options.leaf_lifetime))
+        .flat_map(|node| cluster::of_service(snapshot, node, None, options.leaf_lifetime))
         .collect();
     let (hosts, mut diagnostics) = outbound::hosts(snapshot);
     let (routes, further) = outbound::routes(snapshot, &hosts, None, snapshot.services.values());
     resources.push(routes);
     diagnostics.extend(further);
     for node in snapshot.services.values() {
-        diagnostics.extend(settings::dangling(snapshot, node));
+        diagnostics.extend(settings::unusable(snapshot, node));
     }
     Output::new(resources, diagnostics)
 }
@@ -32,7 +32,7 @@ pub fn mesh(snapshot: &MeshSnapshot, options: &Options) -> Output {
 #[must_use]
 pub fn clusters(snapshot: &MeshSnapshot, service: &Name, options: &Options) -> Vec<Resource> {
     let node = snapshot.services.get(service);
-    let of = |node| cluster::of_service(snapshot, node, options.leaf_lifetime);
+    let of = |node| cluster::of_service(snapshot, node, None, options.leaf_lifetime);
     node.map(of).unwrap_or_default()
 }
 
@@ -88,9 +88,9 @@ pub fn outbound_to_all(
     vec![outbound::routes(snapshot, hosts, None, snapshot.services.values()).0]
 }
 
-/// What else the proxies of one service get in common that see as far as its [`reach`]: the outbound routes, with the
-/// exceptions that it makes. What stands here under the name of something shared takes its place. Reads the mesh itself, the
-/// caller, the callees with their profiles, hosts and what is below them, and the backends. What is wrong with it stands
+/// What else the proxies of one service get in common that see as far as its [`reach`]: the outbound routes, and the
+/// clusters of those about whose clusters it says something, with the exceptions that it makes. What stands here under the
+/// name of something shared takes its place. Reads the mesh itself, the caller, the callees with their profiles, hosts and what is below them, and the backends. What is wrong with it stands
 /// among the diagnostics of the mesh.
 #[must_use]
 pub fn outbound_of(
@@ -98,10 +98,17 @@ pub fn outbound_of(
     hosts: &Hosts,
     caller: &Name,
     reach: &Reach,
-    _options: &Options,
+    options: &Options,
 ) -> Vec<Resource> {
     let callees = reach.callees.iter();
     let callees = callees.filter_map(|name| snapshot.services.get(name));
     let caller: Option<&ServiceNode> = snapshot.services.get(caller);
-    vec![outbound::routes(snapshot, hosts, caller, callees).0]
+    let mut resources = vec![outbound::routes(snapshot, hosts, caller, callees).0];
+    if let Some(node) = caller {
+        for callee in settings::own_clusters(snapshot, node) {
+            let clusters = cluster::of_service(snapshot, callee, Some(node), options.leaf_lifetime);
+            resources.extend(clusters);
+        }
+    }
+    resources
 }

@@ -15,11 +15,13 @@
 //! | the proxy's own certificate | `heddle/identity` |
 //! | the mesh's roots | `heddle/trust` |
 //! | the control plane, in the bootstrap | `heddle/xds` |
+//! | cluster of a collector of access logs | `heddle-otlp/<host>:<port>` |
 //! | policy of an access rule | the rule's id, `ar_...` |
 //!
 //! The application's cluster is not `heddle/local/<port>`: that is the cluster of a service called `local`.
 
 use heddle_model::name::Name;
+use heddle_model::settings::access_log::Otlp;
 
 /// The outbound listener and its route configuration.
 pub const OUTBOUND: &str = "heddle/outbound";
@@ -35,6 +37,10 @@ pub const UNKNOWN_HOST: &str = "heddle/unknown-host";
 pub const RBAC_DENY: &str = "heddle.rbac.deny";
 /// The HTTP filter that refuses what no allow rule matches.
 pub const RBAC_ALLOW: &str = "heddle.rbac.allow";
+/// The HTTP filter that answers health checks of callers.
+pub const HEALTH: &str = "heddle.health";
+/// The path that callers ask it at. No application is called there.
+pub const HEALTH_PATH: &str = "/.well-known/heddle/health";
 /// The statistics prefix of the outbound listener.
 pub const OUTBOUND_STATS: &str = "heddle_outbound";
 
@@ -54,6 +60,12 @@ pub fn subset(service: &Name, port: &Name, version: &Name) -> String {
 #[must_use]
 pub fn local(port: &Name) -> String {
     format!("heddle-local/{port}")
+}
+
+/// The cluster of a collector of access logs.
+#[must_use]
+pub fn collector(otlp: &Otlp) -> String {
+    format!("heddle-otlp/{}:{}", otlp.host, otlp.port)
 }
 
 /// An inbound listener.

@@ -286,7 +286,7 @@ impl<'a> Draft<'a> {
         };
         let protocol = to.port.protocol;
         let call = Call {
-            levels: scope.levels(protocol),
+            levels: scope.levels(Some(protocol)),
             protocol,
         };
         let here = format!("{whole} Routes[{at}]");

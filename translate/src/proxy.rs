@@ -17,6 +17,7 @@ use crate::envoy::route::{Route, RouteAction, RouteConfiguration, VirtualHost};
 use crate::envoy::{access_log, address, duration, http, tls};
 use crate::origin::Source;
 use crate::resource::{Diagnostic, Output, Resource, ResourceType};
+use crate::settings::{self, Scope};
 use crate::{cluster, matching, naming, rbac};
 
 /// What Envoy removes by itself only where the mesh ends. Here every caller is of the mesh, and still none of
@@ -74,6 +75,11 @@ pub fn proxy(snapshot: &MeshSnapshot, view: &ProxyView) -> Output {
             }
         }
         diagnostics.extend(rbac::rules(snapshot, node).diagnostics);
+        let levels = Scope::own(snapshot, node).levels(None);
+        for otlp in settings::access_log::collectors(&levels) {
+            let origins = vec![Source::Service(node).at("", naming::collector(&otlp))];
+            resources.push(cluster::collector(&otlp, origins));
+        }
     }
     Output::new(resources, diagnostics)
 }
@@ -117,11 +123,17 @@ fn outbound_address(bind: IpAddr) -> IpAddr {
 
 fn outbound(snapshot: &MeshSnapshot, view: &ProxyView) -> Resource {
     let name = naming::OUTBOUND;
+    let node = snapshot.services.get(&view.service);
+    // A service that the mesh does not have any more logs what the mesh says nothing about.
+    let scope = node.map(|node| Scope::own(snapshot, node));
+    let levels = scope.map(|scope| scope.levels(None)).unwrap_or_default();
+    let of = access_log::Of::new(view.service.as_str(), false);
+    let (access_log, applied) = settings::access_log::logs(&levels, of);
     let filter = http::manager(Manager {
         stat_prefix: naming::OUTBOUND_STATS.to_owned(),
         routes: naming::OUTBOUND.to_owned(),
         filters: Vec::new(),
-        access_log: access_log::outbound(view.service.as_str()),
+        access_log,
         mesh_side: None,
     });
     let direction = TrafficDirection::Outbound;
@@ -134,11 +146,10 @@ fn outbound(snapshot: &MeshSnapshot, view: &ProxyView) -> Resource {
             direction,
         )
     };
-    let source = snapshot
-        .services
-        .get(&view.service)
-        .map_or(Source::Mesh(snapshot), Source::Service);
-    let origins = vec![source.at("", name)];
+    let source = node.map_or(Source::Mesh(snapshot), Source::Service);
+    let mut origins = vec![source.at("", name)];
+    let set = applied.iter();
+    origins.extend(set.filter_map(|applied| scope?.origin(applied, name)));
     Resource::new(ResourceType::Listener, name.to_owned(), &message, origins)
         .followed_by(ResourceType::Route, naming::OUTBOUND.to_owned())
 }
@@ -154,11 +165,24 @@ fn inbound(
     let port = &node.service.spec.ports[index];
     let name = naming::inbound_listener(&port.name);
     let routes = naming::inbound_routes(&view.service, &port.name);
+    let scope = Scope::own(snapshot, node);
+    let levels = scope.levels(None);
+    // The first port is the first to get its listener here.
+    let takes_calls = |first: &&Port| {
+        let number = view.inbound_ports.get(&first.name);
+        number.is_some_and(|number| *number != view.outbound_port)
+    };
+    let first = node.service.spec.ports.first().filter(takes_calls);
+    // Before the access rules: whether a workload is healthy is for every workload of the mesh to know.
+    let mut filters = vec![settings::health_check::filter(first)];
+    filters.extend(rbac::filters());
+    let of = access_log::Of::new(view.service.as_str(), true);
+    let (access_log, applied) = settings::access_log::logs(&levels, of);
     let filter = http::manager(Manager {
         stat_prefix: naming::inbound_stats(&port.name),
         routes: routes.clone(),
-        filters: rbac::filters(),
-        access_log: access_log::inbound(view.service.as_str()),
+        filters,
+        access_log,
         mesh_side: Some(MeshSide {
             leaf_lifetime: view.leaf_lifetime,
         }),
@@ -171,16 +195,17 @@ fn inbound(
         }],
         ..listener(&name, view.bind_address, number, TrafficDirection::Inbound)
     };
-    let origins = vec![
+    let mut origins = vec![
         Source::Service(node).at(format!("/ports/{index}"), name.clone()),
         Source::Mesh(snapshot).at("", ""),
     ];
+    origins.extend(applied.iter().filter_map(|one| scope.origin(one, &name)));
     let listener = Resource::new(ResourceType::Listener, name, &message, origins)
         .followed_by(ResourceType::Route, routes.clone());
     [
         listener,
         inbound_routes(snapshot, node, index, routes),
-        cluster::application(node, index, port, view.app_address),
+        cluster::application(snapshot, node, index, port, view.app_address),
     ]
 }
 

@@ -21,7 +21,7 @@ use heddle_model::kind::route::PathMatch;
 use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
 use prost::{Message as _, Name as _};
 
-use crate::envoy::{Any, exact, http, matcher};
+use crate::envoy::{Any, exact, http, matcher, prefix};
 use crate::origin::Source;
 use crate::resource::{Diagnostic, Origin};
 use crate::{matching, naming};
@@ -146,7 +146,7 @@ fn unknown_callers<'a>(
     node: &'a ServiceNode,
     rule: &'a Object<AccessRuleId, AccessRule>,
 ) -> impl Iterator<Item = Diagnostic> + 'a {
-    let callers = rule.spec.from.iter().enumerate();
+    let callers = rule.spec.from.iter().flatten().enumerate();
     callers.filter_map(move |(i, caller)| {
         let service = caller.service.as_ref()?;
         (!snapshot.services.contains_key(service)).then(|| {
@@ -159,11 +159,13 @@ fn unknown_callers<'a>(
 /// A rule that names nobody or nothing is not valid and does not get here; if it does, it allows nothing and
 /// denies everything.
 fn policy(trust_domain: &str, rule: &AccessRule) -> Option<Policy> {
-    let mut principals: Vec<Principal> = rule
-        .from
-        .iter()
-        .filter_map(|caller| principal(trust_domain, caller))
-        .collect();
+    let mut principals: Vec<Principal> = match &rule.from {
+        None => vec![whoever(prefix(naming::spiffe_prefix(trust_domain)))],
+        Some(callers) => callers
+            .iter()
+            .filter_map(|caller| principal(trust_domain, caller))
+            .collect(),
+    };
     let mut permissions: Vec<Permission> = match &rule.to {
         None => vec![of(permission::Rule::Any(true))],
         Some(targets) => targets
@@ -196,12 +198,17 @@ fn principal(trust_domain: &str, caller: &Caller) -> Option<Principal> {
         (None, Some(id)) => id.clone(),
         (None, None) => return None,
     };
+    Some(whoever(exact(id)))
+}
+
+/// Whoever has such a SPIFFE id.
+fn whoever(id: matcher::StringMatcher) -> Principal {
     let authenticated = principal::Authenticated {
-        principal_name: Some(exact(id)),
+        principal_name: Some(id),
     };
-    Some(Principal {
+    Principal {
         identifier: Some(principal::Identifier::Authenticated(authenticated)),
-    })
+    }
 }
 
 fn of(rule: permission::Rule) -> Permission {

@@ -1,6 +1,7 @@
 //! The kinds as values: for work on objects of several kinds at once.
 
 use heddle_model::authz::{Action, Permission};
+use heddle_model::guardrails::Guardrails;
 use heddle_model::kind::{AccessRule, Kind, Profile, Route, Service, Split};
 use heddle_model::name::Name;
 use heddle_model::violation::Violations;
@@ -8,6 +9,7 @@ use heddle_model::wire;
 use serde_json::{Map, Value};
 
 use super::Declared;
+use crate::guardrails;
 
 /// A kind without its type.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +22,8 @@ pub(crate) struct Described {
     pub(crate) action: Action,
     /// Judges what was sent.
     pub(crate) decode: fn(Map<String, Value>) -> Result<Parsed, Violations>,
+    /// What of it the guardrails of the mesh do not let anybody write.
+    pub(crate) guard: fn(&Guardrails, &Map<String, Value>) -> Violations,
     /// What follows from what was sent; nothing from what makes no sense.
     pub(crate) facts: fn(&Map<String, Value>, &Name) -> Facts,
 }
@@ -54,6 +58,7 @@ impl Described {
                     etag: decoded.etag,
                 })
             },
+            guard: guardrails::broken::<T>,
             facts: |sent, name| {
                 wire::decode_object::<T>(sent)
                     .map(|value| facts(&value, name))

@@ -9,9 +9,10 @@ use heddle_store::Tx;
 use heddle_store::resources::{self, Stored};
 
 use super::{Declared, Place};
+use crate::guardrails;
 use crate::problem::Problem;
 
-/// What an object names must exist in this mesh, and the hosts that it claims must be free. What it named before is not
+/// An object keeps the guardrails of its mesh. What it names must exist in this mesh, and the hosts that it claims must be free. What it named before is not
 /// asked for again: a service may go while others refer to it, and they can still be written.
 pub(super) async fn check_references<T: Declared>(
     tx: &mut Tx<T::Write>,
@@ -20,6 +21,7 @@ pub(super) async fn check_references<T: Declared>(
     name: &Name,
     existing: Option<&Stored>,
 ) -> Result<(), Problem> {
+    guardrails::check(&place.mesh, value)?;
     let mut references = value.service_references();
     let mut profile = value.profile_reference();
     let mut hosts = value.hosts(name);

@@ -13,7 +13,7 @@ use heddle_model::authz::{Action, Permission};
 use heddle_model::code::Code;
 use heddle_model::kind::Kind;
 use heddle_model::name::Name;
-use heddle_model::violation::Violations;
+use heddle_model::violation::{Violation, Violations};
 use heddle_store::meshes::{self, MeshRow};
 use heddle_store::resources::{self, Address, Step, Stored};
 use heddle_store::{Tx, resources::own};
@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::auth::{Allow, Maybe};
 use crate::declared::{changes_of, kinds};
 use crate::extract::{Headers, JsonBytes, Query, Segments};
+use crate::guardrails;
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -63,6 +64,7 @@ pub(crate) async fn apply(
     .map_err(refused)?;
     let equal = resources::equal(&mut tx, &plan.pairs()).await?;
     plan.settle(&equal, &changes).map_err(refused)?;
+    guard(&mesh, &plan)?;
     // Whoever may not write one of the kinds is told so before anything is written.
     let needs = |action: Action| {
         described
@@ -80,6 +82,24 @@ pub(crate) async fn apply(
         "results": results,
     }));
     intent.finish(tx, answer.into_response()).await
+}
+
+/// What is written keeps the guardrails of its mesh; what stays as it is was judged when it was written.
+fn guard(mesh: &MeshRow, plan: &Plan<'_>) -> Result<(), Problem> {
+    let Some(guardrails) = guardrails::of(mesh)? else {
+        return Ok(());
+    };
+    let mut violations = Violations::new();
+    for planned in plan.items.iter().filter(|p| p.done != Done::Unchanged) {
+        let item = planned.item;
+        for one in (item.described.guard)(&guardrails, &item.sent).into_sorted() {
+            violations.push(Violation {
+                pointer: format!("/resources/{}{}", planned.index, one.pointer),
+                ..one
+            });
+        }
+    }
+    violations.into_result().map_err(refused)
 }
 
 /// Does what was planned, and says of each object what became of it: in the order of the list, then what it left out.

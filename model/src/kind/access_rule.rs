@@ -8,6 +8,7 @@ use super::labels::{self, Labels};
 use super::route::{Method, PathMatch, validate_methods};
 use super::{Kind, Spec};
 use crate::code::Code;
+use crate::guardrails::{Forbidden, Guardrails};
 use crate::name::Name;
 use crate::violation::{Pointer, Violations};
 
@@ -25,9 +26,9 @@ pub struct AccessRule {
     pub annotations: Option<Annotations>,
     /// What happens to a call that matches. Deny wins over every allow.
     pub action: Effect,
-    /// Any of these callers.
+    /// Any of these callers; absent: every workload of the mesh.
     #[schema(min_items = 1, max_items = 64)]
-    pub from: Vec<Caller>,
+    pub from: Option<Vec<Caller>>,
     /// Any of these requests; absent: every request.
     #[schema(min_items = 1, max_items = 64)]
     pub to: Option<Vec<Target>>,
@@ -87,7 +88,7 @@ impl Spec for AccessRule {
             violations,
         );
         let from = at.field("from");
-        for (i, caller) in self.from.iter().enumerate() {
+        for (i, caller) in self.from.iter().flatten().enumerate() {
             if caller.service.is_some() == caller.spiffe.is_some() {
                 violations.add(
                     &from.index(i),
@@ -133,7 +134,25 @@ impl Spec for AccessRule {
                 .clone()
                 .map(|name| (format!("/from/{i}/service"), name))
         };
-        self.from.iter().enumerate().filter_map(named).collect()
+        self.from
+            .iter()
+            .flatten()
+            .enumerate()
+            .filter_map(named)
+            .collect()
+    }
+
+    fn guard(&self, guardrails: &Guardrails, at: &Pointer<'_>, violations: &mut Violations) {
+        if self.action == Effect::Allow
+            && self.from.is_none()
+            && guardrails.forbids(Forbidden::WildcardAllow)
+        {
+            violations.add(
+                &at.field("from"),
+                Code::Guardrail,
+                "the mesh's guardrails forbid `wildcard_allow`: name the callers",
+            );
+        }
     }
 
     fn sample() -> serde_json::Value {

@@ -7,6 +7,8 @@ use super::annotations::{self, Annotations};
 use super::changes::Changes;
 use super::labels::{self, Labels};
 use super::{Kind, Spec};
+use crate::code::Code;
+use crate::guardrails::{Forbidden, Guardrails};
 use crate::settings::Settings;
 use crate::violation::{Pointer, Violations};
 
@@ -24,6 +26,8 @@ pub struct Mesh {
     pub annotations: Option<Annotations>,
     /// Settings of every service of this mesh that does not say otherwise.
     pub defaults: Option<Settings>,
+    /// Bounds of what may be written in this mesh.
+    pub guardrails: Option<Guardrails>,
     /// What happens to a call that no access rule matches. `deny` when absent.
     pub access_default: Option<AccessDefault>,
     /// What a proxy answers for a host that the mesh does not know. `not_found` when absent.
@@ -90,6 +94,20 @@ impl Spec for Mesh {
         if let Some(defaults) = &self.defaults {
             defaults.validate(&at.field("defaults"), violations);
         }
+        if let Some(guardrails) = &self.guardrails {
+            guardrails.validate(&at.field("guardrails"), violations);
+            let at_defaults = at.field("defaults");
+            guardrails.check_defaults(self.defaults.as_ref(), &at_defaults, violations);
+            if guardrails.forbids(Forbidden::WildcardAllow)
+                && self.access_default() == AccessDefault::Allow
+            {
+                violations.add(
+                    &at.field("access_default"),
+                    Code::Guardrail,
+                    "the mesh's guardrails forbid `wildcard_allow`: to let everybody in",
+                );
+            }
+        }
     }
 
     fn sample() -> serde_json::Value {
@@ -97,6 +115,7 @@ impl Spec for Mesh {
             "display_name": "Production",
             "labels": {"tier": "1"},
             "defaults": Settings::sample(),
+            "guardrails": Guardrails::sample(),
             "access_default": "deny",
             "unknown_hosts": "not_found",
             "deletion_protection": false,

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::annotations::{self, Annotations};
 use super::labels::{self, Labels};
 use super::{Kind, Spec};
+use crate::guardrails::Guardrails;
 use crate::settings::Settings;
 use crate::violation::{Pointer, Violations};
 
@@ -36,6 +37,10 @@ impl Spec for Profile {
             violations,
         );
         self.settings.validate(&at.field("settings"), violations);
+    }
+
+    fn guard(&self, guardrails: &Guardrails, at: &Pointer<'_>, violations: &mut Violations) {
+        guardrails.check(&self.settings, &at.field("settings"), violations);
     }
 
     fn sample() -> serde_json::Value {

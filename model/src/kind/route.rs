@@ -7,8 +7,9 @@ use super::annotations::{self, Annotations};
 use super::labels::{self, Labels};
 use super::{Kind, Spec};
 use crate::code::Code;
+use crate::guardrails::Guardrails;
 use crate::name::Name;
-use crate::settings::Settings;
+use crate::settings::{RouteSettings, Settings};
 use crate::violation::{Pointer, Violations};
 
 /// A route of a service.
@@ -34,6 +35,7 @@ pub struct Route {
     #[schema(min_items = 1, max_items = 32)]
     pub backends: Vec<Backend>,
     /// Settings of requests on this route.
+    #[schema(value_type = Option<crate::settings::RouteSettings>)]
     pub settings: Option<Settings>,
 }
 
@@ -253,6 +255,12 @@ impl Spec for Route {
         self.backends.iter().enumerate().filter_map(named).collect()
     }
 
+    fn guard(&self, guardrails: &Guardrails, at: &Pointer<'_>, violations: &mut Violations) {
+        if let Some(settings) = &self.settings {
+            guardrails.check(settings, &at.field("settings"), violations);
+        }
+    }
+
     fn sample() -> serde_json::Value {
         serde_json::json!({
             "display_name": "Charges",
@@ -264,7 +272,7 @@ impl Spec for Route {
                 "headers": [{"name": "x-beta", "exact": "1"}],
             }],
             "backends": [{"version": "v2"}],
-            "settings": Settings::sample(),
+            "settings": RouteSettings::sample(),
         })
     }
 }

@@ -9,9 +9,11 @@ use super::annotations::{self, Annotations};
 use super::labels::{self, Labels};
 use super::{Kind, Spec};
 use crate::code::Code;
+use crate::guardrails::Guardrails;
 use crate::name::Name;
 use crate::net::Host;
 use crate::settings::Settings;
+use crate::settings::health_check::Check;
 use crate::violation::{Pointer, Violations};
 
 /// A service as its owner describes it.
@@ -51,6 +53,7 @@ pub struct Upstream {
     pub service: Name,
     /// Settings of this service's calls alone: above everything that the other service and its routes say.
     #[serde(rename = "override")]
+    #[schema(value_type = Option<crate::settings::OverrideSettings>)]
     pub exception: Option<Settings>,
 }
 
@@ -138,7 +141,17 @@ impl Spec for Service {
             }
         }
         if let Some(defaults) = &self.defaults {
-            defaults.validate(&at.field("defaults"), violations);
+            let at = at.field("defaults");
+            defaults.validate(&at, violations);
+            let check = defaults.health_check.as_ref().and_then(|h| h.check);
+            let first = self.ports.first().map(|port| port.protocol);
+            if check == Some(Check::Grpc) && first == Some(Protocol::Http) {
+                violations.add(
+                    &at.field("health_check").field("check"),
+                    Code::Mismatch,
+                    "gRPC is checked over HTTP/2, and the first port speaks HTTP/1.1",
+                );
+            }
         }
         let upstreams = at.field("upstreams");
         let mut called = BTreeSet::new();
@@ -172,6 +185,19 @@ impl Spec for Service {
     fn profile_reference(&self) -> Option<(String, Name)> {
         let name = self.profile.clone()?;
         Some((String::from("/profile"), name))
+    }
+
+    fn guard(&self, guardrails: &Guardrails, at: &Pointer<'_>, violations: &mut Violations) {
+        if let Some(defaults) = &self.defaults {
+            guardrails.check(defaults, &at.field("defaults"), violations);
+        }
+        let upstreams = at.field("upstreams");
+        for (i, upstream) in self.upstreams.iter().flatten().enumerate() {
+            if let Some(exception) = &upstream.exception {
+                let at = upstreams.index(i);
+                guardrails.check(exception, &at.field("override"), violations);
+            }
+        }
     }
 
     // Without `profile` and `upstreams`: an example names nothing that a mesh must have first.

@@ -147,7 +147,7 @@ fn unknown_field(pointer: String, name: &str) -> Violation {
         pointer,
         code: Code::UnknownField,
         detail: format!("there is no field `{}` here", clip(name)),
-        hint: None,
+        hint: crate::settings::belongs(name).map(ToOwned::to_owned),
     }
 }
 

@@ -105,3 +105,24 @@ async fn a_permission_writes_its_own_kinds_only() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn objects_of_several_kinds_come_with_their_places() {
+    let db = TestDb::new().await;
+    let owner = db.owner("acme").await;
+    let shop = mesh(&db.store, &owner, "shop").await;
+    let other = mesh(&db.store, &owner, "other").await;
+    let (std, rule) = (name("std"), name("rule"));
+    for mesh in [shop.id, other.id] {
+        let payments = service(&db.store, &owner, mesh, "payments").await;
+        let at = address(mesh, Kind::AccessRule, Some(payments.id), &rule);
+        put(&db.store, &owner, &at, &rule_spec("payments")).await;
+        let at = address(mesh, Kind::Profile, None, &std);
+        put(&db.store, &owner, &at, &service_spec(1)).await;
+    }
+    let mut tx = db.store.begin(&grant::<ConfigWrite>(&owner)).await.unwrap();
+    let kinds = [Kind::Profile, Kind::AccessRule];
+    let placed = resources::placed(&mut tx, shop.id, &kinds).await.unwrap();
+    let paths: Vec<_> = placed.iter().map(|placed| placed.path.as_str()).collect();
+    assert_eq!(paths, ["payments/rule", "std"]);
+}

@@ -64,7 +64,7 @@ pub(crate) struct Manager {
     pub(crate) routes: String,
     /// Before the router, in this order.
     pub(crate) filters: Vec<HttpFilter>,
-    pub(crate) access_log: AccessLog,
+    pub(crate) access_log: Vec<AccessLog>,
     /// Set on the side that other proxies connect to.
     pub(crate) mesh_side: Option<MeshSide>,
 }
@@ -96,7 +96,7 @@ pub(crate) fn manager(spec: Manager) -> Filter {
         codec_type: manager::CodecType::Auto.into(),
         stat_prefix: spec.stat_prefix,
         http_filters: filters,
-        access_log: vec![spec.access_log],
+        access_log: spec.access_log,
         route_specifier: Some(manager::RouteSpecifier::Rds(Rds {
             config_source: Some(ads()),
             route_config_name: spec.routes,

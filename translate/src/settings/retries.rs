@@ -42,9 +42,9 @@ pub(super) fn apply(action: &mut RouteAction, call: &Call<'_>, applied: &mut Vec
             }
         }
     }
-    let set_by = |from, pointer, within| Applied {
+    let set_by = |from, pointer: &str, within| Applied {
         from,
-        pointer,
+        pointer: pointer.to_owned(),
         within,
     };
     let attempts = "RetryPolicyValidationError.NumRetries";

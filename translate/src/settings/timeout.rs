@@ -15,7 +15,7 @@ pub(super) fn apply(action: &mut RouteAction, call: &Call<'_>, applied: &mut Vec
     action.timeout = Some(duration(value));
     applied.push(Applied {
         from: resolved.from,
-        pointer: "/timeout",
+        pointer: "/timeout".to_owned(),
         within: "RouteActionValidationError.Timeout",
     });
 }

@@ -10,6 +10,7 @@ use heddle_model::kind::split::Weight;
 use heddle_model::kind::{Mesh, Profile, Route, Service, Split};
 use heddle_model::name::Name;
 use heddle_model::settings::Settings;
+use heddle_model::settings::health_check::Check;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value};
@@ -25,13 +26,31 @@ pub(crate) fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
+const OF_ROUTES: [&str; 3] = [
+    r#"{"timeout": "3s"}"#,
+    r#"{"timeout": "1h", "retries": {"attempts": 0}}"#,
+    r#"{"retries": {"attempts": 3, "on": ["server_error"], "per_try_timeout": "1s"}}"#,
+];
+const OF_CLUSTERS: [&str; 3] = [
+    r#"{"outlier_detection": {"consecutive_5xx": 3, "base_ejection": "1s"}}"#,
+    r#"{"outlier_detection": {"consecutive_gateway_errors": 1}, "circuit_breaking": {"max_requests": 1}}"#,
+    r#"{"circuit_breaking": {"max_pending_requests": 1, "max_connections": 3, "max_retries": 0}}"#,
+];
+const OF_WORKLOADS: [&str; 4] = [
+    r#"{"health_check": {"check": "grpc", "grpc_service": "a.B"}, "access_log": {"inbound": "none", "outbound": "none"}}"#,
+    r#"{"health_check": {"check": "http", "path": "/h", "statuses": [204]}, "access_log": {"to": [{"file": {"path": "/tmp/x"}}]}}"#,
+    r#"{"health_check": {"check": "tcp", "interval": "1s"}, "access_log": {"sample_percent": 1.5, "outbound": "all"}}"#,
+    r#"{"access_log": {"inbound": "failed", "to": [{"stdout": {}}, {"otlp": {"host": "c.example", "port": 4317}}]}}"#,
+];
+
+fn one_of(texts: &[&[&'static str]]) -> impl Strategy<Value = Option<Settings>> + use<> {
+    proptest::option::of(select(texts.concat()))
+        .prop_map(|text| text.map(|text| serde_json::from_str(text).unwrap()))
+}
+
+/// What may stand for a whole service.
 fn settings() -> impl Strategy<Value = Option<Settings>> {
-    proptest::option::of(select(vec![
-        r#"{"timeout": "3s"}"#,
-        r#"{"timeout": "1h", "retries": {"attempts": 0}}"#,
-        r#"{"retries": {"attempts": 3, "on": ["server_error"], "per_try_timeout": "1s"}}"#,
-    ]))
-    .prop_map(|text| text.map(|text| serde_json::from_str(text).unwrap()))
+    one_of(&[&OF_ROUTES, &OF_CLUSTERS, &OF_WORKLOADS])
 }
 
 fn path() -> impl Strategy<Value = PathMatch> {
@@ -89,7 +108,7 @@ fn route() -> impl Strategy<Value = (Route, Option<Split>)> {
         annotations: None,
         weights,
     }));
-    (0_u32..5, matches, backends(), settings(), split).prop_map(
+    (0_u32..5, matches, backends(), one_of(&[&OF_ROUTES]), split).prop_map(
         |(priority, matches, backends, settings, split)| {
             let route = Route {
                 display_name: None,
@@ -112,19 +131,19 @@ fn rule() -> impl Strategy<Value = AccessRule> {
             paths: Some(paths),
         });
     let to = proptest::option::of(proptest::collection::vec(target, 1..3));
-    let from = subsequence(SERVICES.to_vec(), 1..=3);
+    let from = proptest::option::of(subsequence(SERVICES.to_vec(), 1..=3));
     (any::<bool>(), from, to).prop_map(|(deny, from, to)| AccessRule {
         display_name: None,
         labels: None,
         annotations: None,
         action: if deny { Effect::Deny } else { Effect::Allow },
-        from: from
-            .into_iter()
-            .map(|service| Caller {
+        from: from.map(|from| {
+            let caller = |service| Caller {
                 service: Some(name(service)),
                 spiffe: None,
-            })
-            .collect(),
+            };
+            from.into_iter().map(caller).collect()
+        }),
         to,
         reason: None,
     })
@@ -154,7 +173,7 @@ fn service() -> impl Strategy<Value = ServiceDescription> {
     let upstreams =
         subsequence([&SERVICES[..], &["gone"]].concat(), 0..=3).prop_flat_map(|names| {
             let upstream = |called| {
-                settings().prop_map(move |exception| Upstream {
+                one_of(&[&OF_ROUTES, &OF_CLUSTERS]).prop_map(move |exception| Upstream {
                     service: name(called),
                     exception,
                 })
@@ -162,15 +181,24 @@ fn service() -> impl Strategy<Value = ServiceDescription> {
             names.into_iter().map(upstream).collect::<Vec<_>>()
         });
     let spec = (ports, hostnames, settings(), profile, upstreams).prop_map(
-        |(ports, hostnames, defaults, profile, upstreams)| Service {
-            display_name: None,
-            labels: None,
-            annotations: None,
-            hostnames: Some(hostnames.iter().map(|host| host.parse().unwrap()).collect()),
-            ports,
-            profile: profile.map(name),
-            defaults,
-            upstreams: Some(upstreams),
+        |(mut ports, hostnames, defaults, profile, upstreams)| {
+            let check = defaults
+                .as_ref()
+                .and_then(|d| d.health_check.as_ref()?.check);
+            // A service cannot say so of a first port that speaks HTTP/1.1; its profile and its mesh can.
+            if check == Some(Check::Grpc) {
+                ports[0].protocol = Protocol::Grpc;
+            }
+            Service {
+                display_name: None,
+                labels: None,
+                annotations: None,
+                hostnames: Some(hostnames.iter().map(|host| host.parse().unwrap()).collect()),
+                ports,
+                profile: profile.map(name),
+                defaults,
+                upstreams: Some(upstreams),
+            }
         },
     );
     let routes = proptest::collection::vec(route(), 0..4);

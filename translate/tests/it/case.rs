@@ -224,8 +224,11 @@ impl Case {
                 let service = cluster.split('/').nth(1).unwrap_or_default();
                 reach.callees.contains(service) || outbound.iter().any(|r| r.needs.contains(&key))
             };
-            all.resources
-                .retain(|r| r.kind == ResourceType::Cluster && reached(&r.name));
+            // What the outbound part has under the name of something shared takes its place.
+            let replaced = |name: &str| outbound.iter().any(|own| own.name == name);
+            all.resources.retain(|r| {
+                r.kind == ResourceType::Cluster && reached(&r.name) && !replaced(&r.name)
+            });
             endpoints.retain(|r| reached(&r.name));
             all.resources.extend(outbound);
         }

@@ -122,7 +122,7 @@ impl Edge {
         Self::InboundView,
     ];
 
-    /// Those that nothing needs yet: no setting of a profile is about clusters or inbound listeners. They are followed all
-    /// the same, and cost a look at bytes that turn out to be equal.
+    /// Those that the worlds of the test do not need: they draw no setting of a profile that is about clusters or inbound
+    /// listeners. Real Envoys show that these are followed.
     pub(super) const SPARE: [Self; 2] = [Self::ProfileClusters, Self::ProfileInbound];
 }

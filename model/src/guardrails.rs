@@ -1,0 +1,166 @@
+//! Guardrails: what nobody in a mesh may write, whatever else they may do.
+//!
+//! They are checked when something is written and are never merged into it: what is in force is what stands there.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::code::Code;
+use crate::duration::HumanDuration;
+use crate::settings::retries::DEFAULT_ATTEMPTS;
+use crate::settings::{Settings, timeout};
+use crate::violation::{Pointer, Violations};
+
+/// Bounds of what may be written in a mesh.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Guardrails {
+    /// No `timeout`, and no `per_try_timeout` of retries, is longer. Needs a `timeout` in the mesh's `defaults`: what nobody
+    /// sets is not bounded for every protocol.
+    pub max_timeout: Option<HumanDuration>,
+    /// No `attempts` of retries is more. Below 2 it needs `attempts` in the mesh's `defaults`: 2 is what holds when nobody says
+    /// anything.
+    #[schema(minimum = 0, maximum = 10, example = 3)]
+    pub max_retries: Option<u32>,
+    /// What may not be written at all.
+    #[schema(min_items = 1, max_items = 1)]
+    pub forbid: Option<Vec<Forbidden>>,
+}
+
+/// What a guardrail can forbid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Forbidden {
+    /// To let everybody in: an access rule that allows and has no `from`, or the mesh's `access_default: allow`.
+    WildcardAllow,
+}
+
+impl Guardrails {
+    /// Adds the rules that the guardrails themselves break.
+    pub fn validate(&self, at: &Pointer<'_>, violations: &mut Violations) {
+        if let Some(most) = &self.max_timeout {
+            timeout::validate(most, &at.field("max_timeout"), violations);
+        }
+    }
+
+    /// Whether something is forbidden.
+    #[must_use]
+    pub fn forbids(&self, what: Forbidden) -> bool {
+        self.forbid.iter().flatten().any(|one| *one == what)
+    }
+
+    /// Adds what settings at some level exceed.
+    pub fn check(&self, settings: &Settings, at: &Pointer<'_>, violations: &mut Violations) {
+        let retries = settings.retries.as_ref();
+        let at_retries = at.field("retries");
+        if let Some(most) = &self.max_timeout {
+            let per_try = retries.and_then(|retries| retries.per_try_timeout.as_ref());
+            let written = [
+                (settings.timeout.as_ref(), at.field("timeout")),
+                (per_try, at_retries.field("per_try_timeout")),
+            ];
+            for (value, at) in written {
+                if let Some(value) = value.filter(|value| value.get() > most.get()) {
+                    let detail =
+                        format!("{value} exceeds the mesh's guardrail `max_timeout`: {most}");
+                    violations.add(&at, Code::Guardrail, detail);
+                }
+            }
+        }
+        let attempts = retries.and_then(|retries| retries.attempts);
+        if let (Some(most), Some(attempts)) = (self.max_retries, attempts)
+            && attempts > most
+        {
+            let detail = format!("{attempts} exceeds the mesh's guardrail `max_retries`: {most}");
+            violations.add(&at_retries.field("attempts"), Code::Guardrail, detail);
+        }
+    }
+
+    /// Adds what the defaults of the mesh must say so that nothing is left to what is built in and exceeds a bound.
+    pub(crate) fn check_defaults(
+        &self,
+        defaults: Option<&Settings>,
+        at: &Pointer<'_>,
+        violations: &mut Violations,
+    ) {
+        if let Some(defaults) = defaults {
+            self.check(defaults, at, violations);
+        }
+        if self.max_timeout.is_some() && defaults.is_none_or(|d| d.timeout.is_none()) {
+            let detail = "the mesh's guardrail `max_timeout` needs a default: a call without a timeout may take for ever";
+            violations.add(&at.field("timeout"), Code::Guardrail, detail);
+        }
+        let attempts = defaults.and_then(|d| d.retries.as_ref()?.attempts);
+        if self.max_retries.is_some_and(|most| most < DEFAULT_ATTEMPTS) && attempts.is_none() {
+            let detail = format!(
+                "the mesh's guardrail `max_retries` needs a default: {DEFAULT_ATTEMPTS} attempts are made when nobody says anything"
+            );
+            violations.add(
+                &at.field("retries").field("attempts"),
+                Code::Guardrail,
+                detail,
+            );
+        }
+    }
+
+    /// A complete, valid value, that [`Settings::sample`] keeps.
+    #[must_use]
+    pub fn sample() -> serde_json::Value {
+        serde_json::json!({"max_timeout": "60s", "max_retries": 3, "forbid": ["wildcard_allow"]})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(guardrails: &str, settings: &str) -> Vec<String> {
+        let guardrails: Guardrails = serde_json::from_str(guardrails).unwrap();
+        let mut violations = Violations::new();
+        let settings: Settings = serde_json::from_str(settings).unwrap();
+        guardrails.check(&settings, &Pointer::Root, &mut violations);
+        let sorted = violations.into_sorted().into_iter();
+        sorted.map(|violation| violation.pointer).collect()
+    }
+
+    #[test]
+    fn a_bound_itself_is_within() {
+        let guardrails = r#"{"max_timeout": "60s", "max_retries": 3}"#;
+        let within =
+            r#"{"timeout": "1m", "retries": {"attempts": 3, "per_try_timeout": "60000ms"}}"#;
+        assert!(broken(guardrails, within).is_empty());
+        assert!(broken(guardrails, "{}").is_empty());
+        let beyond =
+            r#"{"timeout": "60001ms", "retries": {"attempts": 4, "per_try_timeout": "61s"}}"#;
+        assert_eq!(
+            broken(guardrails, beyond),
+            ["/retries/attempts", "/retries/per_try_timeout", "/timeout"]
+        );
+    }
+
+    #[test]
+    fn nothing_is_left_to_what_is_built_in() {
+        let needed = |guardrails: &str, defaults: Option<&str>| {
+            let guardrails: Guardrails = serde_json::from_str(guardrails).unwrap();
+            let defaults: Option<Settings> = defaults.map(|d| serde_json::from_str(d).unwrap());
+            let mut violations = Violations::new();
+            guardrails.check_defaults(defaults.as_ref(), &Pointer::Root, &mut violations);
+            violations.into_sorted().len()
+        };
+        assert_eq!(needed(r#"{"max_timeout": "60s"}"#, None), 1);
+        assert_eq!(needed(r#"{"max_timeout": "60s"}"#, Some("{}")), 1);
+        assert_eq!(
+            needed(r#"{"max_timeout": "60s"}"#, Some(r#"{"timeout": "60s"}"#)),
+            0
+        );
+        assert_eq!(needed(r#"{"max_retries": 2}"#, None), 0);
+        assert_eq!(needed(r#"{"max_retries": 1}"#, None), 1);
+        assert_eq!(
+            needed(
+                r#"{"max_retries": 1}"#,
+                Some(r#"{"retries": {"attempts": 0}}"#)
+            ),
+            0
+        );
+    }
+}

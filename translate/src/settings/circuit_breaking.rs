@@ -1,0 +1,41 @@
+//! `circuit_breaking` becomes the thresholds of each cluster of the service.
+
+use heddle_model::settings::{CircuitBreaking, Levels};
+
+use super::Applied;
+use crate::envoy::cluster::circuit_breakers::Thresholds;
+use crate::envoy::cluster::{CircuitBreakers, Cluster};
+use crate::envoy::number;
+
+/// The thresholds in force.
+pub(crate) fn thresholds(levels: &Levels<'_>) -> CircuitBreakers {
+    let resolved = CircuitBreaking::resolve(levels);
+    CircuitBreakers {
+        thresholds: vec![Thresholds {
+            max_connections: number(resolved.max_connections.value),
+            max_pending_requests: number(resolved.max_pending_requests.value),
+            max_requests: number(resolved.max_requests.value),
+            max_retries: number(resolved.max_retries.value),
+            ..Thresholds::default()
+        }],
+        ..CircuitBreakers::default()
+    }
+}
+
+pub(super) fn apply(cluster: &mut Cluster, levels: &Levels<'_>, applied: &mut Vec<Applied>) {
+    let resolved = CircuitBreaking::resolve(levels);
+    cluster.circuit_breakers = Some(thresholds(levels));
+    applied.extend(
+        [
+            (resolved.max_connections.from, "/max_connections"),
+            (resolved.max_pending_requests.from, "/max_pending_requests"),
+            (resolved.max_requests.from, "/max_requests"),
+            (resolved.max_retries.from, "/max_retries"),
+        ]
+        .map(|(from, field)| Applied {
+            from,
+            pointer: format!("/circuit_breaking{field}"),
+            within: "CircuitBreakersValidationError",
+        }),
+    );
+}
