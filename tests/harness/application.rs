@@ -29,6 +29,8 @@ struct Shared {
     requests: AtomicU64,
     status: AtomicU16,
     delay_ms: AtomicU64,
+    health: AtomicU16,
+    checks: AtomicU64,
 }
 
 impl Application {
@@ -52,6 +54,8 @@ impl Application {
             requests: AtomicU64::new(0),
             status: AtomicU16::new(200),
             delay_ms: AtomicU64::new(0),
+            health: AtomicU16::new(200),
+            checks: AtomicU64::new(0),
         });
         let router = Router::new()
             .fallback(answer)
@@ -79,6 +83,17 @@ impl Application {
         self.shared.status.store(status, Ordering::Relaxed);
     }
 
+    /// How many requests for `/healthz` it has answered; they are no others' business.
+    #[must_use]
+    pub fn checks(&self) -> u64 {
+        self.shared.checks.load(Ordering::Relaxed)
+    }
+
+    /// From now on it answers `/healthz` with this status.
+    pub fn health(&self, status: u16) {
+        self.shared.health.store(status, Ordering::Relaxed);
+    }
+
     /// From now on it thinks this long, in milliseconds, before it answers.
     pub fn think(&self, delay_ms: u64) {
         self.shared.delay_ms.store(delay_ms, Ordering::Relaxed);
@@ -92,6 +107,11 @@ impl Drop for Application {
 }
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    if request.uri().path() == "/healthz" {
+        shared.checks.fetch_add(1, Ordering::Relaxed);
+        let health = StatusCode::from_u16(shared.health.load(Ordering::Relaxed));
+        return health.unwrap_or(StatusCode::IM_A_TEAPOT).into_response();
+    }
     shared.requests.fetch_add(1, Ordering::Relaxed);
     let delay = shared.delay_ms.load(Ordering::Relaxed);
     if delay > 0 {

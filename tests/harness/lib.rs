@@ -3,6 +3,7 @@
 
 mod api;
 mod application;
+mod collector;
 mod envoy;
 mod evidence;
 mod operations;
@@ -19,6 +20,7 @@ mod xds;
 
 pub use api::{Api, Reply};
 pub use application::Application;
+pub use collector::{Collector, LogRecord};
 pub use envoy::{Envoy, EnvoyVersion};
 pub use evidence::evidence;
 pub use operations::operations_not_called;

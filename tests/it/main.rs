@@ -24,4 +24,5 @@ mod rollbacks;
 mod routing;
 mod schemathesis;
 mod scoping;
+mod settings;
 mod sign_in;
