@@ -54,7 +54,9 @@ fn mesh_operations(table: Table) -> Table {
 
 fn effective_operations(table: Table) -> Table {
     let answer = || Some(String::from("Effective"));
-    let about = "From the mesh's `defaults`, the service's and the route's: the one closest to the call wins, field by field. What nobody sets is `built_in`.";
+    let about = "From the mesh's `defaults`, the profile's, the service's and the route's: the one closest to the call wins, field by field. What nobody sets is `built_in`. With `caller`, for the calls of that service: what it says under `upstreams[].override` wins over all of them.";
+    let caller =
+        "The service whose calls are meant; without one, those of whoever makes no exception.";
     table
         .op(
             Get,
@@ -65,6 +67,8 @@ fn effective_operations(table: Table) -> Table {
                 "Services",
             )
             .about(about)
+            .query("caller", caller)
+            .errors(&[422])
             .answer(200, "Every setting.", answer()),
             effective::get,
         )
@@ -77,6 +81,8 @@ fn effective_operations(table: Table) -> Table {
                 "Routes",
             )
             .about(about)
+            .query("caller", caller)
+            .errors(&[422])
             .answer(200, "Every setting.", answer()),
             effective::get,
         )

@@ -2,7 +2,7 @@
 //!
 //! Each walk writes the levels from the lowest to the highest, and each level says the opposite of the one below: what is
 //! seen after a write can only come from that level. `frontend` makes exceptions for its calls; `reports` does not, so it
-//! shows what holds for everybody else.
+//! shows what holds for everybody else. After each write `effective` names the level that won.
 
 mod guardrails;
 
@@ -112,6 +112,30 @@ impl Shop {
             .put(&format!("/meshes/shop{path}"), body)
             .await
             .expect(200);
+        let mut fields = Vec::new();
+        leaves("", &settings, &mut fields);
+        self.win(level, &fields).await;
+    }
+
+    /// This level is the one that won these fields: for calls of `frontend`, and for others unless it is the exception that
+    /// `frontend` makes.
+    async fn win(&self, level: &str, fields: &[(String, Value)]) {
+        if fields.is_empty() {
+            return;
+        }
+        for caller in ["frontend", "reports"] {
+            let path = "/meshes/shop/services/payments/routes/r/effective";
+            let table = self.api.get(&format!("{path}?caller={caller}")).await;
+            let table = table.expect(200).json;
+            for (field, value) in fields {
+                let items = table["items"].as_array().unwrap();
+                let item = items.iter().find(|item| item["field"] == *field).unwrap();
+                let won = item["from"]["level"] == level;
+                let meant = level != "upstream" || caller == "frontend";
+                assert_eq!(won, meant, "{level}, calls of {caller}: {item}");
+                assert!(!won || item["value"] == *value, "{level}: {item}");
+            }
+        }
     }
 
     /// Nobody says anything.
@@ -151,6 +175,19 @@ impl Shop {
         let answers = (0..calls).map(|_| caller.call("payments", "/r"));
         let answers = all_at_once(answers.collect()).await;
         answers.into_iter().filter(|status| *status == 503).count()
+    }
+}
+
+/// The fields of a value that are no objects, as `effective` names them.
+fn leaves(at: &str, value: &Value, found: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let dot = if at.is_empty() { "" } else { "." };
+                leaves(&format!("{at}{dot}{name}"), value, found);
+            }
+        }
+        _ => found.push((at.to_owned(), value.clone())),
     }
 }
 

@@ -80,6 +80,7 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
             json!("payments-1"),
         ),
         ("query", "service") => (dns_label(), json!("payments")),
+        ("query", "caller") => (dns_label(), json!("checkout")),
         ("query", "version") => (dns_label(), json!("v1")),
         ("query", "bind_address") => (address(), json!("0.0.0.0")),
         ("query", "advertise_address") => (address(), json!("10.0.3.17")),

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{OriginalUri, State};
 use heddle_model::authz::permission::ConfigRead;
 use heddle_model::kind::{Kind, Mesh, Profile, Route, Service, Spec};
+use heddle_model::name::Name;
 use heddle_model::settings::{Level, Levels, Settings};
 use heddle_model::wire;
 use heddle_store::meshes;
@@ -21,14 +22,16 @@ pub(crate) const SERVICE: &str = "/v1/orgs/{org}/meshes/{mesh}/services/{service
 pub(crate) const ROUTE: &str =
     "/v1/orgs/{org}/meshes/{mesh}/services/{service}/routes/{route}/effective";
 
-/// For a service, the settings of a call that no route of it takes; for a route, of one that it takes.
+/// For a service, the settings of a call that no route of it takes; for a route, of one that it takes. With a caller,
+/// those of the calls of that service, which may have made an exception for itself.
 pub(crate) async fn get(
     Allow(grant): Allow<ConfigRead>,
     State(app): State<App>,
     Segments(path): Segments<Vec<String>>,
     OriginalUri(uri): OriginalUri,
-    query: Query,
+    mut query: Query,
 ) -> Result<Json<Value>, Problem> {
+    let caller = query.parse::<Name>("caller")?;
     query.finish()?;
     let segment = |at: usize| path.get(at).map(String::as_str);
     let mut tx = app.store.begin(&grant).await?;
@@ -51,7 +54,23 @@ pub(crate) async fn get(
         None => None,
         Some(name) => resources::find(&mut tx, mesh.id, Kind::Profile, None, name.as_str()).await?,
     };
+    let caller = match &caller {
+        None => None,
+        Some(name) => {
+            let found =
+                resources::find(&mut tx, mesh.id, Kind::Service, None, name.as_str()).await?;
+            Some(found.ok_or_else(|| {
+                Problem::unfit("caller", format!("there is no service {name} in this mesh"))
+            })?)
+        }
+    };
     drop(tx);
+    let of_caller = caller.as_ref().map(spec::<Service>).transpose()?;
+    let upstreams = of_caller.iter().flat_map(|caller| caller.upstreams.iter());
+    let exception = upstreams
+        .flatten()
+        .find(|upstream| upstream.service == service.name)
+        .and_then(|upstream| upstream.exception.as_ref());
     let of_mesh = spec::<Mesh>(&mesh.spec)?.defaults;
     let of_profile = profile.as_ref().map(spec::<Profile>).transpose()?;
     let of_route = route.as_ref().map(spec::<Route>).transpose()?;
@@ -61,15 +80,16 @@ pub(crate) async fn get(
         profile: of_profile.as_ref().map(|profile| &profile.settings),
         service: of_service.defaults.as_ref(),
         route: of_route.as_ref(),
+        upstream: exception,
         protocol: of_service.ports.first().map(|port| port.protocol),
-        ..Levels::default()
     };
     let object = |level: Level| match level {
         Level::Mesh => Some(&mesh.spec),
         Level::Service => Some(&service),
         Level::Route => route.as_ref(),
         Level::Profile => profile.as_ref(),
-        Level::BuiltIn | Level::Upstream => None,
+        Level::Upstream => caller.as_ref(),
+        Level::BuiltIn => None,
     };
     let items: Vec<Value> = Settings::effective(&levels)
         .into_iter()

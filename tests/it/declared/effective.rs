@@ -54,4 +54,28 @@ async fn effective_names_the_level_that_won_each_setting() {
         field(&answer, "timeout"),
         named(json!("15000ms"), "mesh", "shop")
     );
+
+    // One caller makes an exception for itself.
+    let upstreams = json!([{"service": "payments", "override": {"timeout": "800ms"}}]);
+    let ports = json!([{"name": "http", "port": 8080, "protocol": "http"}]);
+    let body = json!({"ports": ports, "upstreams": upstreams});
+    let checkout = "/meshes/shop/services/checkout";
+    let checkout = api.put(checkout, body).await.expect(201).json;
+    let body = json!({"ports": ports});
+    let _ = api.put("/meshes/shop/services/reports", body).await;
+    let path = format!("{route}/effective?caller=checkout");
+    let answer = api.get(&path).await.expect(200).json;
+    let from = json!({"level": "upstream", "kind": "service", "name": "checkout", "revision": checkout["meta"]["revision"]});
+    assert_eq!(answer["items"][0]["value"], "800ms");
+    assert_eq!(answer["items"][0]["from"], from);
+    // It says nothing about retries, and nothing for others.
+    assert_eq!(field(&answer, attempts).1, "service");
+    for (path, level) in [(&route, "route"), (&service.to_owned(), "mesh")] {
+        let path = format!("{path}/effective?caller=reports");
+        let answer = api.get(&path).await.expect(200).json;
+        assert_eq!(field(&answer, "timeout").1, level);
+    }
+    let path = format!("{service}/effective?caller=checkout");
+    let answer = api.get(&path).await.expect(200).json;
+    assert_eq!(field(&answer, "timeout").1, "upstream");
 }
