@@ -26,7 +26,7 @@ pub use evidence::evidence;
 pub use operations::operations_not_called;
 pub use ports::{free_port, free_ports};
 pub use postgres::Postgres;
-pub use process::{Child, heddled, repository};
+pub use process::{Child, heddle, heddled, repository};
 pub use random::Random;
 pub use server::{Server, ServerOptions};
 pub use traffic::{Outcome, Traffic};

@@ -20,15 +20,25 @@ pub fn repository() -> PathBuf {
 /// The binary under test, built beside the test binary.
 #[must_use]
 pub fn heddled() -> PathBuf {
+    beside("heddled")
+}
+
+/// The command line, built beside the test binary.
+#[must_use]
+pub fn heddle() -> PathBuf {
+    beside("heddle")
+}
+
+fn beside(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the test binary has a path");
     let directory = own
         .parent()
         .and_then(Path::parent)
         .expect("<target>/<profile>/deps/<test>");
-    let binary = directory.join("heddled");
+    let binary = directory.join(name);
     assert!(
         binary.exists(),
-        "{} is missing: run `cargo build -p heddled` first",
+        "{} is missing: run `cargo build -p {name}` first",
         binary.display()
     );
     binary

@@ -90,21 +90,29 @@ async fn the_ten_steps_do_what_they_show() {
         steps.len()
     );
 
+    execute(&page, |script| {
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", script])
+            .current_dir(stack.directory.path())
+            .env("HEDDLE", stack.server.url())
+            .env("TOKEN", &api.token)
+            .stdin(Stdio::null());
+        command
+    })
+    .await;
+}
+
+/// Executes the commands of a page and holds what comes against what is shown.
+pub(crate) async fn execute(page: &str, shell: impl FnOnce(&str) -> Command) {
+    let steps = steps(page);
     // One shell for all of them, so that a later step can use what an earlier one has found.
     let mut script = String::from("set -euo pipefail\n");
     for step in &steps {
         script.push_str(&step.command);
         script.push_str("\nprintf '\\n@@@@\\n'\n");
     }
-    let output = Command::new("bash")
-        .args(["-c", &script])
-        .current_dir(stack.directory.path())
-        .env("HEDDLE", stack.server.url())
-        .env("TOKEN", &api.token)
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .unwrap();
+    let output = shell(&script).output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let answers: Vec<&str> = said.split("\n@@@@\n").collect();
     assert!(

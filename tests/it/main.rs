@@ -5,6 +5,7 @@ mod access;
 mod bad_input;
 mod canary;
 mod chaos;
+mod cli;
 mod declared;
 mod demo;
 mod devices;

@@ -1,0 +1,251 @@
+//! What people type. Every command has an example, and a test runs each of them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::output::Format;
+
+/// Describe, look at and change what Envoys do, from a shell.
+#[derive(Parser)]
+#[command(
+    name = "heddle",
+    version,
+    max_term_width = 110,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Data goes to standard output, everything else to standard error.\n\
+    Exit codes: 0 done, 1 error, 2 usage, 3 not found, 4 not signed in or not allowed, 5 conflict, 6 rules broken,\n\
+    7 waited in vain, 8 there are differences.\n\n\
+    Examples:\n  heddle whoami\n  heddle get services"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where to work, and as whom.
+#[derive(Args, Debug, Clone, Default)]
+#[command(next_help_heading = "Where (flag, then environment, then context)")]
+pub(crate) struct Place {
+    /// The address of the server
+    #[arg(long, global = true, value_name = "URL", env = "HEDDLE_SERVER")]
+    pub(crate) server: Option<String>,
+    /// The organisation [default: the credential's own]
+    #[arg(long, global = true, value_name = "NAME", env = "HEDDLE_ORG")]
+    pub(crate) org: Option<String>,
+    /// The mesh
+    #[arg(long, short, global = true, value_name = "NAME", env = "HEDDLE_MESH")]
+    pub(crate) mesh: Option<String>,
+    /// The context to take the rest from [default: the one in use]
+    #[arg(long, global = true, value_name = "NAME", env = "HEDDLE_CONTEXT")]
+    pub(crate) context: Option<String>,
+    /// A file with an API token; HEDDLE_TOKEN holds one itself
+    #[arg(long, global = true, value_name = "FILE", env = "HEDDLE_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Say who you are and what you may do
+    #[command(after_help = "Examples:\n  heddle whoami\n  heddle whoami -o json")]
+    Whoami(Shown),
+    /// Sign in: a member types a code into the console
+    #[command(
+        after_help = "The session is kept in HEDDLE_CONFIG_DIR (~/.config/heddle), for nobody else to read, with a context that is named after the\n\
+        organisation. Programs need none: they set HEDDLE_TOKEN, or name a file with --token-file.\n\n\
+        Examples:\n  heddle login --server http://localhost:8080 --mesh prod\n  \
+        heddle login --scope config:read --scope meshes:read"
+    )]
+    Login(Login),
+    /// End the session of the context
+    #[command(after_help = "Examples:\n  heddle logout")]
+    Logout,
+    /// Which server, organisation and mesh commands are about
+    #[command(subcommand, after_help = "Examples:\n  heddle context list")]
+    Context(ContextCommand),
+    /// List objects of a kind, or show one
+    #[command(
+        after_help = "Kinds: meshes, services, profiles, routes, splits, access-rules, join-tokens, proxies, revisions, members,\n\
+        service-accounts, role-bindings, tokens, sessions. What belongs to a service is named SERVICE/NAME.\n\n\
+        Examples:\n  heddle get meshes\n  heddle get services -o wide\n  heddle get service payments -o yaml\n  \
+        heddle get routes --service payments\n  heddle get split payments/all\n  \
+        heddle get services --filter 'labels.team = \"pay\"' -o name"
+    )]
+    Get(Get),
+    /// Write what files describe: all of it, or nothing
+    #[command(
+        after_help = "Files hold YAML or JSON, one or more documents, each with `kind` and `name`, and with `service` and `route` where it\n\
+        belongs to one. Whatever `get` prints can be applied again.\n\n\
+        Examples:\n  heddle apply -f mesh.yaml\n  heddle apply -f services/ --dry-run\n  \
+        heddle get service payments -o yaml | heddle apply -f -\n  \
+        heddle apply -f services/ --sync --manager 'deploys; ref=\"acme/shop\"' --message 'PAY-1123'"
+    )]
+    Apply(Apply),
+    /// Say what `apply` would change: 8 when it is anything
+    #[command(
+        after_help = "Examples:\n  heddle diff -f services/\n  heddle diff -f services/ -o json || test $? = 8"
+    )]
+    Diff(Diff),
+    /// Delete objects
+    #[command(
+        after_help = "Examples:\n  heddle delete split payments/all\n  heddle delete service payments --dry-run"
+    )]
+    Delete(Delete),
+    /// Explain an error code
+    #[command(after_help = "Examples:\n  heddle explain HED-1002")]
+    Explain {
+        /// The code
+        code: String,
+    },
+    /// Send any request, and print the answer as it comes
+    #[command(after_help = "Examples:\n  heddle api GET /v1/orgs/-/meshes\n  \
+        heddle api PATCH /v1/orgs/-/meshes/prod '{\"display_name\": \"Production\"}'")]
+    Api(Api),
+    /// Print what a shell completes commands with
+    #[command(after_help = "Examples:\n  heddle completion bash > heddle.bash")]
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Login {
+    /// A permission that the session is narrowed to; may be repeated [default: all that you have]
+    #[arg(long = "scope", value_name = "PERMISSION")]
+    pub(crate) scopes: Vec<String>,
+}
+
+/// How the answer is shown.
+#[derive(Args, Debug, Clone, Copy)]
+pub(crate) struct Shown {
+    /// How the answer is shown
+    #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Format,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ContextCommand {
+    /// List them
+    #[command(after_help = "Examples:\n  heddle context list")]
+    List(Shown),
+    /// Make one, or change it, and use it
+    #[command(
+        after_help = "Examples:\n  heddle context set prod --server http://localhost:8080 --org acme --mesh prod"
+    )]
+    Set {
+        /// Its name
+        name: String,
+    },
+    /// Use another one
+    #[command(after_help = "Examples:\n  heddle context use prod")]
+    Use {
+        /// Its name
+        name: String,
+    },
+    /// Forget one
+    #[command(after_help = "Examples:\n  heddle context delete prod")]
+    Delete {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Get {
+    /// The kind
+    pub(crate) kind: String,
+    /// The object: NAME, or SERVICE/NAME for what belongs to a service
+    pub(crate) name: Option<String>,
+    /// Only what belongs to this service
+    #[arg(long, short, value_name = "NAME", conflicts_with = "name")]
+    pub(crate) service: Option<String>,
+    /// Only what this is true of
+    #[arg(long, value_name = "EXPRESSION", conflicts_with = "name")]
+    pub(crate) filter: Option<String>,
+    /// How many at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// Files that describe objects.
+#[derive(Args)]
+pub(crate) struct Files {
+    /// A file, a folder with files that end in .yaml, .yml or .json, or - for standard input; may be repeated
+    #[arg(long = "filename", short = 'f', value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Delete what the same --manager has written before and the files no longer describe
+    #[arg(long, requires = "manager")]
+    pub(crate) sync: bool,
+    /// Which program looks after these objects, such as `deploys; ref="acme/shop"`
+    #[arg(long, value_name = "NAME", env = "HEDDLE_MANAGER")]
+    pub(crate) manager: Option<String>,
+    /// Write also what another program manages
+    #[arg(long)]
+    pub(crate) takeover: bool,
+}
+
+/// What is said about a change.
+#[derive(Args)]
+pub(crate) struct Note {
+    /// Why: kept with the revision
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+    /// What ties the revision to others
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) change_group: Option<String>,
+    /// Check everything, and keep nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    #[command(flatten)]
+    pub(crate) note: Note,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Args)]
+pub(crate) struct Diff {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Args)]
+pub(crate) struct Delete {
+    /// The kind
+    pub(crate) kind: String,
+    /// The object: NAME, or SERVICE/NAME for what belongs to a service
+    pub(crate) name: String,
+    /// Only if it is still the one with this ETag
+    #[arg(long, value_name = "ETAG")]
+    pub(crate) if_match: Option<String>,
+    /// Delete it although another program manages it
+    #[arg(long)]
+    pub(crate) takeover: bool,
+    #[command(flatten)]
+    pub(crate) note: Note,
+}
+
+#[derive(Args)]
+pub(crate) struct Api {
+    /// The method
+    pub(crate) method: String,
+    /// The address, from /v1 on
+    pub(crate) path: String,
+    /// The body, as JSON; - for standard input
+    pub(crate) body: Option<String>,
+}

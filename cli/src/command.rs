@@ -1,0 +1,29 @@
+//! What each command does: one file each, or one for a noun.
+
+mod apply;
+mod context;
+mod get;
+mod login;
+mod small;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+use crate::place::Here;
+
+/// Runs a command.
+pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+    let place = cli.place;
+    match cli.command {
+        Command::Completion { shell } => small::completion(shell),
+        Command::Explain { code } => small::explain(&code),
+        Command::Context(command) => context::run(&place, command),
+        Command::Login(args) => login::login(place, args).await,
+        Command::Logout => login::logout(Here::find(place)?).await,
+        Command::Whoami(shown) => small::whoami(&Here::find(place)?, shown).await,
+        Command::Get(args) => get::get(&Here::find(place)?, &args).await,
+        Command::Delete(args) => get::delete(&Here::find(place)?, &args).await,
+        Command::Apply(args) => apply::apply(&Here::find(place)?, &args).await,
+        Command::Diff(args) => apply::diff(&Here::find(place)?, args).await,
+        Command::Api(args) => small::api(&Here::find(place)?, &args).await,
+    }
+}
