@@ -1,6 +1,8 @@
 //! Credentials and permissions. A handler names its permission in its signature; nothing else opens a transaction.
 
-use axum::extract::{FromRequestParts, RawPathParams};
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
 use axum::http::header;
 use axum::http::request::Parts;
 use heddle_model::authz::Permission;
@@ -67,6 +69,23 @@ pub(crate) fn grant<P: Permission>(caller: &Caller, org: &str) -> Result<Grant<P
     })
 }
 
+/// The other end of the connection, as far as this process can see.
+pub(crate) fn peer(parts: &Parts) -> Option<IpAddr> {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    Some(peer.0.ip().to_canonical())
+}
+
+/// [`peer`], for a handler that has no permission to ask for.
+pub(crate) struct Peer(pub(crate) Option<IpAddr>);
+
+impl FromRequestParts<App> for Peer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        Ok(Self(peer(parts)))
+    }
+}
+
 /// The same proof where the operation can do without it in part; otherwise the refusal.
 pub(crate) struct Maybe<P: Permission>(pub(crate) Result<Grant<P>, Problem>);
 
@@ -101,7 +120,10 @@ impl<P: Permission> FromRequestParts<App> for Allow<P> {
         let org = org.ok_or_else(|| {
             Problem::internal(&"an operation with a permission has no {org} in its path")
         })?;
-        let grant = grant::<P>(&caller, org)?.with_note(note(parts)?);
+        let mut grant = grant::<P>(&caller, org)?.with_note(note(parts)?);
+        if let Some(ip) = peer(parts) {
+            grant = grant.with_ip(ip);
+        }
         let client = parts
             .headers
             .get(header::USER_AGENT)

@@ -28,6 +28,8 @@ pub(crate) struct Op {
     tag: &'static str,
     body: Option<(String, Value)>,
     answers: Vec<(u16, &'static str, Option<String>)>,
+    /// The type of what it answers with when that is not plain JSON.
+    media: &'static str,
     query: Vec<(&'static str, &'static str)>,
     permission: Option<&'static str>,
     bearer: bool,
@@ -55,6 +57,7 @@ impl Op {
             tag,
             body: None,
             answers: Vec::new(),
+            media: "application/json",
             query: Vec::new(),
             permission: None,
             bearer: true,
@@ -88,6 +91,18 @@ impl Op {
     ) -> Self {
         self.answers.push((status, about, schema));
         self
+    }
+
+    /// An answer that is not plain JSON.
+    pub(crate) fn answer_as(
+        mut self,
+        status: u16,
+        about: &'static str,
+        media: &'static str,
+        schema: &str,
+    ) -> Self {
+        self.media = media;
+        self.answer(status, about, Some(schema.to_owned()))
     }
 
     pub(crate) fn query(mut self, name: &'static str, about: &'static str) -> Self {
@@ -334,7 +349,7 @@ impl Op {
                 let content = ContentBuilder::new()
                     .schema(Some(Ref::from_schema_name(&schema)))
                     .build();
-                response = response.content("application/json", content);
+                response = response.content(self.media, content);
             }
             operation = operation.response(status.to_string(), response);
         }
@@ -360,6 +375,7 @@ pub(crate) fn frame() -> OpenApi {
     kind::<Split>("Split", &mut schemas);
     kind::<AccessRule>("AccessRule", &mut schemas);
     crate::accounts::schemas(&mut schemas);
+    crate::audit_log::schemas(&mut schemas);
     let others = declared::schemas().into_iter().chain(history::schemas());
     for (name, schema) in own_schemas().into_iter().chain(others) {
         schemas.push((name.to_owned(), from_json(schema)));

@@ -10,6 +10,7 @@ use serde_json::Value;
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 
 use crate::accounts;
+use crate::audit_log;
 use crate::complete::complete;
 use crate::declared::{collection, singleton};
 use crate::openapi::{Op, frame, history};
@@ -36,6 +37,7 @@ fn table() -> Table {
     let table = proxy_operations(table);
     let table = accounts::operations(table);
     let table = history_operations(table);
+    let table = audit_log::operations(table);
     open_operations(table)
 }
 

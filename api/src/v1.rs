@@ -2,6 +2,7 @@
 
 pub(crate) mod access_rules;
 pub(crate) mod apply;
+pub(crate) mod audit_log;
 pub(crate) mod bootstrap;
 pub(crate) mod codes;
 pub(crate) mod devices;

@@ -132,6 +132,33 @@ pub(crate) enum AdminNoun {
     /// The keys that sign sessions' tokens
     #[command(subcommand)]
     SessionKeys(SessionKeysCommand),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+/// `heddled admin audit`.
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Look through an organisation's log for rows that were altered, removed, moved or cut off
+    Verify(Box<AuditVerify>),
+}
+
+/// `heddled admin audit verify`.
+#[derive(Args)]
+pub(crate) struct AuditVerify {
+    /// The organisation
+    #[arg(long)]
+    pub(crate) org: String,
+    /// An earlier export, or the output of --json: the ends of chains in its first line must still be there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) noted: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the database is.
+    #[command(flatten)]
+    pub(crate) settings: Settings,
 }
 
 /// `heddled admin member`.

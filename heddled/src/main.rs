@@ -16,7 +16,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 
-use cli::{AdminNoun, Cli, Command, MemberCommand, OrgCommand, SessionKeysCommand, TokenCommand};
+use cli::{
+    AdminNoun, AuditCommand, Cli, Command, MemberCommand, OrgCommand, SessionKeysCommand,
+    TokenCommand,
+};
 use config::{Config, LogFormat, Settings};
 
 fn main() -> ExitCode {
@@ -58,6 +61,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             AdminNoun::Member(MemberCommand::Create(args)) => {
                 serve(args.settings.clone(), async |config| {
                     role::admin::member_create(config, &args).await
+                })
+            }
+            AdminNoun::Audit(AuditCommand::Verify(args)) => {
+                serve(args.settings.clone(), async |config| {
+                    role::audit::verify(config, &args).await
                 })
             }
             AdminNoun::SessionKeys(SessionKeysCommand::Rotate(settings)) => {

@@ -2,4 +2,5 @@
 
 pub(crate) mod admin;
 pub(crate) mod all;
+pub(crate) mod audit;
 pub(crate) mod migrate;

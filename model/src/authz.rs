@@ -196,6 +196,8 @@ actions! {
     TokenRead: Read = "tokens:read";
     /// Make API tokens for service accounts, and revoke anybody's.
     TokenWrite: Write = "tokens:write";
+    /// Read and export the audit log.
+    AuditRead: Read = "audit:read";
 }
 
 /// What `action` is about.
@@ -213,7 +215,8 @@ pub const fn level(action: Action) -> Level {
         | Action::ProxyWrite
         | Action::BootstrapRead
         | Action::RoleBindingRead
-        | Action::RoleBindingWrite => Level::Mesh,
+        | Action::RoleBindingWrite
+        | Action::AuditRead => Level::Mesh,
         Action::MemberRead
         | Action::MemberWrite
         | Action::ServiceAccountRead
@@ -241,7 +244,8 @@ pub const fn permits(role: Role, action: Action) -> bool {
         Action::MemberRead
         | Action::ServiceAccountRead
         | Action::RoleBindingRead
-        | Action::TokenRead => matches!(role, Role::Owner | Role::Admin | Role::Auditor),
+        | Action::TokenRead
+        | Action::AuditRead => matches!(role, Role::Owner | Role::Admin | Role::Auditor),
         Action::ConfigWrite => {
             matches!(
                 role,
@@ -306,6 +310,7 @@ mod tests {
                 "role_bindings:write: owner admin",
                 "tokens:read: owner admin auditor",
                 "tokens:write: owner admin",
+                "audit:read: owner admin auditor",
             ]
         );
     }

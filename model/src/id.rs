@@ -124,8 +124,15 @@ macro_rules! ids {
             }
         }
 
-        #[cfg(test)]
-        const PREFIXES: &[&str] = &[$($prefix),*];
+        /// The stored form of an identifier of any kind; `None` when the text is none.
+        #[must_use]
+        pub fn any(text: &str) -> Option<Uuid> {
+            let (prefix, rest) = text.rsplit_once('_')?;
+            noun_of(prefix).and_then(|_| decode(rest))
+        }
+
+        /// What stands before the underscore, for every kind.
+        pub const PREFIXES: &[&str] = &[$($prefix),*];
     };
 }
 

@@ -1,6 +1,7 @@
 //! Who is calling, what they were granted, and which mesh is meant: the three proofs that open the database.
 
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -244,6 +245,13 @@ impl<P: Permission> Grant<P> {
     #[must_use]
     pub fn with_note(mut self, note: Note) -> Self {
         self.origin.note = note;
+        self
+    }
+
+    /// Notes the other end of the caller's connection, for the audit log.
+    #[must_use]
+    pub fn with_ip(mut self, ip: IpAddr) -> Self {
+        self.origin.ip = Some(ip);
         self
     }
 

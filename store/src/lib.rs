@@ -59,6 +59,7 @@ mod tx;
 mod uses;
 
 pub mod admin;
+pub mod audit;
 pub mod authorities;
 pub mod certificates;
 pub mod devices;
@@ -80,7 +81,7 @@ pub use authz::{Caller, Denied, Grant, MeshRef, Principal};
 pub use changes::{Feed, FeedPosition, MeshHead};
 pub use error::{Cause, Error, Result};
 pub use migrate::migrate;
-pub use origin::Note;
+pub use origin::{Note, Visitor};
 pub use password::draw_password;
 pub use principals::PrincipalRow;
 pub use rights::{Bound, Reach, Rights};

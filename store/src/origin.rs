@@ -1,5 +1,7 @@
 //! Where a write comes from, as history and audit log keep it.
 
+use std::net::IpAddr;
+
 use heddle_model::id::TokenId;
 
 /// What a caller says about its writes. Untrusted text, checked for length and form where it comes in.
@@ -16,4 +18,20 @@ pub struct Note {
 pub(crate) struct Origin {
     pub(crate) token: Option<TokenId>,
     pub(crate) note: Note,
+    pub(crate) ip: Option<IpAddr>,
+}
+
+/// Who signs in, as far as that is known before.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Visitor<'a> {
+    /// What the client calls itself. Untrusted.
+    pub client: Option<&'a str>,
+    /// The other end of the connection.
+    pub ip: Option<IpAddr>,
+}
+
+impl<'a> From<Option<&'a str>> for Visitor<'a> {
+    fn from(client: Option<&'a str>) -> Self {
+        Self { client, ip: None }
+    }
 }

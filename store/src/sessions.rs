@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::authz::{Door, Grant, Principal};
 use crate::error::{Error, Result, inconsistent};
+use crate::origin::Visitor;
 use crate::principals::{self, Kind};
 use crate::secret;
 use crate::session_keys::{self, Claimed, KeySealer, Signing};
@@ -83,7 +84,8 @@ pub enum Refused {
     Wait(TimeDelta),
 }
 
-/// Lets a member in by e-mail address and password. Whoever is unknown is refused after the same work.
+/// Lets a member in by e-mail address and password. Whoever is unknown is refused after the same work, which includes a row of
+/// the audit log wherever there is such an organisation.
 ///
 /// # Errors
 /// [`Error::Busy`], [`Error::Unavailable`].
@@ -92,40 +94,34 @@ pub async fn sign_in(
     sealer: &dyn KeySealer,
     (org, email): (&str, &str),
     password: SecretString,
-    client: Option<&str>,
+    from: impl Into<Visitor<'_>>,
 ) -> Result<std::result::Result<SignedIn, Refused>> {
     let email = email.to_ascii_lowercase();
     let account = [org, email.as_str()];
     if let Err(wait) = store.throttle().begin(&account, store.clock().now()) {
         return Ok(Err(Refused::Wait(wait)));
     }
-    let found = match (org.parse::<Name>(), email.parse::<Email>()) {
-        (Ok(org), Ok(email)) => known(store, &org, &email).await?,
-        _ => None,
+    let from = from.into();
+    let found = match org.parse::<Name>() {
+        Ok(org) => looked_up(store, &org, &email).await?,
+        Err(_) => None,
     };
-    let hash = found.as_ref().and_then(|known| known.hash.clone());
+    let hash = found
+        .as_ref()
+        .and_then(|found| found.1.as_ref()?.hash.clone());
     let right = store.verify_password(password, hash).await?;
-    let Some(known) = found else {
-        return Ok(Err(Refused::Credentials));
+    let (org, known) = match found {
+        Some((org, Some(known))) if right => (org, known),
+        Some((org, known)) => {
+            refuse(store, org, known.as_ref(), &email, &from).await?;
+            return Ok(Err(Refused::Credentials));
+        }
+        None => return Ok(Err(Refused::Credentials)),
     };
     let signing = session_keys::signing(store, sealer).await?;
-    let mut work = store.work(known.org, &known.actor(), Mode::Write).await?;
-    work.set_client(client);
-    if !right {
-        let id = known.member;
-        principals::record(
-            &mut work,
-            Kind::Member,
-            "refuse",
-            id,
-            &known.email,
-            None,
-            None,
-        )
-        .await?;
-        work.commit().await?;
-        return Ok(Err(Refused::Credentials));
-    }
+    let mut work = store.work(org, &known.actor(), Mode::Write).await?;
+    work.set_client(from.client);
+    work.set_ip(from.ip);
     // The password that was checked must still be the one.
     let still: Option<bool> = sqlx::query_scalar(
         "select password_hash = $2 from heddle.principals where id = $1 and deleted_at is null for share",
@@ -135,6 +131,8 @@ pub async fn sign_in(
     .fetch_optional(work.conn())
     .await?;
     if still != Some(true) {
+        drop(work);
+        refuse(store, org, Some(&known), &email, &from).await?;
         return Ok(Err(Refused::Credentials));
     }
     store.throttle().succeed(&account);
@@ -158,7 +156,12 @@ impl Known {
     }
 }
 
-async fn known(store: &Store, org_name: &Name, email: &Email) -> Result<Option<Known>> {
+/// The organisation of that name, and its member with that address.
+async fn looked_up(
+    store: &Store,
+    org_name: &Name,
+    email: &str,
+) -> Result<Option<(OrgId, Option<Known>)>> {
     let org = store
         .door(Door::OrgName, org_name.as_str().as_bytes())
         .await?;
@@ -166,6 +169,9 @@ async fn known(store: &Store, org_name: &Name, email: &Email) -> Result<Option<K
         return Ok(None);
     };
     let org = OrgId::from_uuid(org.org_id);
+    let Ok(email) = email.parse::<Email>() else {
+        return Ok(Some((org, None)));
+    };
     let mut work = store.work(org, "sign-in", Mode::Read).await?;
     let row: Option<(Uuid, Option<String>)> = sqlx::query_as(
         "select id, password_hash from heddle.principals \
@@ -174,13 +180,45 @@ async fn known(store: &Store, org_name: &Name, email: &Email) -> Result<Option<K
     .bind(email.as_str())
     .fetch_optional(work.conn())
     .await?;
-    Ok(row.map(|(member, hash)| Known {
+    let known = row.map(|(member, hash)| Known {
         org,
         org_name: org_name.clone(),
         member,
         email: email.as_str().to_owned(),
         hash,
-    }))
+    });
+    Ok(Some((org, known)))
+}
+
+/// Writes down that somebody was not let in. What was typed in place of an address is not kept: it may be a password.
+async fn refuse(
+    store: &Store,
+    org: OrgId,
+    known: Option<&Known>,
+    email: &str,
+    from: &Visitor<'_>,
+) -> Result<()> {
+    let email = email.parse::<Email>().ok();
+    let typed = email.as_ref().map_or("(no address)", Email::as_str);
+    let actor = match known {
+        Some(known) => known.actor(),
+        None => format!("unknown ({typed})"),
+    };
+    let mut work = store.work(org, &actor, Mode::Write).await?;
+    work.set_client(from.client);
+    work.set_ip(from.ip);
+    work.record_refused(&Change {
+        mesh: None,
+        revision: None,
+        action: "sign_in",
+        kind: Kind::Member.as_str(),
+        id: known.map_or(Uuid::nil(), |known| known.member),
+        name: typed,
+        before: None,
+        after: None,
+    });
+    work.commit().await?;
+    Ok(())
 }
 
 /// Begins a session: how it came about, and what it is narrowed to.

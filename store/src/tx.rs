@@ -1,9 +1,11 @@
 //! Transactions of one organisation: how they begin, what makes a revision, and the only commit.
 
+mod chain;
 mod record;
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -19,6 +21,7 @@ use crate::meshes::MeshRow;
 use crate::origin::Origin;
 use crate::rights::{Bound, Reach, Rights, Standing};
 use crate::store::Store;
+pub(crate) use chain::record_text;
 use record::Recorded;
 pub(crate) use record::{Change, RevisionCause};
 
@@ -272,6 +275,11 @@ impl Work {
 
     pub(crate) fn client(&self) -> Option<&str> {
         self.client.as_deref()
+    }
+
+    /// Notes where the request comes from.
+    pub(crate) fn set_ip(&mut self, ip: Option<IpAddr>) {
+        self.origin.ip = ip;
     }
 
     /// Notes what the client calls itself; see [`Grant::with_client`].

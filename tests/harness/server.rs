@@ -209,8 +209,15 @@ impl Server {
 
     /// Runs `heddled admin` with the server's sealing key; what it prints.
     pub async fn admin_text(&self, args: &[&str]) -> String {
-        let output = self
-            .command()
+        let output = self.admin_output(args).await;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "heddled admin {args:?}: {errors}");
+        String::from_utf8(output.stdout).expect("text on standard output")
+    }
+
+    /// Runs `heddled admin` with the server's sealing key, however it ends.
+    pub async fn admin_output(&self, args: &[&str]) -> std::process::Output {
+        self.command()
             .arg("admin")
             .args(args)
             .env(
@@ -219,10 +226,7 @@ impl Server {
             )
             .output()
             .await
-            .expect("heddled runs");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "heddled admin {args:?}: {errors}");
-        String::from_utf8(output.stdout).expect("text on standard output")
+            .expect("heddled runs")
     }
 
     /// Its Prometheus metrics: `name{labels}` to value.

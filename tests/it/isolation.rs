@@ -136,6 +136,9 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
     ));
     all.push((Method::GET, format!("{mesh}/join-tokens/t"), None));
     all.push((Method::DELETE, format!("{mesh}/join-tokens/t"), None));
+    for log in ["", "/export"] {
+        all.push((Method::GET, format!("/audit-log{log}"), None));
+    }
     for history in ["", "/1", "/1/diff", "/1/resources"] {
         all.push((Method::GET, format!("{mesh}/revisions{history}"), None));
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod access;
+mod audit;
 mod bad_input;
 mod canary;
 mod chaos;

@@ -45,6 +45,10 @@ const TAGS: &[(&str, &str)] = &[
         "History",
         "What a mesh was at each of its revisions, who changed it and why, and the way back.",
     ),
+    (
+        "Audit log",
+        "Who did what, when and from where; a chain of hashes shows that nothing was taken out of it.",
+    ),
     ("About", "Who the caller is, and what the API's codes mean."),
 ];
 

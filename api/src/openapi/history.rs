@@ -38,7 +38,7 @@ fn parameter(
         .build()
 }
 
-fn in_query(name: &str, about: &str, schema: Value, example: Value) -> Parameter {
+pub(crate) fn in_query(name: &str, about: &str, schema: Value, example: Value) -> Parameter {
     parameter(name, ParameterIn::Query, about, schema, example)
 }
 

@@ -10,14 +10,14 @@ use heddle_model::code::Code;
 use heddle_model::id::{MemberId, SessionId};
 use heddle_model::wire;
 use heddle_store::sessions::{self, Refused, SessionRow, SignedIn};
-use heddle_store::{Principal, members};
+use heddle_store::{Principal, Visitor, members};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::members::secret_answer;
-use crate::auth::Allow;
+use crate::auth::{Allow, Peer};
 use crate::extract::{Headers, JsonBytes, Page, Query, Segments};
 use crate::intent::Intent;
 use crate::problem::Problem;
@@ -123,6 +123,7 @@ fn client(headers: &http::HeaderMap) -> Option<&str> {
 
 pub(crate) async fn create(
     State(app): State<App>,
+    Peer(ip): Peer,
     Headers(headers): Headers,
     query: Query,
     JsonBytes(body): JsonBytes,
@@ -130,9 +131,11 @@ pub(crate) async fn create(
     query.finish()?;
     let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
     let wanted: CreateSession = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let client = client(&headers);
+    let from = Visitor { client, ip };
     let who = (wanted.org.as_str(), wanted.email.as_str());
     let (store, sealer) = (&app.store, app.sealer.as_ref());
-    let signed = sessions::sign_in(store, sealer, who, wanted.password, client(&headers)).await?;
+    let signed = sessions::sign_in(store, sealer, who, wanted.password, from).await?;
     let wrong = "organisation, e-mail address or password is wrong";
     let signed = signed.map_err(|why| refused(why, wrong))?;
     Ok(signed_in(&signed, app.clock.now()))

@@ -140,11 +140,11 @@ pub(crate) async fn session_keys_rotate(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn name(text: &str) -> anyhow::Result<Name> {
+pub(super) fn name(text: &str) -> anyhow::Result<Name> {
     text.parse().with_context(|| format!("{text:?}"))
 }
 
-async fn open(config: &Config) -> anyhow::Result<Store> {
+pub(super) async fn open(config: &Config) -> anyhow::Result<Store> {
     let store = super::all::connect(config, 2).await?;
     match store.ping().await {
         Ok(()) => Ok(store),

@@ -1,7 +1,7 @@
 //! What a transaction leaves behind beside its rows: one row of `changes` for each thing that it did, and one of
 //! `revisions` for each mesh that it moved on. Collected on the way and written right before the commit, in one statement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use heddle_model::id::{MeshId, TokenId};
@@ -10,7 +10,8 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::Work;
-use crate::error::Result;
+use super::chain::APPEND;
+use crate::error::{Result, inconsistent};
 
 /// One row of the audit log.
 pub(crate) struct Change<'a> {
@@ -58,6 +59,14 @@ pub(super) struct Recorded {
     before: Option<Map<String, Value>>,
     after: Option<Map<String, Value>>,
     at: DateTime<Utc>,
+    outcome: &'static str,
+}
+
+impl Recorded {
+    /// Where it stands: in the chain of its mesh, or in that of the organisation.
+    fn chain(&self, org: Uuid) -> Uuid {
+        self.mesh.map_or(org, MeshId::uuid)
+    }
 }
 
 /// How many objects a revision added, changed and removed in the end: one that it both made and ended counts nowhere.
@@ -89,6 +98,16 @@ impl Work {
 
     /// Adds a row to the audit log, in effect with the commit.
     pub(crate) async fn record(&mut self, change: Change<'_>) -> Result<()> {
+        self.note(&change, "done");
+        Ok(())
+    }
+
+    /// Adds a row about what was wanted and not done.
+    pub(crate) fn record_refused(&mut self, change: &Change<'_>) {
+        self.note(change, "refused");
+    }
+
+    fn note(&mut self, change: &Change<'_>, outcome: &'static str) {
         let row = Recorded {
             row: self.next_id(),
             mesh: change.mesh,
@@ -100,9 +119,9 @@ impl Work {
             before: change.before.cloned(),
             after: change.after.cloned(),
             at: self.now(),
+            outcome,
         };
         self.recorded.push(row);
-        Ok(())
     }
 
     pub(super) async fn write_record(&mut self) -> Result<()> {
@@ -122,53 +141,62 @@ impl Work {
             revisions.changed.push(changed);
             revisions.removed.push(removed);
         }
+        let rows = recorded.as_slice();
+        let chains: BTreeSet<Uuid> = rows.iter().map(|r| r.chain(self.org.uuid())).collect();
+        let chains: Vec<Uuid> = chains.into_iter().collect();
+        let written = self.append(rows, &revisions, &chains).await?;
+        if written == rows.len() as u64 {
+            return Ok(());
+        }
+        // The first of a mesh, or of an organisation. The second statement sees what the others began meanwhile.
+        self.begin_chains(&chains).await?;
+        let written = self.append(rows, &revisions, &chains).await?;
+        if written == rows.len() as u64 {
+            return Ok(());
+        }
+        let reason = format!("{written} of {} rows have a place", rows.len());
+        Err(inconsistent("audit_heads", "chain", self.org, reason))
+    }
+
+    async fn append(
+        &mut self,
+        rows: &[Recorded],
+        revisions: &Revisions,
+        chains: &[Uuid],
+    ) -> Result<u64> {
         fn column<'a, T>(rows: &'a [Recorded], of: impl Fn(&'a Recorded) -> T) -> Vec<T> {
             rows.iter().map(of).collect()
         }
-        let rows = recorded.as_slice();
-        let query = sqlx::query(
-            "with made as ( \
-                 insert into heddle.revisions (org_id, mesh_id, revision, actor, client, token_id, message, \
-                                               change_group, created_at, rolled_back_to, reverted, added, \
-                                               changed, removed) \
-                 select $1, r.mesh_id, r.revision, $2, $3, $4, $5, $6, $7, r.rolled_back_to, r.reverted, r.added, \
-                        r.changed, r.removed \
-                 from unnest($8::uuid[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[]) \
-                      as r (mesh_id, revision, rolled_back_to, reverted, added, changed, removed)) \
-             insert into heddle.changes (org_id, actor, client, token_id, message, change_group, id, mesh_id, \
-                                         revision, action, kind, resource_id, name, before, after, at) \
-             select $1, $2, $3, $4, $5, $6, c.id, c.mesh_id, c.revision, c.action, c.kind, c.resource_id, c.name, \
-                    c.before, c.after, c.at \
-             from unnest($15::uuid[], $16::uuid[], $17::int8[], $18::text[], $19::text[], $20::uuid[], $21::text[], \
-                         $22::jsonb[], $23::jsonb[], $24::timestamptz[]) \
-                  as c (id, mesh_id, revision, action, kind, resource_id, name, before, after, at)",
-        )
-        .bind(self.org.uuid())
-        .bind(self.actor.clone())
-        .bind(self.client.clone())
-        .bind(self.origin.token.map(TokenId::uuid))
-        .bind(self.origin.note.message.clone())
-        .bind(self.origin.note.change_group.clone())
-        .bind(self.now())
-        .bind(revisions.mesh)
-        .bind(revisions.revision)
-        .bind(revisions.rolled_back_to)
-        .bind(revisions.reverted)
-        .bind(revisions.added)
-        .bind(revisions.changed)
-        .bind(revisions.removed)
-        .bind(column(rows, |r| r.row))
-        .bind(column(rows, |r| r.mesh.map(MeshId::uuid)))
-        .bind(column(rows, |r| r.revision.map(u64::cast_signed)))
-        .bind(column(rows, |r| r.action))
-        .bind(column(rows, |r| r.kind))
-        .bind(column(rows, |r| r.id))
-        .bind(column(rows, |r| r.name.as_str()))
-        .bind(column(rows, |r| r.before.as_ref().map(Json)))
-        .bind(column(rows, |r| r.after.as_ref().map(Json)))
-        .bind(column(rows, |r| r.at));
-        query.execute(self.conn()).await?;
-        Ok(())
+        let query = sqlx::query(APPEND)
+            .bind(self.org.uuid())
+            .bind(self.actor.clone())
+            .bind(self.client.clone())
+            .bind(self.origin.token.map(TokenId::uuid))
+            .bind(self.origin.note.message.clone())
+            .bind(self.origin.note.change_group.clone())
+            .bind(self.now())
+            .bind(&revisions.mesh)
+            .bind(&revisions.revision)
+            .bind(&revisions.rolled_back_to)
+            .bind(&revisions.reverted)
+            .bind(&revisions.added)
+            .bind(&revisions.changed)
+            .bind(&revisions.removed)
+            .bind(chains)
+            .bind(self.origin.ip.map(|ip| ip.to_string()))
+            .bind(column(rows, |r| r.row))
+            .bind(column(rows, |r| r.mesh.map(MeshId::uuid)))
+            .bind(column(rows, |r| r.revision.map(u64::cast_signed)))
+            .bind(column(rows, |r| r.action))
+            .bind(column(rows, |r| r.kind))
+            .bind(column(rows, |r| r.id))
+            .bind(column(rows, |r| r.name.as_str()))
+            .bind(column(rows, |r| r.before.as_ref().map(Json)))
+            .bind(column(rows, |r| r.after.as_ref().map(Json)))
+            .bind(column(rows, |r| r.at))
+            .bind(column(rows, |r| r.outcome));
+        let done = query.execute(self.conn()).await?;
+        Ok(done.rows_affected())
     }
 }
 

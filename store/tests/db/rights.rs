@@ -78,7 +78,7 @@ async fn token(
 }
 
 /// A caller with these roles.
-async fn caller_with(
+pub(crate) async fn caller_with(
     db: &TestDb,
     owner: &Caller,
     called: &str,
