@@ -288,6 +288,29 @@ async fn what_came_later_survives_a_revert() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_back_keeps_the_guardrails_of_now() {
+    let stack = Stack::start(ServerOptions::default()).await;
+    let api = shop(&stack).await;
+    let route = format!("{PAYMENTS}/routes/all");
+    let slow = json!({"settings": {"timeout": "1m"}});
+    let _ = api.patch(&route, slow).await.expect(200);
+    let quick = json!({"settings": {"timeout": "2s"}});
+    let _ = api.patch(&route, quick).await.expect(200);
+    let quicker = revision(&api).await;
+    let guarded = json!({"defaults": {"timeout": "5s"}, "guardrails": {"max_timeout": "10s"}});
+    let _ = api.patch(SHOP, guarded).await.expect(200);
+    let stored = dump(&stack).await;
+    let body = json!({"revert_revision": quicker});
+    let refused = go_back(&api, "", body).await.expect(409);
+    assert_eq!(refused.json["code"], "HED-2020");
+    assert_eq!(dump(&stack).await, stored);
+    // The mesh as it was then had none.
+    let _ = go_back(&api, "", json!({"to_revision": quicker - 1}))
+        .await
+        .expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn going_back_takes_the_rights_and_the_managers_of_what_goes_back() {
     let stack = Stack::start(ServerOptions::default()).await;
     let api = shop(&stack).await;

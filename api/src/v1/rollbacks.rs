@@ -5,10 +5,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use heddle_model::authz::permission::{AccessWrite, ConfigWrite, MeshWrite};
 use heddle_model::code::Code;
-use heddle_model::kind::Kind;
+use heddle_model::kind::{Kind, Mesh};
 use heddle_model::name::Name;
 use heddle_model::violation::{Pointer, Violation, Violations};
 use heddle_model::wire;
+use heddle_store::Tx;
 use heddle_store::meshes::{self, MeshRow};
 use heddle_store::resources::Precondition;
 use heddle_store::revisions::Summary;
@@ -20,6 +21,7 @@ use utoipa::ToSchema;
 use crate::auth::{Allow, Maybe};
 use crate::declared::changes_of;
 use crate::extract::{Headers, JsonBytes, Query, Segments, precondition};
+use crate::guardrails;
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -178,6 +180,15 @@ fn own(plan: &mut Plan, intent: &Intent, mesh: &MeshRow) -> Result<Vec<Violation
     }
 }
 
+/// What came back keeps the guardrails that the mesh has then.
+async fn guard(tx: &mut Tx<ConfigWrite>, mesh: &MeshRow, plan: &Plan) -> Result<(), Problem> {
+    let objects = plan.steps.iter().map(|step| &step.placed.object);
+    let back = objects.filter(|object| object.kind == Kind::Mesh);
+    let back = back.filter_map(|object| object.after.as_ref()).next();
+    let spec = wire::decode_object::<Mesh>(back.unwrap_or(&mesh.spec.sent));
+    guardrails::check_mesh(tx, mesh.id, &spec.map_err(Problem::invalid)?).await
+}
+
 pub(crate) async fn create(
     Allow(grant): Allow<ConfigWrite>,
     (Maybe(access), Maybe(whole), State(app)): (Maybe<AccessWrite>, Maybe<MeshWrite>, State<App>),
@@ -206,6 +217,7 @@ pub(crate) async fn create(
     }
     let findings = own(&mut plan, &intent, &mesh)?;
     let made = rollbacks::apply(&mut tx, &plan).await?;
+    guard(&mut tx, &mesh, &plan).await?;
     let revision = made.unwrap_or(mesh.revision);
     let items = plan
         .steps
