@@ -89,7 +89,10 @@ function Rules({
     (service) =>
       wanted === "" ||
       shown.some(
-        (row) => row.service === service || row.rule.from.some((caller) => caller.service === service),
+        (row) =>
+          row.service === service ||
+          !row.rule.from ||
+          row.rule.from.some((caller) => caller.service === service),
       ),
   );
   return (

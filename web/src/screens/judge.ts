@@ -8,7 +8,7 @@ export function judge(
   rules: Pick<AccessRule, "action" | "from" | "to">[],
   fallback: "allow" | "deny",
 ): Judgement {
-  const own = rules.filter((rule) => rule.from.some((from) => from.service === caller));
+  const own = rules.filter((rule) => !rule.from || rule.from.some((from) => from.service === caller));
   const whole = (action: "allow" | "deny") =>
     own.some((rule) => rule.action === action && (rule.to ?? []).length === 0);
   if (whole("deny")) return "deny";

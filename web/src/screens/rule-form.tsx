@@ -8,6 +8,7 @@ type HttpMethod = Schemas["HttpMethod"];
 
 export interface RuleFields {
   action: "allow" | "deny";
+  /** Empty: every workload of the mesh. */
   from: string[];
   methods: string;
   prefix: string;
@@ -27,7 +28,7 @@ export function ruleFieldsOf(rule: Schemas["AccessRule"] | undefined): RuleField
   const simple = only !== undefined && (only.paths ?? []).length <= 1 && path?.exact == null;
   return {
     action: rule.action,
-    from: rule.from.map((caller) => caller.service ?? caller.spiffe ?? ""),
+    from: (rule.from ?? []).map((caller) => caller.service ?? caller.spiffe ?? ""),
     methods: simple ? (only.methods ?? []).join(", ") : "",
     prefix: simple ? (path?.prefix ?? "") : "",
     reason: rule.reason ?? "",
@@ -39,7 +40,7 @@ export function ruleSpecOf(
   fields: RuleFields,
   before: Schemas["AccessRule"] | undefined,
 ): Schemas["AccessRuleSpec"] {
-  const { to: _, reason: __, ...others } = sent(before);
+  const { to: _, reason: __, from: ___, ...others } = sent(before);
   const methods = fields.methods.split(/[\s,]+/).filter((method) => method !== "");
   const target = {
     ...(methods.length === 0 ? {} : { methods: methods.map((method) => method.toUpperCase() as HttpMethod) }),
@@ -49,9 +50,13 @@ export function ruleSpecOf(
   return {
     ...others,
     action: fields.action,
-    from: fields.from.map((caller) =>
-      caller.startsWith("spiffe:") ? { spiffe: caller.trim() } : { service: caller.trim() },
-    ),
+    ...(fields.from.length === 0
+      ? {}
+      : {
+          from: fields.from.map((caller) =>
+            caller.startsWith("spiffe:") ? { spiffe: caller.trim() } : { service: caller.trim() },
+          ),
+        }),
     ...(to.length === 0 ? {} : { to }),
     ...(fields.reason.trim() === "" ? {} : { reason: fields.reason.trim() }),
   };
@@ -118,7 +123,11 @@ export function RuleFieldset({
           ))}
         </div>
         <div className="mt-2 flex items-center justify-between">
-          <p className="text-[0.9286rem] text-muted">A service of this mesh, or a SPIFFE id.</p>
+          <p className="text-[0.9286rem] text-muted">
+            {fields.from.length === 0
+              ? "Every workload of the mesh."
+              : "A service of this mesh, or a SPIFFE id."}
+          </p>
           <Button kind="quiet" disabled={disabled} onClick={() => change({ from: [...fields.from, ""] })}>
             <Plus aria-hidden className="size-4" /> Add caller
           </Button>

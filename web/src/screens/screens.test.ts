@@ -50,6 +50,8 @@ test.each([
   [[allow("a", some)], "deny", "some"],
   [[deny("a", some)], "allow", "some"],
   [[deny("a", some)], "deny", "default_deny"],
+  [[{ action: "allow" }], "deny", "allow"],
+  [[{ action: "deny" }, allow("a")], "allow", "deny"],
 ] as const)("the matrix says of %j with the default %s: %s", (rules, fallback, expected) => {
   expect(judge("a", rules as never, fallback)).toBe(expected);
 });
@@ -169,4 +171,7 @@ test("a form that nobody touched sends back what was sent", async () => {
     const whole = { ...rule, name: "a", meta };
     expect(ruleSpecOf(ruleFieldsOf(whole), whole)).toEqual(rule);
   }
+  const everybody = { action: "deny" as const };
+  const whole = { ...everybody, name: "a", meta };
+  expect(ruleSpecOf(ruleFieldsOf(whole), whole)).toEqual(everybody);
 });

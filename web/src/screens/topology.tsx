@@ -32,7 +32,8 @@ const DRAWN = 60;
 export function edgesOf(rows: Row[]): Edge[] {
   const pairs = new Map<string, Edge>();
   for (const { service, rule } of rows) {
-    for (const caller of rule.from) {
+    // Who may be anybody is no line of its own.
+    for (const caller of rule.from ?? []) {
       if (caller.service == null) continue;
       const key = `${caller.service} ${service}`;
       const whole = (rule.to ?? []).length === 0;

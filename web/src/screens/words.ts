@@ -41,6 +41,7 @@ export function backendText(route: Pick<Route, "backends">, service: string): st
 }
 
 export function ruleCallers(rule: Pick<AccessRule, "from">): string {
+  if (!rule.from) return "Every workload of the mesh";
   return rule.from.map((caller) => caller.service ?? caller.spiffe ?? "").join(", ");
 }
 
