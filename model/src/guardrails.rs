@@ -30,6 +30,7 @@ pub struct Guardrails {
 /// What a guardrail can forbid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ForbiddenWrite)]
 pub enum Forbidden {
     /// To let everybody in: an access rule that allows and has no `from`, or the mesh's `access_default: allow`.
     WildcardAllow,

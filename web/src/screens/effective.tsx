@@ -50,7 +50,7 @@ export function EffectiveSettings({
                         to="/meshes/$mesh/history/$revision"
                         params={{ mesh, revision: String(from.revision) }}
                         search={{}}
-                        className="text-accent hover:underline"
+                        className="text-accent underline underline-offset-2"
                       >
                         revision {from.revision}
                       </Link>

@@ -158,7 +158,7 @@ function About({ mesh, revision }: { mesh: string; revision: Revision }) {
                 to="/meshes/$mesh/history"
                 params={{ mesh }}
                 search={{ group: revision.change_group }}
-                className="text-accent hover:underline"
+                className="text-accent underline underline-offset-2"
               >
                 <Mono>{revision.change_group}</Mono>
               </Link>

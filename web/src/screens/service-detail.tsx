@@ -300,7 +300,7 @@ function About({ mesh, service }: { mesh: string; service: Service }) {
                 to="/meshes/$mesh/history/$revision"
                 params={{ mesh, revision: String(service.meta.revision) }}
                 search={{}}
-                className="text-accent hover:underline"
+                className="text-accent underline underline-offset-2"
               >
                 revision {service.meta.revision}
               </Link>
