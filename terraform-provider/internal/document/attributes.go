@@ -104,6 +104,12 @@ func (d *Document) object(s *Schema, required bool) (schema.Attribute, error) {
 			Required: required, Optional: !required, MarkdownDescription: describe(s), Attributes: nested,
 		}, nil
 	}
+	if string(s.AdditionalProperties) == "false" {
+		// It says all there is to say by being there.
+		return schema.SingleNestedAttribute{
+			Required: required, Optional: !required, MarkdownDescription: describe(s), Attributes: map[string]schema.Attribute{},
+		}, nil
+	}
 	var value Schema
 	if len(s.AdditionalProperties) == 0 || json.Unmarshal(s.AdditionalProperties, &value) != nil {
 		return nil, fmt.Errorf("an object of anything cannot be typed: %q", s.Description)
