@@ -117,6 +117,10 @@ func (r *random) mesh() map[string]any {
 	r.maybe(body, "access_default", func() any { return r.one("deny", "allow") })
 	r.maybe(body, "unknown_hosts", func() any { return r.one("not_found", "bad_gateway") })
 	r.further(body, r.example, "name", "display_name", "labels", "defaults", "access_default", "unknown_hosts", "deletion_protection")
+	if body["guardrails"] != nil {
+		// What the mesh itself says keeps them, too.
+		body["defaults"], body["access_default"] = r.example["defaults"], "deny"
+	}
 	return body
 }
 
