@@ -65,20 +65,22 @@ test("what was changed is read, compared and looked at as it was", async () => {
     await page.getByRole("heading", { name: /From revision 6 to 5/ }).waitFor();
     await page.getByText("defaults › timeout").waitFor();
     await page.getByLabel("Compare with revision").fill("many");
-    expect(await page.getByRole("button", { name: "Compare" }).isDisabled()).toBe(true);
+    await expect
+      .poll(() => page.getByRole("button", { name: "Compare" }).isDisabled(), { timeout: 10_000 })
+      .toBe(true);
 
     // Everything as it was then.
     await page.getByRole("link", { name: "The whole mesh then" }).click();
     await page.getByText("service pay", { exact: true }).click();
     await page.getByRole("region", { name: "service pay as YAML" }).getByText('timeout: "5s"').waitFor();
     await page.getByLabel("Find an object").fill("split");
-    expect(await page.locator("main details").count()).toBe(1);
+    await expect.poll(() => page.locator("main details").count(), { timeout: 10_000 }).toBe(1);
 
     // One change group, and two chosen revisions.
     await page.getByRole("link", { name: "History", exact: true }).first().click();
     await page.getByRole("button", { name: "run-1" }).first().click();
     await page.getByRole("button", { name: "Show all" }).waitFor();
-    expect(await page.getByRole("row").count()).toBe(3);
+    await expect.poll(() => page.getByRole("row").count(), { timeout: 10_000 }).toBe(3);
     await page.getByLabel("Compare from revision 2").check();
     await page.getByLabel("Compare to revision 3").check();
     await page.getByRole("link", { name: "Compare 2 with 3" }).click();
@@ -87,7 +89,9 @@ test("what was changed is read, compared and looked at as it was", async () => {
     await page.getByRole("heading", { level: 1, name: "all" }).waitFor();
     await page.goto(address(`/meshes/${mesh}/history/4`));
     await page.getByText("lacks the permission config:write").waitFor();
-    expect(await page.getByRole("button", { name: "Roll back to it" }).isDisabled()).toBe(true);
+    await expect
+      .poll(() => page.getByRole("button", { name: "Roll back to it" }).isDisabled(), { timeout: 10_000 })
+      .toBe(true);
   });
   const timeout = async () => {
     const answer = await fetch(`${world.api}/v1/orgs/-/meshes/${pay}`, {

@@ -49,7 +49,9 @@ test("a program gets a role and a token, which is rotated and revoked", async ()
     await dialog.getByLabel("Name").fill("pipeline-1");
     await dialog.getByLabel("For").selectOption("pipeline");
     await dialog.getByLabel("May").selectOption("some");
-    expect(await dialog.getByRole("button", { name: "Make token" }).isDisabled()).toBe(true);
+    await expect
+      .poll(() => dialog.getByRole("button", { name: "Make token" }).isDisabled(), { timeout: 10_000 })
+      .toBe(true);
     await dialog.getByLabel("config:read").check();
     await dialog.getByLabel("meshes:read").check();
     await dialog.getByRole("button", { name: "Make token" }).click();
@@ -75,7 +77,9 @@ test("a program gets a role and a token, which is rotated and revoked", async ()
     await dialog.getByLabel("Name").fill("pipeline-2");
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
-    expect(await page.getByRole("row", { name: /pipeline-2/ }).count()).toBe(0);
+    await expect
+      .poll(() => page.getByRole("row", { name: /pipeline-2/ }).count(), { timeout: 10_000 })
+      .toBe(0);
   });
 });
 
