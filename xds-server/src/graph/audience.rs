@@ -66,6 +66,11 @@ impl Audience {
         self.reach.is_none()
     }
 
+    #[cfg(test)]
+    pub(super) fn common(&self) -> Tables {
+        self.shown.clone()
+    }
+
     /// Looks how far it sees, if that may have changed.
     pub(super) fn look(&mut self, state: &State, wave: &Wave, service: &Name) {
         let (news, edges) = (&wave.news, state.edges);

@@ -28,6 +28,8 @@ use super::compile::{Made, Pool, guarded};
 use super::edge::{Edge, Edges};
 use super::news::News;
 use super::shared::Shared;
+#[cfg(test)]
+use crate::engine::view::Tables;
 use crate::engine::view::View;
 
 /// Whose views are new, and those.
@@ -109,6 +111,12 @@ impl Graph {
     pub(super) fn without(mut self, edge: Edge) -> Self {
         self.edges.without = Some(edge);
         self
+    }
+
+    /// What the proxies of a service get in common, whether a view shows it yet or not.
+    #[cfg(test)]
+    pub(super) fn common(&self, service: &Name) -> Option<Tables> {
+        self.audiences.get(service).map(Audience::common)
     }
 
     /// The mesh as it was loaded last.

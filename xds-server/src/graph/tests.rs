@@ -12,7 +12,7 @@ use heddle_translate::{Options, ProxyView};
 use super::derive::{Graph, Views};
 use super::edge::Edge;
 use crate::engine::kind::Kind;
-use crate::engine::view::View;
+use crate::engine::view::{Tables, View};
 use world::{Change, World};
 
 const OPTIONS: Options = Options {
@@ -98,6 +98,14 @@ impl Run {
         views
     }
 
+    /// What each group has in common with others. Tables that are equal may trade places without a view, when a service begins or
+    /// ceases to say what it calls.
+    fn common(&self) -> BTreeMap<ProxyView, Tables> {
+        let groups = self.shown.keys();
+        let known = groups.filter_map(|view| Some((view, self.graph.common(&view.service)?)));
+        known.map(|(view, tables)| (view.clone(), tables)).collect()
+    }
+
     fn all_seen(&self) -> BTreeMap<&ProxyView, Option<Seen>> {
         let shown = self.shown.iter();
         shown
@@ -106,10 +114,16 @@ impl Run {
     }
 }
 
+/// What there was before a step.
+struct Before {
+    shown: BTreeMap<ProxyView, Option<Arc<View>>>,
+    common: BTreeMap<ProxyView, Tables>,
+}
+
 /// What holds of every step, beside its result.
-fn check_step(change: &Change, before: &BTreeMap<ProxyView, Option<Arc<View>>>, views: &Views) {
+fn check_step(change: &Change, before: &Before, views: &Views, step: &str) {
     for (group, new) in views {
-        let Some(Some(old)) = before.get(group) else {
+        let Some(Some(old)) = before.shown.get(group) else {
             continue;
         };
         let (was, is) = (seen(old), seen(new));
@@ -118,21 +132,29 @@ fn check_step(change: &Change, before: &BTreeMap<ProxyView, Option<Arc<View>>>, 
             .filter(|key| was.get(*key) != is.get(*key))
             .cloned()
             .collect();
-        assert!(!differing.is_empty(), "nothing is new for {group:?}");
+        assert!(
+            !differing.is_empty(),
+            "{step}: nothing is new for {group:?}"
+        );
         // A session looks at these names and no others.
         let told = new.since(old).unwrap();
         let told: BTreeSet<_> = told
             .flat_map(|step| Kind::ALL.map(|kind| (kind, step.names(kind).to_vec())))
             .flat_map(|(kind, names)| names.into_iter().map(move |name| (kind, name)))
             .collect();
-        assert_eq!(told, differing);
+        assert_eq!(told, differing, "{step}");
         if matches!(change, Change::Workloads(_)) {
-            assert!(differing.iter().all(|(kind, _)| *kind == Kind::Endpoints));
+            let endpoints = |(kind, _): &(Kind, _)| *kind == Kind::Endpoints;
+            assert!(differing.iter().all(endpoints), "{step}: {differing:?}");
+            let common = &before.common[group];
             for kind in Kind::ALL {
                 let same = |old, new| Arc::ptr_eq(old, new);
-                assert!(same(old.own().get(kind), new.own().get(kind)));
-                let shared = same(old.shared().get(kind), new.shared().get(kind));
-                assert!(shared || kind == Kind::Endpoints, "{kind:?} was touched");
+                assert!(same(old.own().get(kind), new.own().get(kind)), "{step}");
+                let shared = same(common.get(kind), new.shared().get(kind));
+                assert!(
+                    shared || kind == Kind::Endpoints,
+                    "{step}: {kind:?} was touched"
+                );
             }
         }
     }
@@ -144,16 +166,16 @@ fn explore(seed: u64, changes: usize, compare: usize) {
     let mut run = Run::from_nothing(&world);
     for step in 1..=changes {
         let change = world.change();
-        let before = run.shown.clone();
+        let before = Before {
+            shown: run.shown.clone(),
+            common: run.common(),
+        };
         let views = run.follow(&world, &change);
-        check_step(&change, &before, &views);
+        let at = format!("seed {seed}, step {step}");
+        check_step(&change, &before, &views, &at);
         if step % compare == 0 {
             let scratch = Run::from_nothing(&world);
-            assert_eq!(
-                run.all_seen(),
-                scratch.all_seen(),
-                "seed {seed}, step {step}, after {change:?}"
-            );
+            assert_eq!(run.all_seen(), scratch.all_seen(), "{at}, after {change:?}");
         }
     }
 }
