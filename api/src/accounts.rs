@@ -9,7 +9,9 @@ use utoipa::openapi::{RefOr, Schema};
 
 use crate::openapi::{Op, from_json, list_of};
 use crate::table::Table;
-use crate::v1::{devices, members, permissions, role_bindings, service_accounts, sessions, tokens};
+use crate::v1::{
+    devices, members, permissions, principals, role_bindings, service_accounts, sessions, tokens,
+};
 
 /// Adds the operations.
 pub(crate) fn operations(table: Table) -> Table {
@@ -27,11 +29,11 @@ fn one(schema: &str) -> Option<String> {
 
 fn member_operations(table: Table) -> Table {
     table
-        .op(Get, members::COLLECTION, Op::new("list_members", "List members, by e-mail address", "Members").paged().answer(200, "One page.", one("MemberList")), members::list)
+        .op(Get, members::COLLECTION, Op::new("list_members", "List members, by e-mail address", "Members").paged().answer(200, "One page.", one("MemberList")), principals::list::<members::Member>)
         .op(Post, members::COLLECTION, Op::new("create_member", "Create a member", "Members").about("The answer holds a password to begin with; no later one does, and a dry run shows none.").body("CreateMember", members::sample()).tries().once().answer(201, "Created.", one("NewMember")), members::create)
-        .op(Get, members::ITEM, Op::new("get_member", "Read a member", "Members").answer(200, "The member.", one("Member")), members::get)
-        .op(Patch, members::ITEM, Op::new("patch_member", "Change a member", "Members").about("A JSON Merge Patch (RFC 7396).").patch("Principal", json!({"display_name": "Ada"})).tries().answer(200, "Changed, or equal already.", one("Member")), members::patch)
-        .op(Delete, members::ITEM, Op::new("delete_member", "Remove a member with its roles, tokens and sessions", "Members").about("409 for the last owner; 403 for who may do more than the caller.").conflicts().tries().answer(204, "Removed.", None), members::delete)
+        .op(Get, members::ITEM, Op::new("get_member", "Read a member", "Members").answer(200, "The member.", one("Member")), principals::get::<members::Member>)
+        .op(Patch, members::ITEM, Op::new("patch_member", "Change a member", "Members").about("A JSON Merge Patch (RFC 7396).").patch("Principal", json!({"display_name": "Ada"})).tries().answer(200, "Changed, or equal already.", one("Member")), principals::patch::<members::Member>)
+        .op(Delete, members::ITEM, Op::new("delete_member", "Remove a member with its roles, tokens and sessions", "Members").about("409 for the last owner; 403 for who may do more than the caller.").conflicts().tries().answer(204, "Removed.", None), principals::delete::<members::Member>)
         .op(Post, members::PASSWORD_RESETS, Op::new("create_member_password_reset", "Give a member a new password", "Members").about("Ends the member's sessions. The answer holds the password; no later one does, and a dry run shows none. 403 for who may do more than the caller.").body("Empty", json!({})).tries().once().answer(201, "Reset.", one("NewMember")), members::reset_password)
 }
 
@@ -48,7 +50,7 @@ fn service_account_operations(table: Table) -> Table {
             )
             .paged()
             .answer(200, "One page.", one("ServiceAccountList")),
-            service_accounts::list,
+            principals::list::<service_accounts::ServiceAccount>,
         )
         .op(
             Post,
@@ -73,7 +75,7 @@ fn service_account_operations(table: Table) -> Table {
                 "Service accounts",
             )
             .answer(200, "The service account.", view()),
-            service_accounts::get,
+            principals::get::<service_accounts::ServiceAccount>,
         )
         .op(
             Patch,
@@ -87,7 +89,7 @@ fn service_account_operations(table: Table) -> Table {
             .patch("Principal", json!({"display_name": "Deploys"}))
             .tries()
             .answer(200, "Changed, or equal already.", view()),
-            service_accounts::patch,
+            principals::patch::<service_accounts::ServiceAccount>,
         )
         .op(
             Delete,
@@ -100,7 +102,7 @@ fn service_account_operations(table: Table) -> Table {
             .about("403 for one that may do more than the caller.")
             .tries()
             .answer(204, "Removed.", None),
-            service_accounts::delete,
+            principals::delete::<service_accounts::ServiceAccount>,
         )
 }
 
@@ -147,7 +149,7 @@ fn device_operations(table: Table) -> Table {
 /// Adds the schemas.
 pub(crate) fn schemas(all: &mut Vec<(String, RefOr<Schema>)>) {
     sent::<members::CreateMember>(all);
-    sent::<members::PatchPrincipal>(all);
+    sent::<principals::PatchPrincipal>(all);
     sent::<members::Empty>(all);
     sent::<service_accounts::CreateServiceAccount>(all);
     sent::<role_bindings::CreateRoleBinding>(all);

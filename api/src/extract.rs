@@ -9,6 +9,7 @@ use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, RawPathPar
 use axum::http::{HeaderMap, header, request::Parts};
 use bytes::Bytes;
 use heddle_model::code::Code;
+use heddle_model::wire;
 use heddle_store::resources::Precondition;
 use serde::de::DeserializeOwned;
 
@@ -22,6 +23,18 @@ pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// How long a body may take to arrive.
 const BODY_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What a body says, judged by the schema that the document shows for it.
+///
+/// # Errors
+/// No JSON object; every rule that it breaks.
+pub(crate) fn decode<T>(body: &[u8]) -> Result<T, Problem>
+where
+    T: DeserializeOwned + utoipa::ToSchema + 'static,
+{
+    let sent = wire::parse_object(body).map_err(wire::Refused::Malformed)?;
+    wire::decode_object(&sent).map_err(Problem::invalid)
+}
 
 /// The bytes of a JSON body.
 pub(crate) struct JsonBytes(pub(crate) Bytes);

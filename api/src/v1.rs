@@ -11,6 +11,7 @@ pub(crate) mod join_tokens;
 pub(crate) mod members;
 pub(crate) mod meshes;
 pub(crate) mod permissions;
+pub(crate) mod principals;
 pub(crate) mod profiles;
 pub(crate) mod proxies;
 pub(crate) mod revisions;

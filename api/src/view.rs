@@ -164,3 +164,14 @@ pub(crate) fn page<R>(
     body.insert(String::from("self"), json!(address));
     body
 }
+
+/// An answer that holds a secret: nobody keeps a copy on the way.
+pub(crate) fn secret_answer(status: StatusCode, body: Value, location: Option<&str>) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(location) = location.and_then(|l| l.parse().ok()) {
+        headers.insert(header::LOCATION, location);
+    }
+    response
+}

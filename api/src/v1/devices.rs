@@ -11,7 +11,6 @@ use heddle_model::authz::permission::{AccountManage, AccountRead};
 use heddle_model::authz::{Action, UnknownPermission};
 use heddle_model::code::Code;
 use heddle_model::violation::{Pointer, Violations};
-use heddle_model::wire;
 use heddle_store::Grant;
 use heddle_store::devices::{self, Answer, Found, NewRequest, RequestRow};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -19,10 +18,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::members::{Empty, secret_answer};
+use super::members::Empty;
 use super::sessions::{refused, signed_in};
 use crate::auth::Allow;
-use crate::extract::{Headers, JsonBytes, Query, Segments};
+use crate::extract::{Headers, JsonBytes, Query, Segments, decode};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -137,8 +136,7 @@ pub(crate) async fn create(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: CreateDeviceAuthorization = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let wanted: CreateDeviceAuthorization = decode(&body)?;
     let new = NewRequest {
         scopes: judge(&wanted)?,
         client: &wanted.client,
@@ -155,7 +153,7 @@ pub(crate) async fn create(
         "expires_at": view::time(asked.expires_at),
         "interval": asked.interval,
     });
-    Ok(secret_answer(StatusCode::CREATED, body, None))
+    Ok(view::secret_answer(StatusCode::CREATED, body, None))
 }
 
 pub(crate) async fn token(
@@ -164,8 +162,7 @@ pub(crate) async fn token(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: CreateDeviceToken = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let wanted: CreateDeviceToken = decode(&body)?;
     let sealer = app.sealer.as_ref();
     let answer = devices::answer(&app.store, sealer, &wanted.device_code).await?;
     let refuse = |code: Code, error: &str| {
@@ -248,8 +245,7 @@ async fn decide(
 ) -> Result<Response, Problem> {
     let intent = Intent::take(&mut query)?.once(headers, uri, body)?;
     query.finish()?;
-    let sent = wire::parse_object(body).map_err(wire::Refused::Malformed)?;
-    let Empty {} = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let Empty {} = decode(body)?;
     // Before the code is looked at, which can be decided no second time.
     let mut tx = app.store.begin(&grant).await?;
     if let Some(answer) = intent.replay(&mut tx).await? {

@@ -11,7 +11,6 @@ use heddle_model::code::Code;
 use heddle_model::duration::HumanDuration;
 use heddle_model::name::Name;
 use heddle_model::violation::{Violation, Violations};
-use heddle_model::wire;
 use heddle_store::join_tokens::{self, JoinTokenRow, NewJoinToken};
 use heddle_store::{meshes, resources};
 use secrecy::ExposeSecret;
@@ -20,7 +19,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::auth::Allow;
-use crate::extract::{Headers, JsonBytes, Page, Query, Segments};
+use crate::extract::{Headers, JsonBytes, Page, Query, Segments, decode};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -92,8 +91,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: CreateJoinToken = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let wanted: CreateJoinToken = decode(&body)?;
     let reusable = wanted.reusable.unwrap_or(false);
     let lifetime = match &wanted.expires_in {
         None if reusable => LONGEST,

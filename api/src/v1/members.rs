@@ -1,21 +1,20 @@
 //! Members: people, each in one organisation.
 
-use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use heddle_model::authz::Role;
+use axum::response::Response;
 use heddle_model::authz::permission::{MemberRead, MemberWrite};
+use heddle_model::authz::{Permission, Role};
 use heddle_model::email::Email;
-use heddle_model::wire;
-use heddle_store::{Bound, PrincipalRow, members};
+use heddle_store::{PrincipalRow, Tx, members};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::principals::{Principal, roles};
 use crate::auth::Allow;
-use crate::extract::{Headers, JsonBytes, Page, PatchBytes, Query, Segments};
+use crate::extract::{Headers, JsonBytes, Query, Segments, decode};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -41,15 +40,6 @@ pub(crate) struct CreateMember {
     pub(crate) role: Option<Role>,
 }
 
-/// What is changed of a member or a service account.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PatchPrincipal {
-    /// What people call it; null removes it.
-    #[schema(max_length = 200)]
-    pub(crate) display_name: Option<String>,
-}
-
 /// Nothing needs to be said.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -60,13 +50,44 @@ pub(crate) fn sample() -> Value {
     json!({"email": "ada@example.com", "display_name": "Ada", "role": "developer"})
 }
 
-/// Roles as answers show them.
-pub(crate) fn roles(bound: &[Bound]) -> Vec<Value> {
-    let role = |b: &Bound| match b.mesh {
-        None => json!({"role": b.role}),
-        Some(mesh) => json!({"role": b.role, "mesh": mesh.to_string()}),
-    };
-    bound.iter().map(role).collect()
+/// The kind.
+#[derive(Debug)]
+pub(crate) struct Member;
+
+impl Principal for Member {
+    type Read = MemberRead;
+    type Write = MemberWrite;
+
+    async fn page(
+        tx: &mut Tx<MemberRead>,
+        after: Option<&str>,
+        limit: u32,
+    ) -> heddle_store::Result<Vec<PrincipalRow>> {
+        members::page(tx, after, limit).await
+    }
+
+    async fn find<P: Permission>(
+        tx: &mut Tx<P>,
+        email_or_id: &str,
+    ) -> heddle_store::Result<Option<PrincipalRow>> {
+        members::find(tx, email_or_id).await
+    }
+
+    async fn rename(
+        tx: &mut Tx<MemberWrite>,
+        row: &PrincipalRow,
+        display_name: Option<&str>,
+    ) -> heddle_store::Result<PrincipalRow> {
+        members::rename(tx, row, display_name).await
+    }
+
+    async fn remove(tx: &mut Tx<MemberWrite>, row: &PrincipalRow) -> heddle_store::Result<()> {
+        members::remove(tx, row).await
+    }
+
+    fn render(row: &PrincipalRow) -> Value {
+        render(row)
+    }
 }
 
 fn render(row: &PrincipalRow) -> Value {
@@ -82,39 +103,6 @@ fn render(row: &PrincipalRow) -> Value {
     })
 }
 
-/// An answer that holds a secret: nobody keeps a copy on the way.
-pub(crate) fn secret_answer(status: StatusCode, body: Value, location: Option<&str>) -> Response {
-    let mut response = (status, Json(body)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        http::header::CACHE_CONTROL,
-        http::HeaderValue::from_static("no-store"),
-    );
-    if let Some(location) = location.and_then(|l| l.parse().ok()) {
-        headers.insert(http::header::LOCATION, location);
-    }
-    response
-}
-
-pub(crate) async fn list(
-    Allow(grant): Allow<MemberRead>,
-    State(app): State<App>,
-    OriginalUri(uri): OriginalUri,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    let page = Page::take(&mut query)?;
-    query.finish()?;
-    let mut tx = app.store.begin(&grant).await?;
-    let rows = members::page(&mut tx, page.after.as_deref(), page.limit + 1).await?;
-    Ok(view::list(
-        rows,
-        &page,
-        &uri.to_string(),
-        |row| row.name.clone(),
-        render,
-    ))
-}
-
 pub(crate) async fn create(
     Allow(grant): Allow<MemberWrite>,
     State(app): State<App>,
@@ -124,8 +112,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: CreateMember = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let wanted: CreateMember = decode(&body)?;
     let (password, hash) = first_password(&app).await?;
     let mut tx = app.store.begin(&grant).await?;
     if let Some(answer) = intent.replay(&mut tx).await? {
@@ -146,7 +133,7 @@ pub(crate) async fn create(
     intent
         .finish(
             tx,
-            secret_answer(StatusCode::CREATED, answer, Some(&location)),
+            view::secret_answer(StatusCode::CREATED, answer, Some(&location)),
         )
         .await
 }
@@ -155,54 +142,6 @@ async fn first_password(app: &App) -> Result<(SecretString, String), Problem> {
     let password = heddle_store::draw_password()?;
     let hash = app.store.hash_password(password.clone()).await?;
     Ok((password, hash))
-}
-
-pub(crate) async fn get(
-    Allow(grant): Allow<MemberRead>,
-    State(app): State<App>,
-    Segments((_, member)): Segments<(String, String)>,
-    query: Query,
-) -> Result<Json<Value>, Problem> {
-    query.finish()?;
-    let mut tx = app.store.begin(&grant).await?;
-    let row = members::find(&mut tx, &member).await?;
-    Ok(Json(render(&row.ok_or_else(Problem::not_found)?)))
-}
-
-pub(crate) async fn patch(
-    Allow(grant): Allow<MemberWrite>,
-    State(app): State<App>,
-    Segments((_, member)): Segments<(String, String)>,
-    mut query: Query,
-    PatchBytes(body): PatchBytes,
-) -> Result<Response, Problem> {
-    let intent = Intent::take(&mut query)?;
-    query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: PatchPrincipal = wire::decode_object(&sent).map_err(Problem::invalid)?;
-    let mut tx = app.store.begin(&grant).await?;
-    let row = members::find(&mut tx, &member).await?;
-    let mut row = row.ok_or_else(Problem::not_found)?;
-    if sent.contains_key("display_name") {
-        row = members::rename(&mut tx, &row, wanted.display_name.as_deref()).await?;
-    }
-    intent.finish(tx, Json(render(&row)).into_response()).await
-}
-
-pub(crate) async fn delete(
-    Allow(grant): Allow<MemberWrite>,
-    State(app): State<App>,
-    Segments((_, member)): Segments<(String, String)>,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    let intent = Intent::take(&mut query)?;
-    query.finish()?;
-    let mut tx = app.store.begin(&grant).await?;
-    let row = members::find(&mut tx, &member).await?;
-    members::remove(&mut tx, &row.ok_or_else(Problem::not_found)?).await?;
-    intent
-        .finish(tx, StatusCode::NO_CONTENT.into_response())
-        .await
 }
 
 pub(crate) async fn reset_password(
@@ -214,8 +153,7 @@ pub(crate) async fn reset_password(
 ) -> Result<Response, Problem> {
     let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let Empty {} = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let Empty {} = decode(&body)?;
     let (password, hash) = first_password(&app).await?;
     let mut tx = app.store.begin(&grant).await?;
     if let Some(answer) = intent.replay(&mut tx).await? {
@@ -229,6 +167,6 @@ pub(crate) async fn reset_password(
         answer["initial_password"] = json!(password.expose_secret());
     }
     intent
-        .finish(tx, secret_answer(StatusCode::CREATED, answer, None))
+        .finish(tx, view::secret_answer(StatusCode::CREATED, answer, None))
         .await
 }

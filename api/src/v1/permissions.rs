@@ -6,14 +6,13 @@ use heddle_model::authz::permission::AccountRead;
 use heddle_model::authz::{Action, Level, UnknownPermission, level};
 use heddle_model::code::Code;
 use heddle_model::violation::{Pointer, Violations};
-use heddle_model::wire;
 use heddle_store::{Reach, meshes};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::auth::Allow;
-use crate::extract::{JsonBytes, Query};
+use crate::extract::{JsonBytes, Query, decode};
 use crate::problem::Problem;
 use crate::state::App;
 
@@ -53,8 +52,7 @@ pub(crate) async fn check(
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Value>, Problem> {
     query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: CheckPermissions = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let wanted: CheckPermissions = decode(&body)?;
     let mut violations = Violations::new();
     let (root, mut asked) = (Pointer::Root, Vec::new());
     let checks = root.field("checks");

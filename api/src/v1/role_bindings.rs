@@ -9,7 +9,6 @@ use heddle_model::authz::{Permission, Role};
 use heddle_model::code::Code;
 use heddle_model::id::RoleBindingId;
 use heddle_model::violation::{Violation, Violations};
-use heddle_model::wire;
 use heddle_store::role_bindings::{self, BindingRow};
 use heddle_store::{Bound, Error, PrincipalRow, Tx, members, meshes, service_accounts};
 use serde::Deserialize;
@@ -18,7 +17,7 @@ use utoipa::ToSchema;
 
 use super::whoami::principal_json;
 use crate::auth::Allow;
-use crate::extract::{Headers, JsonBytes, Page, Query, Segments};
+use crate::extract::{Headers, JsonBytes, Page, Query, Segments, decode};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -164,8 +163,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: CreateRoleBinding = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let wanted: CreateRoleBinding = decode(&body)?;
     check(&wanted).map_err(Problem::invalid)?;
     let mut tx = app.store.begin(&grant).await?;
     if let Some(answer) = intent.replay(&mut tx).await? {

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use crate::auth::{Allow, Maybe};
 use crate::declared::changes_of;
-use crate::extract::{Headers, JsonBytes, Query, Segments, precondition};
+use crate::extract::{Headers, JsonBytes, Query, Segments, decode, precondition};
 use crate::guardrails;
 use crate::intent::Intent;
 use crate::problem::Problem;
@@ -49,8 +49,7 @@ pub(crate) fn sample() -> Value {
 }
 
 fn goal(body: &[u8], mesh: &MeshRow) -> Result<Goal, Problem> {
-    let sent = wire::parse_object(body).map_err(wire::Refused::Malformed)?;
-    let wanted: CreateRollback = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let wanted: CreateRollback = decode(body)?;
     let (field, number, goal) = match (wanted.to_revision, wanted.revert_revision) {
         (Some(number), None) => ("to_revision", number, Goal::To(number)),
         (None, Some(number)) => ("revert_revision", number, Goal::Without(number)),

@@ -4,17 +4,17 @@ use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use heddle_model::authz::Permission;
 use heddle_model::authz::permission::{ServiceAccountRead, ServiceAccountWrite};
 use heddle_model::name::Name;
-use heddle_model::wire;
-use heddle_store::{PrincipalRow, service_accounts};
+use heddle_store::{PrincipalRow, Tx, service_accounts};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::members::{PatchPrincipal, roles};
+use super::principals::{Principal, roles};
 use crate::auth::Allow;
-use crate::extract::{Headers, JsonBytes, Page, PatchBytes, Query, Segments};
+use crate::extract::{Headers, JsonBytes, Query, decode};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -41,6 +41,49 @@ pub(crate) fn sample() -> Value {
     json!({"name": "deployer", "display_name": "Deploys from the main branch"})
 }
 
+/// The kind.
+#[derive(Debug)]
+pub(crate) struct ServiceAccount;
+
+impl Principal for ServiceAccount {
+    type Read = ServiceAccountRead;
+    type Write = ServiceAccountWrite;
+
+    async fn page(
+        tx: &mut Tx<ServiceAccountRead>,
+        after: Option<&str>,
+        limit: u32,
+    ) -> heddle_store::Result<Vec<PrincipalRow>> {
+        service_accounts::page(tx, after, limit).await
+    }
+
+    async fn find<P: Permission>(
+        tx: &mut Tx<P>,
+        name_or_id: &str,
+    ) -> heddle_store::Result<Option<PrincipalRow>> {
+        service_accounts::find(tx, name_or_id).await
+    }
+
+    async fn rename(
+        tx: &mut Tx<ServiceAccountWrite>,
+        row: &PrincipalRow,
+        display_name: Option<&str>,
+    ) -> heddle_store::Result<PrincipalRow> {
+        service_accounts::rename(tx, row, display_name).await
+    }
+
+    async fn remove(
+        tx: &mut Tx<ServiceAccountWrite>,
+        row: &PrincipalRow,
+    ) -> heddle_store::Result<()> {
+        service_accounts::remove(tx, row).await
+    }
+
+    fn render(row: &PrincipalRow) -> Value {
+        render(row)
+    }
+}
+
 fn render(row: &PrincipalRow) -> Value {
     json!({
         "name": row.name,
@@ -54,25 +97,6 @@ fn render(row: &PrincipalRow) -> Value {
     })
 }
 
-pub(crate) async fn list(
-    Allow(grant): Allow<ServiceAccountRead>,
-    State(app): State<App>,
-    OriginalUri(uri): OriginalUri,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    let page = Page::take(&mut query)?;
-    query.finish()?;
-    let mut tx = app.store.begin(&grant).await?;
-    let rows = service_accounts::page(&mut tx, page.after.as_deref(), page.limit + 1).await?;
-    Ok(view::list(
-        rows,
-        &page,
-        &uri.to_string(),
-        |row| row.name.clone(),
-        render,
-    ))
-}
-
 pub(crate) async fn create(
     Allow(grant): Allow<ServiceAccountWrite>,
     State(app): State<App>,
@@ -82,8 +106,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: CreateServiceAccount = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let wanted: CreateServiceAccount = decode(&body)?;
     let mut tx = app.store.begin(&grant).await?;
     if let Some(answer) = intent.replay(&mut tx).await? {
         return Ok(answer);
@@ -94,52 +117,4 @@ pub(crate) async fn create(
     let headers = [(http::header::LOCATION, location)];
     let answer = (StatusCode::CREATED, headers, Json(render(&row))).into_response();
     intent.finish(tx, answer).await
-}
-
-pub(crate) async fn get(
-    Allow(grant): Allow<ServiceAccountRead>,
-    State(app): State<App>,
-    Segments((_, account)): Segments<(String, String)>,
-    query: Query,
-) -> Result<Json<Value>, Problem> {
-    query.finish()?;
-    let mut tx = app.store.begin(&grant).await?;
-    let row = service_accounts::find(&mut tx, &account).await?;
-    Ok(Json(render(&row.ok_or_else(Problem::not_found)?)))
-}
-
-pub(crate) async fn patch(
-    Allow(grant): Allow<ServiceAccountWrite>,
-    State(app): State<App>,
-    Segments((_, account)): Segments<(String, String)>,
-    mut query: Query,
-    PatchBytes(body): PatchBytes,
-) -> Result<Response, Problem> {
-    let intent = Intent::take(&mut query)?;
-    query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: PatchPrincipal = wire::decode_object(&sent).map_err(Problem::invalid)?;
-    let mut tx = app.store.begin(&grant).await?;
-    let row = service_accounts::find(&mut tx, &account).await?;
-    let mut row = row.ok_or_else(Problem::not_found)?;
-    if sent.contains_key("display_name") {
-        row = service_accounts::rename(&mut tx, &row, wanted.display_name.as_deref()).await?;
-    }
-    intent.finish(tx, Json(render(&row)).into_response()).await
-}
-
-pub(crate) async fn delete(
-    Allow(grant): Allow<ServiceAccountWrite>,
-    State(app): State<App>,
-    Segments((_, account)): Segments<(String, String)>,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    let intent = Intent::take(&mut query)?;
-    query.finish()?;
-    let mut tx = app.store.begin(&grant).await?;
-    let row = service_accounts::find(&mut tx, &account).await?;
-    service_accounts::remove(&mut tx, &row.ok_or_else(Problem::not_found)?).await?;
-    intent
-        .finish(tx, StatusCode::NO_CONTENT.into_response())
-        .await
 }

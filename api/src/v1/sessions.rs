@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use heddle_model::authz::permission::{AccountManage, AccountRead};
 use heddle_model::code::Code;
 use heddle_model::id::{MemberId, SessionId};
-use heddle_model::wire;
 use heddle_store::sessions::{self, Refused, SessionRow, SignedIn};
 use heddle_store::{Principal, Visitor, members};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,9 +15,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::members::secret_answer;
 use crate::auth::{Allow, Peer};
-use crate::extract::{Headers, JsonBytes, Page, Query, Segments};
+use crate::extract::{Headers, JsonBytes, Page, Query, Segments, decode};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -99,7 +97,7 @@ pub(crate) fn signed_in(signed: &SignedIn, now: DateTime<Utc>) -> Response {
         "org": {"uid": signed.org.to_string(), "name": signed.org_name},
     });
     let location = format!("/v1/orgs/{}/sessions/{}", signed.org_name, signed.session);
-    secret_answer(StatusCode::CREATED, body, Some(&location))
+    view::secret_answer(StatusCode::CREATED, body, Some(&location))
 }
 
 /// Why somebody is not let in.
@@ -129,8 +127,7 @@ pub(crate) async fn create(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: CreateSession = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let wanted: CreateSession = decode(&body)?;
     let client = client(&headers);
     let from = Visitor { client, ip };
     let who = (wanted.org.as_str(), wanted.email.as_str());
@@ -147,8 +144,7 @@ pub(crate) async fn refresh(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: RefreshSession = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let wanted: RefreshSession = decode(&body)?;
     let sealer = app.sealer.as_ref();
     let signed = sessions::refresh(&app.store, sealer, &wanted.refresh_token).await?;
     let wrong = "the refresh secret is unknown, was used before, or its session has ended";
@@ -238,8 +234,7 @@ pub(crate) async fn change_password(
     // Of passwords nothing is kept that could be guessed against: here a key stands for the address alone.
     let intent = Intent::take(&mut query)?.once(&headers, &uri, b"")?;
     query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: ChangePassword = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let wanted: ChangePassword = decode(&body)?;
     // Before the password is looked at, which is another one after the first time.
     let mut tx = app.store.begin(&grant).await?;
     if let Some(answer) = intent.replay(&mut tx).await? {

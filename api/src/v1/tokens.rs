@@ -15,7 +15,6 @@ use heddle_model::duration::HumanDuration;
 use heddle_model::id::MeshId;
 use heddle_model::name::Name;
 use heddle_model::violation::{Pointer, Violations};
-use heddle_model::wire;
 use heddle_store::tokens::{self, NewToken, Owner, TokenRow};
 use heddle_store::{Principal, Tx, members, meshes, service_accounts};
 use secrecy::ExposeSecret as _;
@@ -23,11 +22,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::members::secret_answer;
 use super::role_bindings::{principal, violation};
 use super::whoami::principal_json;
 use crate::auth::Allow;
-use crate::extract::{Headers, JsonBytes, Page, Query, Segments};
+use crate::extract::{Headers, JsonBytes, Page, Query, Segments, decode};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -199,8 +197,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: CreateApiToken = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let wanted: CreateApiToken = decode(&body)?;
     let never = wanted.never_expires.unwrap_or(false);
     let now = app.clock.now();
     let expires_at = end(now, wanted.expires_in.as_ref(), never)?;
@@ -234,7 +231,7 @@ pub(crate) async fn create(
     intent
         .finish(
             tx,
-            secret_answer(StatusCode::CREATED, answer, Some(&location)),
+            view::secret_answer(StatusCode::CREATED, answer, Some(&location)),
         )
         .await
 }
@@ -319,8 +316,7 @@ pub(crate) async fn rotate(
 ) -> Result<Response, Problem> {
     let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
-    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: RotateApiToken = wire::decode_object(&sent).map_err(Problem::invalid)?;
+    let wanted: RotateApiToken = decode(&body)?;
     let overlap = wanted.overlap.as_ref().map_or(DAY, HumanDuration::get);
     if overlap > LONGEST_OVERLAP {
         let detail = "at most 168h (7 days)";
@@ -340,6 +336,6 @@ pub(crate) async fn rotate(
         answer["secret"] = json!(created.secret.expose_secret());
     }
     intent
-        .finish(tx, secret_answer(StatusCode::CREATED, answer, None))
+        .finish(tx, view::secret_answer(StatusCode::CREATED, answer, None))
         .await
 }
