@@ -19,6 +19,7 @@ mod guardrails;
 pub mod health;
 mod intent;
 mod listing;
+mod live;
 mod named;
 mod note;
 mod once;
@@ -33,5 +34,6 @@ mod table;
 mod v1;
 mod view;
 
+pub use live::Live;
 pub use router::{document, router};
 pub use state::{App, XdsFacts};

@@ -3,6 +3,7 @@
 mod declared;
 pub(crate) mod history;
 mod kind;
+pub(crate) mod live;
 mod objects;
 mod operation;
 mod schema;
@@ -30,6 +31,7 @@ pub(crate) fn frame() -> OpenApi {
     crate::accounts::schemas(&mut schemas);
     crate::audit_log::schemas(&mut schemas);
     let others = declared::schemas().into_iter().chain(history::schemas());
+    let others = others.chain(live::schemas());
     for (name, schema) in objects::schemas().into_iter().chain(others) {
         schemas.push((name.to_owned(), from_json(schema)));
     }

@@ -13,13 +13,14 @@ use crate::accounts;
 use crate::audit_log;
 use crate::complete::complete;
 use crate::declared::{collection, singleton};
-use crate::openapi::{Op, frame, history};
+use crate::openapi::{Op, frame, history, live};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::state::App;
 use crate::table::Table;
 use crate::v1::{
-    apply, bootstrap, codes, effective, join_tokens, meshes, proxies, revisions, rollbacks, whoami,
+    apply, bootstrap, codes, effective, join_tokens, meshes, proxies, revisions, rollbacks,
+    rollout, whoami,
 };
 use crate::{docs, health, request};
 
@@ -37,6 +38,7 @@ fn table() -> Table {
     let table = proxy_operations(table);
     let table = accounts::operations(table);
     let table = history_operations(table);
+    let table = live_operations(table);
     let table = audit_log::operations(table);
     open_operations(table)
 }
@@ -240,6 +242,19 @@ fn history_operations(table: Table) -> Table {
             .answer(201, "Done: the new revision.", named("Rollback")),
             rollbacks::create,
         )
+}
+
+fn live_operations(table: Table) -> Table {
+    table.op(
+        Get,
+        rollout::PATH,
+        Op::new("get_revision_rollout", "See whether a revision is live", "History")
+            .about("Counted from what proxies acknowledged. A proxy has a revision when it acknowledged everything up to it (`acked`), or when nothing that it should have changed with it (`skipped`). `done` when nobody holds it up; otherwise `held_up_by` says who does, and why. A proxy that holds a later revision holds this one.")
+            .parameter(live::wait("How long to wait until it is settled: done, or refused by somebody with nobody else missing. At most `60s`, which larger values are taken as; without it the answer comes at once. The answer says in `returned` why it came."))
+            .limited()
+            .answer(200, "How far it is.", Some(String::from("Rollout"))),
+        rollout::get,
+    )
 }
 
 fn open_operations(table: Table) -> Table {

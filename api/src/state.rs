@@ -7,6 +7,8 @@ use heddle_model::name::Name;
 use heddle_store::{KeySealer, Store};
 use tokio_util::task::TaskTracker;
 
+use crate::live::Live;
+
 /// Draws the trust domain of a new mesh from its name; unique for ever.
 pub type DrawTrustDomain = Arc<dyn Fn(&Name) -> String + Send + Sync>;
 
@@ -29,6 +31,8 @@ pub struct App {
     pub draw_trust_domain: DrawTrustDomain,
     /// Requests under way: they finish even when their client has gone, and a shutdown waits for them.
     pub requests: TaskTracker,
+    /// Answers that stay open.
+    pub live: Live,
 }
 
 /// What a proxy must know to connect to the xDS server.

@@ -95,6 +95,7 @@ codes! {
     AccessDenied = "HED-2032", 400, "Not let in", "A member decided not to let the device in.", "Begin again if that was a mistake.";
     DeviceCodeExpired = "HED-2033", 400, "Nobody decided in time", "The device's code has expired.", "Begin again.";
     DeviceCodeUnknown = "HED-2034", 400, "No such device code", "The code is mistyped, was used before, or is long gone.", "Begin again.";
+    TooManyStreams = "HED-2035", 429, "Too many open answers", "The caller, or its organisation, has as many answers open at the same time as it may.", "Close one, or repeat after the time in Retry-After.";
     Internal = "HED-2050", 500, "Internal error", "Heddle failed.", "Repeat the request; if it fails again, report the request id.";
     Unavailable = "HED-2053", 503, "Unavailable", "Heddle cannot reach its database right now.", "Repeat the request after the time in Retry-After.";
     JoinTokenUnknown = "HED-3001", 401, "Join token not valid", "The token is unknown, revoked or mistyped.", "Create a new join token.";

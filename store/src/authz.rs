@@ -277,6 +277,14 @@ impl<P: Permission> Grant<P> {
         self.session
     }
 
+    /// Whoever uses the grant: the member or service account; for a token that belongs to nobody, the token.
+    #[must_use]
+    pub fn holder(&self) -> Uuid {
+        let token = self.origin.token.map(TokenId::uuid);
+        let principal = self.principal.map(Principal::uuid);
+        principal.or(token).unwrap_or_else(|| self.org.uuid())
+    }
+
     pub(crate) fn standing(&self) -> Arc<Standing> {
         Arc::clone(&self.standing)
     }

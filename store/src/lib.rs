@@ -66,6 +66,7 @@ pub mod devices;
 pub mod idempotency;
 pub mod join_tokens;
 pub mod listing;
+pub mod live;
 pub mod members;
 pub mod meshes;
 pub mod proxies;

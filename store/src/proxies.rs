@@ -1,6 +1,7 @@
 //! Proxies: bound to a service by their join token, and what they were last seen doing.
 
 mod join;
+mod rollout;
 mod status;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::error::{Error, Result, inconsistent};
 use crate::tx::{Change, Tx, Work};
 
 pub use join::{JoinRefused, JoinScope, Joined, join, token_scope};
+pub use rollout::{Counts, Rollout, Stands, counts, rollout};
 pub use status::{Checkpoint, checkpoint, disconnect_all, endpoints, revoked};
 
 /// A proxy.
@@ -43,9 +45,9 @@ pub struct ProxyRow {
     pub lease_until: Option<DateTime<Utc>>,
     /// Its Envoy's version, as it says.
     pub envoy_version: Option<String>,
-    /// The newest mesh revision that every type has acknowledged.
+    /// The newest mesh revision of which it has everything that concerns it.
     pub acked_revision: Option<u64>,
-    /// The mesh revision that it should have.
+    /// The mesh revision that gave it the configuration that it should have.
     pub target_revision: Option<u64>,
     /// Types with something that is not acknowledged.
     pub pending_types: Vec<String>,
@@ -86,7 +88,13 @@ struct Row {
 
 const COLUMNS: &str = "p.id, p.node_id, p.service, p.join_token_id, p.joined_at, p.connected, \
      host(p.address) as address, p.ports, p.version, p.draining, p.lease_until, p.envoy_version, \
-     p.acked_revision, p.target_revision, p.pending_types, p.nacks, p.seen_at";
+     case when p.connected and p.acked_revision >= p.target_revision \
+          then greatest(p.acked_revision, r.revision) else p.acked_revision end as acked_revision, \
+     p.target_revision, p.pending_types, p.nacks, p.seen_at";
+
+/// Proxies, each with the server that it is connected to: it is as far as that one when it has what it should have.
+const TABLE: &str = "heddle.proxies p left join heddle.mesh_replicas r \
+     on r.org_id = p.org_id and r.mesh_id = p.mesh_id and r.replica = p.replica";
 
 impl TryFrom<Row> for ProxyRow {
     type Error = Error;
@@ -177,7 +185,7 @@ async fn select(
     // A service has no slash, so up to the first one the cursor is a service.
     let (service, after_node) = after.and_then(|a| a.split_once('/')).unwrap_or_default();
     let sql = format!(
-        "select {COLUMNS} from heddle.proxies p \
+        "select {COLUMNS} from {TABLE} \
          where p.mesh_id = $1 and ($2::uuid is null or p.id = $2) and ($3::text is null or p.node_id = $3) \
            and (p.service, p.node_id) > ($4, $5) \
          order by p.service, p.node_id limit $6"

@@ -47,6 +47,7 @@ struct Inner {
     clock: SharedClock,
     ids: Arc<dyn Ids>,
     committed: broadcast::Sender<MeshRef>,
+    told: broadcast::Sender<MeshRef>,
     passwords: Passwords,
     throttle: Throttle,
     allowance: Allowance,
@@ -84,12 +85,14 @@ impl Store {
         .connect_with(connect)
         .await?;
         let (committed, _) = broadcast::channel(HINTS);
+        let (told, _) = broadcast::channel(HINTS);
         Ok(Self {
             inner: Arc::new(Inner {
                 pool,
                 clock,
                 ids,
                 committed,
+                told,
                 passwords: Passwords::default(),
                 throttle: Throttle::default(),
                 allowance: Allowance::default(),
@@ -130,6 +133,12 @@ impl Store {
     #[must_use]
     pub fn committed(&self) -> broadcast::Receiver<MeshRef> {
         self.inner.committed.subscribe()
+    }
+
+    /// Listens for everything that this process learns of meshes: commits, and news about proxies. A hint, nothing more.
+    #[must_use]
+    pub fn news(&self) -> broadcast::Receiver<MeshRef> {
+        self.inner.told.subscribe()
     }
 
     /// Closes every connection, waiting for those in use.
@@ -177,6 +186,12 @@ impl Store {
     pub(crate) fn hint(&self, mesh: MeshRef) {
         // Nobody listening is not an error: the feed is what correctness rests on.
         let _ = self.inner.committed.send(mesh);
+        self.tell(mesh);
+    }
+
+    /// There is news about proxies of a mesh.
+    pub(crate) fn tell(&self, mesh: MeshRef) {
+        let _ = self.inner.told.send(mesh);
     }
 }
 

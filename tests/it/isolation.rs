@@ -139,7 +139,7 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
     for log in ["", "/export"] {
         all.push((Method::GET, format!("/audit-log{log}"), None));
     }
-    for history in ["", "/1", "/1/diff", "/1/resources"] {
+    for history in ["", "/1", "/1/diff", "/1/resources", "/1/rollout"] {
         all.push((Method::GET, format!("{mesh}/revisions{history}"), None));
     }
     all.push((

@@ -23,6 +23,7 @@ mod proxies;
 mod refused;
 mod retries;
 mod rollbacks;
+mod rollout;
 mod routing;
 mod schemathesis;
 mod scoping;

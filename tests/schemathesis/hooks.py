@@ -292,6 +292,9 @@ def before_call(context, case, kwargs):
     # It takes what was only tried for done: what was deleted would still be there.
     if case.meta is not None and case.meta.phase.name == TestPhase.STATEFUL:
         case.query.pop("dry_run", None)
+    # What is under way here stays so: nobody waits for it.
+    if case.query and case.query.get("wait"):
+        case.query["wait"] = "0s"
     if label in ALWAYS:
         ALWAYS[label](case)
     elif label in REAL:

@@ -138,9 +138,10 @@ pub struct ProxyStatus {
     pub lease_until: Option<DateTime<Utc>>,
     /// The Envoy's version, if it says so.
     pub envoy_version: Option<String>,
-    /// The newest mesh revision that every type of the proxy has acknowledged.
+    /// The newest mesh revision of which it has acknowledged everything. While it is connected, no more than `target_revision`:
+    /// when the two are equal it is as far as the server, see [`SnapshotSource::checkpoint`].
     pub acked_revision: Option<u64>,
-    /// The mesh revision that it should have.
+    /// The mesh revision that gave it the configuration that it should have; later ones do not concern it.
     pub target_revision: Option<u64>,
     /// Types with something that is not acknowledged, in the order CDS, EDS, LDS, RDS, SDS.
     pub pending_types: Vec<&'static str>,
@@ -195,11 +196,17 @@ pub trait SnapshotSource: Send + Sync + 'static {
         proxies: &[ProxyId],
     ) -> Result<Vec<ProxyId>, SourceError>;
 
-    /// Keeps what is known of proxies; each entry replaces the earlier one of its proxy.
+    /// Keeps what is known of proxies; each entry replaces the earlier one of its proxy. Everything up to the revision `offered` was
+    /// shown to the proxies that are connected here, as far as it concerns them; both are kept together or not at all.
     ///
     /// # Errors
     /// Nothing was kept; the caller tries again with newer entries.
-    async fn checkpoint(&self, mesh: MeshKey, batch: Vec<ProxyStatus>) -> Result<(), SourceError>;
+    async fn checkpoint(
+        &self,
+        mesh: MeshKey,
+        offered: Option<u64>,
+        batch: Vec<ProxyStatus>,
+    ) -> Result<(), SourceError>;
 }
 
 /// A leaf certificate with its key.

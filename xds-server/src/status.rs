@@ -32,7 +32,6 @@ const SERVING: [Kind; 3] = [Kind::Listener, Kind::Route, Kind::Secret];
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Report {
     pub(crate) progress: [Progress; KINDS],
-    pub(crate) target_revision: Option<u64>,
     pub(crate) pending: Vec<&'static str>,
     pub(crate) nacks: Vec<Nack>,
 }
@@ -55,8 +54,8 @@ impl Report {
 pub(crate) struct Standing {
     /// The proxy has all of its listeners and what they need: it takes calls.
     pub(crate) serving: bool,
+    /// The newest revision of which it is known to have had everything.
     pub(crate) acked_revision: Option<u64>,
-    pub(crate) target_revision: Option<u64>,
     pub(crate) pending: Vec<&'static str>,
     pub(crate) nacks: Vec<Nack>,
 }
@@ -69,7 +68,6 @@ impl Standing {
             for (sum, one) in all.progress.iter_mut().zip(report.progress) {
                 *sum = sum.and(one);
             }
-            all.target_revision = all.target_revision.max(report.target_revision);
             all.pending.extend(&report.pending);
             all.nacks.extend(report.nacks.iter().cloned());
         }
@@ -84,10 +82,9 @@ impl Standing {
             // While it does not serve, Envoy may not have asked for what its newest listeners need: nothing is pending
             // then, and yet not everything is there.
             acked_revision: match serving {
-                true => Progress::overall(&all.progress),
+                true => Progress::overall(&all.progress).max(before.acked_revision),
                 false => before.acked_revision,
             },
-            target_revision: all.target_revision,
             pending: all.pending,
             nacks: all.nacks,
         }
@@ -104,12 +101,7 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn report(
-        &mut self,
-        session: &Session,
-        target: Option<u64>,
-        now: DateTime<Utc>,
-    ) -> Report {
+    pub(crate) fn report(&mut self, session: &Session, now: DateTime<Utc>) -> Report {
         let mut since = std::mem::take(&mut self.since);
         let mut nacks = Vec::new();
         for (kind, name, rejection) in session.quarantined().take(NACKS) {
@@ -123,7 +115,6 @@ impl Reporter {
         }
         Report {
             progress: Kind::ALL.map(|kind| session.progress(kind)),
-            target_revision: target,
             pending: session.pending_types().map(Kind::short).collect(),
             nacks,
         }
@@ -176,9 +167,46 @@ pub(crate) struct Record {
     pub(crate) connected: bool,
     pub(crate) envoy_version: Option<String>,
     pub(crate) standing: Standing,
+    /// The revision that gave it the configuration that it should have; later ones did not concern it.
+    target: Option<u64>,
     lease_until: Option<DateTime<Utc>>,
     written: Option<ProxyStatus>,
     in_writing: Option<ProxyStatus>,
+}
+
+impl Record {
+    /// It has had all of what it should have: whatever else the mesh is at meant nothing to it.
+    fn is_current(&self) -> bool {
+        self.standing.acked_revision.is_some() && self.standing.acked_revision >= self.target
+    }
+
+    /// What it had so far was everything up to `offered`, if it had everything.
+    fn settle(&mut self, offered: Option<u64>) {
+        if self.is_current() {
+            self.standing.acked_revision = self.standing.acked_revision.max(offered);
+        }
+    }
+
+    /// It should have the configuration of another revision from now on; before, everything up to `offered` had been shown to it.
+    pub(crate) fn aim(&mut self, target: Option<u64>, offered: Option<u64>) {
+        self.settle(offered);
+        self.target = target;
+    }
+
+    /// It has no stream any more: from now on nothing is shown to it.
+    pub(crate) fn part(&mut self, offered: Option<u64>) {
+        self.settle(offered);
+        self.connected = false;
+    }
+
+    /// What is written of how far it is. While it is connected, no more than what it should have: a proxy that is current is as far
+    /// as the mesh without a row being written whenever that moves on.
+    fn acked(&self) -> Option<u64> {
+        match (self.connected, self.target) {
+            (true, Some(target)) => self.standing.acked_revision.map(|acked| acked.min(target)),
+            _ => self.standing.acked_revision,
+        }
+    }
 }
 
 /// The records of one mesh.
@@ -234,8 +262,8 @@ impl Board {
                 registration,
                 lease_until: record.lease_until,
                 envoy_version: record.envoy_version.clone(),
-                acked_revision: record.standing.acked_revision,
-                target_revision: record.standing.target_revision,
+                acked_revision: record.acked(),
+                target_revision: record.target,
                 pending_types: record.standing.pending.clone(),
                 nacks: record.standing.nacks.clone(),
                 seen_at: now,
@@ -319,7 +347,6 @@ mod tests {
         };
         let report = all(of(false, None));
         let passing = Report {
-            target_revision: Some(2),
             pending: vec!["eds"],
             ..report.clone()
         };
@@ -375,6 +402,42 @@ mod tests {
         let batch = board.batch(now + TimeDelta::seconds(2), |_| None);
         assert_eq!(batch[0].acked_revision, Some(3));
         assert_eq!(batch[0].seen_at, now + TimeDelta::seconds(2));
+    }
+
+    #[test]
+    fn a_revision_that_does_not_concern_a_proxy_is_not_written() {
+        let now = SystemClock.now();
+        let mut board = Board::default();
+        let held = |status: &ProxyStatus| (status.acked_revision, status.target_revision);
+        let record = board.record(proxy());
+        record.connected = true;
+        record.aim(Some(5), None);
+        record.standing.acked_revision = Some(5);
+        board.touch(proxy());
+        let batch = board.batch(now, |_| None);
+        assert_eq!(held(&batch[0]), (Some(5), Some(5)));
+        board.wrote(&[proxy()], true);
+        // Its workloads' views were made at later revisions: it is told to have those, and that is no news.
+        board.record(proxy()).standing.acked_revision = Some(8);
+        board.touch(proxy());
+        assert!(board.batch(now, |_| None).is_empty());
+        // Revision 12 concerns it. Up to 11, which was offered, it has everything.
+        board.record(proxy()).aim(Some(12), Some(11));
+        board.touch(proxy());
+        let batch = board.batch(now, |_| None);
+        assert_eq!(held(&batch[0]), (Some(11), Some(12)));
+        board.wrote(&[proxy()], true);
+        // It is not current when revision 14 comes, which says nothing of 13.
+        board.record(proxy()).aim(Some(14), Some(13));
+        board.touch(proxy());
+        let batch = board.batch(now, |_| None);
+        assert_eq!(held(&batch[0]), (Some(11), Some(14)));
+        board.wrote(&[proxy()], true);
+        board.record(proxy()).standing.acked_revision = Some(14);
+        board.record(proxy()).part(Some(20));
+        board.touch(proxy());
+        let batch = board.batch(now, |_| None);
+        assert_eq!(held(&batch[0]), (Some(20), Some(14)));
     }
 
     #[test]

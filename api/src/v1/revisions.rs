@@ -113,7 +113,7 @@ fn render_stored(placed: &Placed<Stored>) -> Value {
 }
 
 /// The mesh and the number of one of its revisions.
-async fn place<P: Permission>(
+pub(crate) async fn place<P: Permission>(
     tx: &mut Tx<P>,
     mesh: &str,
     revision: &str,

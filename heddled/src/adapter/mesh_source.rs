@@ -17,6 +17,7 @@ use heddle_xds_server::{
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, broadcast};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// How often the outbox is looked at. The hint after a commit is faster; this is what correctness rests on.
 const TAIL: Duration = Duration::from_millis(100);
@@ -24,6 +25,8 @@ const TAIL: Duration = Duration::from_millis(100);
 /// Meshes as the xDS server asks for them.
 pub(crate) struct MeshSource {
     store: Store,
+    /// This server, from its start to its end.
+    replica: Uuid,
     known: RwLock<BTreeMap<(OrgId, MeshId), Known>>,
     position: Mutex<Option<FeedPosition>>,
     changed: broadcast::Sender<MeshKey>,
@@ -37,10 +40,11 @@ struct Known {
 }
 
 impl MeshSource {
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store, replica: Uuid) -> Self {
         let (changed, _) = broadcast::channel(1024);
         Self {
             store,
+            replica,
             known: RwLock::default(),
             position: Mutex::default(),
             changed,
@@ -287,10 +291,15 @@ impl SnapshotSource for MeshSource {
             .map_err(failed("look for revoked proxies"))
     }
 
-    async fn checkpoint(&self, mesh: MeshKey, batch: Vec<ProxyStatus>) -> Result<(), SourceError> {
+    async fn checkpoint(
+        &self,
+        mesh: MeshKey,
+        offered: Option<u64>,
+        batch: Vec<ProxyStatus>,
+    ) -> Result<(), SourceError> {
         let mesh = self.require(mesh)?;
         let batch: Vec<Checkpoint> = batch.into_iter().map(checkpoint).collect();
-        proxies::checkpoint(&self.store, &mesh, &batch)
+        proxies::checkpoint(&self.store, &mesh, self.replica, offered, &batch)
             .await
             .map_err(failed("keep the status of proxies"))
     }

@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
-use heddle_api::{App, XdsFacts};
+use heddle_api::{App, Live, XdsFacts};
 use heddle_ca::{CertificateAuthority, FileKey, Parts, Profile, SystemRandom, TrustDomain};
-use heddle_model::clock::{SharedClock, SystemClock, SystemIds};
+use heddle_model::clock::{Ids as _, SharedClock, SystemClock, SystemIds};
 use heddle_store::{Options, Store};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -51,7 +51,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let files = config.server_files()?;
     let shutdown = CancellationToken::new();
 
-    let source = Arc::new(MeshSource::new(store.clone()));
+    let source = Arc::new(MeshSource::new(store.clone(), SystemIds.next()));
     source.refresh().await.context("read the feed of changes")?;
     let authority = authority(
         &config,
@@ -86,7 +86,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         Arc::clone(&clock),
         shutdown.clone(),
     ));
-    let app = app(&config, &files, store.clone(), clock)?;
+    let app = app(&config, &files, store.clone(), clock, shutdown.clone())?;
     let requests = app.requests.clone();
     let router = Router::new()
         .route(
@@ -144,6 +144,7 @@ fn app(
     files: &ServerFiles<'_>,
     store: Store,
     clock: SharedClock,
+    shutdown: CancellationToken,
 ) -> anyhow::Result<App> {
     let (host, port) = split_address(&config.xds_address)?;
     let ca_pem = std::fs::read_to_string(files.xds_ca)
@@ -153,7 +154,6 @@ fn app(
     TrustDomain::generate("mesh", &SystemRandom, &suffix).context("trust_domain_suffix")?;
     let sealing = FileKey::load_or_create(files.sealing_key).context("load the sealing key")?;
     Ok(App {
-        store,
         clock,
         ids: Arc::new(SystemIds),
         sealer: Arc::new(SessionSealer::new(sealing)),
@@ -169,6 +169,8 @@ fn app(
                 .expect("the suffix was tried at the start, and every mesh name is a DNS label")
         }),
         requests: TaskTracker::new(),
+        live: Live::new(store.clone(), shutdown),
+        store,
     })
 }
 

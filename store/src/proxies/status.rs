@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{COLUMNS, ProxyRow, Row};
+use super::{COLUMNS, ProxyRow, Row, TABLE};
 use crate::authz::MeshRef;
 use crate::error::{Result, retry};
 use crate::store::Store;
@@ -40,39 +40,70 @@ pub struct Checkpoint {
     pub seen_at: DateTime<Utc>,
 }
 
-/// Stores what is known of proxies of one mesh: one statement, no revision, not waiting for the disk. Proxies that
-/// were forgotten are passed over.
+/// The number of the news grows by the number of entries, and each that says something new gets one of its own. Whoever writes
+/// holds the counter until the commit. A server that a proxy has left says nothing more about it.
+const CHECKPOINT: &str = "with b as ( \
+         select * from rows from (jsonb_to_recordset($2) as ( \
+             id uuid, connected boolean, address inet, ports jsonb, version text, draining boolean, \
+             lease_until timestamptz, envoy_version text, acked_revision bigint, \
+             target_revision bigint, pending_types jsonb, nacks jsonb, seen_at timestamptz)) with ordinality), \
+     offered as ( \
+         insert into heddle.mesh_replicas (org_id, mesh_id, replica, revision, seen_at) \
+         select $3, $1, $4, $5, $6 where $5::bigint is not null \
+         on conflict (org_id, mesh_id, replica) do update set \
+             revision = greatest(mesh_replicas.revision, excluded.revision), seen_at = excluded.seen_at), \
+     news as ( \
+         insert into heddle.mesh_status (org_id, mesh_id, seq) values ($3, $1, 1 + jsonb_array_length($2)) \
+         on conflict (org_id, mesh_id) do update set seq = mesh_status.seq + excluded.seq returning seq) \
+     update heddle.proxies p set \
+         connected = b.connected, address = b.address, ports = b.ports, version = b.version, \
+         draining = b.draining, lease_until = b.lease_until, \
+         envoy_version = coalesce(b.envoy_version, p.envoy_version), \
+         acked_revision = b.acked_revision, target_revision = b.target_revision, \
+         pending_types = b.pending_types, nacks = b.nacks, seen_at = b.seen_at, replica = $4, \
+         status_seq = case \
+             when (p.connected, p.address, p.ports, p.version, p.draining, p.acked_revision, p.target_revision, \
+                   p.pending_types, p.nacks) \
+                  is distinct from \
+                  (b.connected, b.address, b.ports, b.version, b.draining, b.acked_revision, b.target_revision, \
+                   b.pending_types, b.nacks) \
+             then news.seq - jsonb_array_length($2) + b.ordinality else p.status_seq end \
+     from b, news \
+     where p.mesh_id = $1 and p.id = b.id and (p.seen_at is null or p.seen_at <= b.seen_at) \
+       and (b.connected or not p.connected or p.replica is null or p.replica = $4)";
+
+/// Stores what is known of proxies of one mesh that are connected to one server: one statement, no revision, not waiting for the
+/// disk. Proxies that were forgotten are passed over. `offered`: up to this revision everything was shown to the proxies that are
+/// connected there, so those of them that have what they should have are as far.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`]: nothing was stored.
-pub async fn checkpoint(store: &Store, mesh: &MeshRef, batch: &[Checkpoint]) -> Result<()> {
-    if batch.is_empty() {
+pub async fn checkpoint(
+    store: &Store,
+    mesh: &MeshRef,
+    replica: Uuid,
+    offered: Option<u64>,
+    batch: &[Checkpoint],
+) -> Result<()> {
+    if batch.is_empty() && offered.is_none() {
         return Ok(());
     }
     let rows: Vec<Value> = newest(batch).into_values().map(row).collect();
     let rows = Json(rows);
     retry!(async {
         let mut work = store.work(mesh.org(), "xds", Mode::Soft).await?;
-        sqlx::query(
-            "with b as ( \
-                 select * from jsonb_to_recordset($2) as b ( \
-                     id uuid, connected boolean, address inet, ports jsonb, version text, draining boolean, \
-                     lease_until timestamptz, envoy_version text, acked_revision bigint, \
-                     target_revision bigint, pending_types jsonb, nacks jsonb, seen_at timestamptz)) \
-             update heddle.proxies p set \
-                 connected = b.connected, address = b.address, ports = b.ports, version = b.version, \
-                 draining = b.draining, lease_until = b.lease_until, \
-                 envoy_version = coalesce(b.envoy_version, p.envoy_version), \
-                 acked_revision = b.acked_revision, target_revision = b.target_revision, \
-                 pending_types = b.pending_types, nacks = b.nacks, seen_at = b.seen_at \
-             from b \
-             where p.mesh_id = $1 and p.id = b.id and (p.seen_at is null or p.seen_at <= b.seen_at)",
-        )
-        .bind(mesh.mesh().uuid())
-        .bind(&rows)
-        .execute(work.conn())
-        .await?;
+        let now = work.now();
+        sqlx::query(CHECKPOINT)
+            .bind(mesh.mesh().uuid())
+            .bind(&rows)
+            .bind(mesh.org().uuid())
+            .bind(replica)
+            .bind(offered.map(u64::cast_signed))
+            .bind(now)
+            .execute(work.conn())
+            .await?;
         work.commit().await?;
+        store.tell(*mesh);
         Ok::<(), crate::Error>(())
     })
 }
@@ -121,16 +152,33 @@ fn without_nul(value: &mut Value) {
     }
 }
 
-/// Notes that no proxy of a mesh has a stream: what a server that starts begins with. Registrations stay as they are.
+/// Notes that no proxy of a mesh has a stream: what a server that starts begins with. Registrations stay as they are, and so does
+/// how far each of them came.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`].
 pub async fn disconnect_all(store: &Store, mesh: &MeshRef) -> Result<()> {
     let mut work = store.work(mesh.org(), "xds", Mode::Soft).await?;
-    sqlx::query("update heddle.proxies set connected = false where mesh_id = $1 and connected")
-        .bind(mesh.mesh().uuid())
-        .execute(work.conn())
-        .await?;
+    sqlx::query(
+        "with gone as ( \
+             select p.id, r.revision, row_number() over () as nth from heddle.proxies p \
+             left join heddle.mesh_replicas r on r.mesh_id = p.mesh_id and r.replica = p.replica \
+             where p.mesh_id = $1 and p.connected), \
+         ended as (delete from heddle.mesh_replicas where mesh_id = $1), \
+         news as ( \
+             insert into heddle.mesh_status (org_id, mesh_id, seq) \
+             select $2, $1, count(*) from gone having count(*) > 0 \
+             on conflict (org_id, mesh_id) do update set seq = mesh_status.seq + excluded.seq returning seq) \
+         update heddle.proxies p set connected = false, \
+             acked_revision = case when p.acked_revision >= p.target_revision \
+                              then greatest(p.acked_revision, gone.revision) else p.acked_revision end, \
+             status_seq = news.seq - (select count(*) from gone) + gone.nth \
+         from gone, news where p.mesh_id = $1 and p.id = gone.id",
+    )
+    .bind(mesh.mesh().uuid())
+    .bind(mesh.org().uuid())
+    .execute(work.conn())
+    .await?;
     work.commit().await?;
     Ok(())
 }
@@ -143,7 +191,7 @@ pub async fn endpoints(store: &Store, mesh: &MeshRef) -> Result<Endpoints> {
     let mut work = store.work(mesh.org(), "xds", Mode::Read).await?;
     let now = work.now();
     let sql = format!(
-        "select {COLUMNS} from heddle.proxies p \
+        "select {COLUMNS} from {TABLE} \
          where p.mesh_id = $1 and p.address is not null and p.lease_until > $2 order by p.id"
     );
     let rows: Vec<Row> = sqlx::query_as(&sql)

@@ -22,6 +22,7 @@ mod references;
 mod resources;
 mod revisions;
 mod rights;
+mod rollout;
 mod sessions;
 mod snapshot;
 mod tenancy;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::build::{join_token, mesh, name, service};
 use crate::support::{TestDb, grant, start};
 
-async fn world(nodes: &[(&str, &str)]) -> (TestDb, Caller, MeshRef, Vec<ProxyId>) {
+pub(crate) async fn world(nodes: &[(&str, &str)]) -> (TestDb, Caller, MeshRef, Vec<ProxyId>) {
     let db = TestDb::new().await;
     let owner = db.owner("acme").await;
     let mesh = mesh(&db.store, &owner, "prod").await;
@@ -40,7 +40,7 @@ async fn world(nodes: &[(&str, &str)]) -> (TestDb, Caller, MeshRef, Vec<ProxyId>
     (db, owner, mesh_ref.unwrap(), ids)
 }
 
-fn endpoint(proxy: ProxyId, address: &str) -> Endpoint {
+pub(crate) fn endpoint(proxy: ProxyId, address: &str) -> Endpoint {
     Endpoint {
         proxy,
         version: Some(name("v1")),
@@ -50,7 +50,7 @@ fn endpoint(proxy: ProxyId, address: &str) -> Endpoint {
     }
 }
 
-fn checkpoint(proxy: ProxyId, registration: Option<Endpoint>) -> Checkpoint {
+pub(crate) fn checkpoint(proxy: ProxyId, registration: Option<Endpoint>) -> Checkpoint {
     Checkpoint {
         proxy,
         connected: true,
@@ -65,7 +65,12 @@ fn checkpoint(proxy: ProxyId, registration: Option<Endpoint>) -> Checkpoint {
     }
 }
 
-async fn find(db: &TestDb, owner: &Caller, mesh: &MeshRef, text: &str) -> Option<ProxyRow> {
+pub(crate) async fn find(
+    db: &TestDb,
+    owner: &Caller,
+    mesh: &MeshRef,
+    text: &str,
+) -> Option<ProxyRow> {
     let mut tx = db.store.begin(&grant::<ProxyRead>(owner)).await.unwrap();
     proxies::find(&mut tx, mesh.mesh(), text).await.unwrap()
 }
@@ -85,7 +90,9 @@ async fn a_checkpoint_is_what_is_read() {
         checkpoint(ids[0], Some(endpoint(ids[0], "10.0.0.7"))),
         checkpoint(ids[1], Some(six.clone())),
     ];
-    proxies::checkpoint(&db.store, &mesh, &batch).await.unwrap();
+    proxies::checkpoint(&db.store, &mesh, Uuid::nil(), None, &batch)
+        .await
+        .unwrap();
     let row = find(&db, &owner, &mesh, &ids[0].to_string()).await.unwrap();
     assert_eq!(row.registration, Some(endpoint(ids[0], "10.0.0.7")));
     assert_eq!(
@@ -109,7 +116,9 @@ async fn a_checkpoint_is_what_is_read() {
     // Older news do not undo newer; an absent version of the Envoy is not news.
     let mut old = checkpoint(ids[0], None);
     old.seen_at -= TimeDelta::seconds(1);
-    proxies::checkpoint(&db.store, &mesh, &[old]).await.unwrap();
+    proxies::checkpoint(&db.store, &mesh, Uuid::nil(), None, &[old])
+        .await
+        .unwrap();
     assert!(
         find(&db, &owner, &mesh, "a")
             .await
@@ -119,7 +128,7 @@ async fn a_checkpoint_is_what_is_read() {
     );
     let mut left = checkpoint(ids[0], None);
     (left.connected, left.envoy_version) = (false, None);
-    proxies::checkpoint(&db.store, &mesh, &[left])
+    proxies::checkpoint(&db.store, &mesh, Uuid::nil(), None, &[left])
         .await
         .unwrap();
     let row = find(&db, &owner, &mesh, "a").await.unwrap();
@@ -149,7 +158,9 @@ async fn leases_end() {
         checkpoint(ids[0], Some(endpoint(ids[0], "10.0.0.7"))),
         longer,
     ];
-    proxies::checkpoint(&db.store, &mesh, &batch).await.unwrap();
+    proxies::checkpoint(&db.store, &mesh, Uuid::nil(), None, &batch)
+        .await
+        .unwrap();
     let alive = async || -> Vec<ProxyId> {
         let endpoints = proxies::endpoints(&db.store, &mesh).await.unwrap();
         endpoints
@@ -179,8 +190,12 @@ async fn sec_i15_text_from_outside_does_not_cost_a_batch() {
         unknown,
         checkpoint(ids[1], Some(endpoint(ids[1], "10.0.0.8"))),
     ];
-    proxies::checkpoint(&db.store, &mesh, &twice).await.unwrap();
-    proxies::checkpoint(&db.store, &mesh, &[]).await.unwrap();
+    proxies::checkpoint(&db.store, &mesh, Uuid::nil(), None, &twice)
+        .await
+        .unwrap();
+    proxies::checkpoint(&db.store, &mesh, Uuid::nil(), None, &[])
+        .await
+        .unwrap();
     let row = find(&db, &owner, &mesh, "a").await.unwrap();
     assert_eq!(row.nacks[0]["message"], "a\u{fffd}b");
     assert_eq!(
@@ -218,7 +233,11 @@ async fn concurrent_batches_in_any_order_all_arrive() {
         if round % 2 == 0 {
             batch.reverse();
         }
-        tasks.spawn(async move { proxies::checkpoint(&store, &mesh, &batch).await.unwrap() });
+        tasks.spawn(async move {
+            proxies::checkpoint(&store, &mesh, Uuid::nil(), None, &batch)
+                .await
+                .unwrap();
+        });
     }
     tasks.join_all().await;
     let acked: Vec<i64> = sqlx::query_scalar("select distinct acked_revision from heddle.proxies")
@@ -272,7 +291,9 @@ async fn pages_and_ambiguous_names() {
 async fn a_server_that_starts_finds_nobody_connected_and_every_registration() {
     let (db, owner, mesh, ids) = world(&[("payments", "a")]).await;
     let batch = [checkpoint(ids[0], Some(endpoint(ids[0], "10.0.0.7")))];
-    proxies::checkpoint(&db.store, &mesh, &batch).await.unwrap();
+    proxies::checkpoint(&db.store, &mesh, Uuid::nil(), None, &batch)
+        .await
+        .unwrap();
     proxies::disconnect_all(&db.store, &mesh).await.unwrap();
     let row = find(&db, &owner, &mesh, "a").await.unwrap();
     assert!(!row.connected);

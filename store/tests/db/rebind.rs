@@ -32,9 +32,15 @@ async fn a_node_id_moves_to_another_token_only_when_nobody_uses_it() {
         nacks: json!([]),
         seen_at: start(),
     };
-    proxies::checkpoint(&world.db.store, &joined.mesh, &[connected])
-        .await
-        .unwrap();
+    proxies::checkpoint(
+        &world.db.store,
+        &joined.mesh,
+        uuid::Uuid::nil(),
+        None,
+        &[connected],
+    )
+    .await
+    .unwrap();
     assert_eq!(world.join(&new, "node").await, Err(JoinRefused::NodeTaken));
     world.db.clock.advance(TimeDelta::minutes(2));
     let moved = world.join(&new, "node").await.unwrap();

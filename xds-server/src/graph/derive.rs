@@ -124,6 +124,11 @@ impl Graph {
         self.state.as_ref().map(|state| &state.snapshot)
     }
 
+    /// Whether everything could be made of what was loaded last.
+    pub(super) fn is_whole(&self) -> bool {
+        self.again == News::default()
+    }
+
     /// Objects may have changed.
     pub(super) fn load(
         &mut self,

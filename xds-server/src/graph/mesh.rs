@@ -87,6 +87,11 @@ pub(super) struct Mesh {
     ask_revocations: Instant,
     checkpoint: Job<(Vec<ProxyId>, bool)>,
     write_at: Instant,
+    /// Everything up to this revision was shown to those whom it concerns.
+    offered: Option<u64>,
+    /// What of that is being written, and what was.
+    offering: Option<u64>,
+    offer_kept: Option<u64>,
     /// Services with a workload that is registered here but not yet kept: shown once it is, so that a process that
     /// takes over never knows less than the proxies do.
     unkept: BTreeSet<Name>,
@@ -127,6 +132,9 @@ impl Mesh {
             ask_revocations: now + REVOCATIONS,
             checkpoint: None,
             write_at: now,
+            offered: None,
+            offering: None,
+            offer_kept: None,
             unkept: BTreeSet::new(),
             keeping: BTreeSet::new(),
             idle_since: Some(now),
@@ -240,15 +248,6 @@ impl Mesh {
         let reports = lines.into_iter().flatten().map(|(_, line)| &line.report);
         let record = self.board.record(proxy);
         record.standing = Standing::of(reports, &record.standing);
-        // Its view has not changed since, so whatever the mesh is at, it is at.
-        let group = member.and_then(|member| self.groups.get(&member.group));
-        if let Some(shown) = group.and_then(Group::shown)
-            && record.standing.acked_revision >= Some(shown)
-            && let Some(snapshot) = self.graph.snapshot()
-        {
-            record.standing.acked_revision = Some(snapshot.revision);
-            record.standing.target_revision = Some(snapshot.revision);
-        }
         let serving = record.standing.serving;
         self.board.touch(proxy);
         serving
@@ -283,10 +282,10 @@ impl Mesh {
             other => {
                 if let Some(old) = other {
                     // It was started anew as something else: none of its streams is this one's.
-                    self.leave_group(&old.group);
+                    self.leave_group(&old.group, id);
                     old.end(Ended::Replaced);
                 }
-                let views = Some(self.join_group(&group));
+                let views = Some(self.join_group(&group, id));
                 let member = Member {
                     group,
                     service: proxy.service.clone(),
@@ -322,7 +321,10 @@ impl Mesh {
         } else {
             self.registry.arrive(id);
         }
+        let target = self.groups.get(&self.members[&id].group);
+        let target = target.and_then(|group| group.target);
         let record = self.board.record(id);
+        record.aim(target, self.offered);
         record.connected = true;
         record.envoy_version.clone_from(&claims.envoy_version);
         self.board.touch(id);
@@ -351,7 +353,7 @@ impl Mesh {
             return;
         }
         if let Some(member) = self.members.remove(&proxy) {
-            self.leave_group(&member.group);
+            self.leave_group(&member.group, proxy);
         }
         if self.registry.endpoint(proxy).is_none() {
             self.refused.remove(&proxy);
@@ -359,7 +361,7 @@ impl Mesh {
         if !stopping {
             self.registry.leave(proxy, now());
         }
-        self.board.record(proxy).connected = false;
+        self.board.record(proxy).part(self.offered);
         self.board.touch(proxy);
     }
 

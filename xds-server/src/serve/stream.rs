@@ -52,7 +52,6 @@ pub(super) struct Stream {
 struct Course {
     session: Session,
     trust_domain: Option<Arc<str>>,
-    target: Option<u64>,
     renew_at: Option<DateTime<Utc>>,
     /// A certificate is wanted, and which one the proxy says it has.
     wanted: Option<Option<Arc<str>>>,
@@ -90,7 +89,6 @@ impl Stream {
         let mut course = Course {
             session,
             trust_domain: None,
-            target: None,
             renew_at: None,
             wanted: None,
             reporter: Reporter::default(),
@@ -253,7 +251,7 @@ impl Stream {
 
     async fn report(&self, course: &mut Course) {
         let now = self.clock.now();
-        let report = course.reporter.report(&course.session, course.target, now);
+        let report = course.reporter.report(&course.session, now);
         if let Some(reported) = &course.reported {
             if *reported == report {
                 course.passing_since = None;
@@ -285,7 +283,6 @@ impl Stream {
         let Some(published) = published else {
             return;
         };
-        course.target = Some(published.view.revision);
         course.session.set_view(&published.view);
         course.trust_domain = Some(published.trust_domain);
     }

@@ -236,9 +236,28 @@ impl SnapshotSource for Source {
             .collect())
     }
 
-    async fn checkpoint(&self, _: MeshKey, batch: Vec<ProxyStatus>) -> Result<(), SourceError> {
+    async fn checkpoint(
+        &self,
+        mesh: MeshKey,
+        offered: Option<u64>,
+        batch: Vec<ProxyStatus>,
+    ) -> Result<(), SourceError> {
+        let state = self.state();
+        let here = |proxy: ProxyId| {
+            let owner = state.proxies.iter().find(|(_, id)| **id == proxy);
+            owner.is_some_and(|((secret, _), _)| state.tokens[secret].0 == mesh)
+        };
         self.statuses.send_modify(|all| {
             all.extend(batch.into_iter().map(|status| (status.proxy, status)));
+            for status in all.values_mut().filter(|status| here(status.proxy)) {
+                // Whoever is current is as far as the server.
+                let current = status.acked_revision.is_some()
+                    && status.acked_revision >= status.target_revision;
+                if status.connected && current {
+                    status.acked_revision = status.acked_revision.max(offered);
+                    status.target_revision = status.acked_revision;
+                }
+            }
         });
         Ok(())
     }

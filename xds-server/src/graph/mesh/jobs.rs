@@ -89,7 +89,12 @@ impl Mesh {
     /// about to be read.
     fn may_write(&self) -> bool {
         let ready = self.registry_loaded && !self.deleted;
-        ready && self.checkpoint.is_none() && !self.board.is_settled()
+        ready && self.checkpoint.is_none() && (!self.board.is_settled() || self.has_offer())
+    }
+
+    /// Whether proxies are connected here that are further than is written.
+    fn has_offer(&self) -> bool {
+        self.offered != self.offer_kept && !self.members.is_empty()
     }
 
     fn start_checkpoint(&mut self) {
@@ -98,14 +103,15 @@ impl Mesh {
             .board
             .batch(self.parts.clock.now(), |proxy| registry.endpoint(proxy));
         self.keeping.append(&mut self.unkept);
-        if batch.is_empty() {
+        if batch.is_empty() && !self.has_offer() {
             self.show_kept();
             return;
         }
         let proxies: Vec<_> = batch.iter().map(|status| status.proxy).collect();
-        let (key, parts) = (self.key, self.parts.clone());
+        let (key, parts, offered) = (self.key, self.parts.clone(), self.offered);
+        self.offering = offered;
         self.checkpoint = Some(tokio::spawn(async move {
-            let outcome = parts.source.checkpoint(key, batch).await;
+            let outcome = parts.source.checkpoint(key, offered, batch).await;
             if let Err(error) = &outcome {
                 warn(key, "checkpoint", error);
             }
@@ -115,7 +121,7 @@ impl Mesh {
 
     pub(super) fn on_written(&mut self, wrote: Option<(Vec<ProxyId>, bool)>) {
         if let Some((proxies, kept)) = wrote {
-            self.board.wrote(&proxies, kept);
+            self.wrote(&proxies, kept);
             self.heard(kept);
             if !kept {
                 self.write_at = now() + Duration::from_secs(1);
@@ -123,6 +129,13 @@ impl Mesh {
         }
         // Also when nothing could be kept: a database that is down must not keep a workload from its callers.
         self.show_kept();
+    }
+
+    fn wrote(&mut self, proxies: &[ProxyId], kept: bool) {
+        self.board.wrote(proxies, kept);
+        if kept {
+            self.offer_kept = self.offering;
+        }
     }
 
     fn show_kept(&mut self) {
@@ -138,10 +151,10 @@ impl Mesh {
                 let mut changed = BTreeSet::new();
                 for proxy in proxies {
                     if let Some(member) = self.members.remove(&proxy) {
-                        self.leave_group(&member.group);
+                        self.leave_group(&member.group, proxy);
                         member.end(Ended::Revoked);
                         changed.extend(self.registry.withdraw(proxy, now()));
-                        self.board.record(proxy).connected = false;
+                        self.board.record(proxy).part(self.offered);
                         self.board.touch(proxy);
                     }
                 }
@@ -178,7 +191,7 @@ impl Mesh {
                 self.deleted = true;
                 for (proxy, member) in std::mem::take(&mut self.members) {
                     member.end(Ended::MeshDeleted);
-                    self.board.record(proxy).connected = false;
+                    self.board.record(proxy).part(self.offered);
                     self.board.touch(proxy);
                 }
                 self.groups.clear();
@@ -200,7 +213,7 @@ impl Mesh {
         let write = async {
             loop {
                 if let Some((proxies, kept)) = done_or_none(&mut self.checkpoint).await {
-                    self.board.wrote(&proxies, kept);
+                    self.wrote(&proxies, kept);
                     if !kept {
                         return;
                     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use heddle_model::id::ProxyId;
 use heddle_model::name::Name;
 use heddle_translate::ProxyView;
 use tokio::sync::watch;
@@ -13,26 +14,25 @@ use super::jobs::Loaded;
 use super::{Mesh, now};
 use crate::source::{NodeClaims, Proxy};
 
+/// How long what follows from a revision is waited for before it is written who has it.
+const SETTLE: Duration = Duration::from_millis(50);
+
 /// Proxies whose descriptions are equal see the same.
 pub(super) struct Group {
     views: watch::Sender<Option<Published>>,
-    members: usize,
-}
-
-impl Group {
-    /// The revision that its view was made at; later ones meant nothing to it.
-    pub(super) fn shown(&self) -> Option<u64> {
-        self.views
-            .borrow()
-            .as_ref()
-            .map(|shown| shown.view.revision)
-    }
+    members: BTreeSet<ProxyId>,
+    /// The revision that gave it this view, apart from where workloads are; later ones meant nothing to it.
+    pub(super) target: Option<u64>,
 }
 
 impl Mesh {
-    pub(super) fn join_group(&mut self, view: &ProxyView) -> watch::Receiver<Option<Published>> {
+    pub(super) fn join_group(
+        &mut self,
+        view: &ProxyView,
+        proxy: ProxyId,
+    ) -> watch::Receiver<Option<Published>> {
         if let Some(group) = self.groups.get_mut(view) {
-            group.members += 1;
+            group.members.insert(proxy);
             return group.views.subscribe();
         }
         let seen = self.graph.join(view, now());
@@ -40,9 +40,14 @@ impl Mesh {
             view,
             trust_domain: self.trust_domain.clone(),
         });
+        let target = published.as_ref().map(|shown| shown.view.revision);
         let (views, receiver) = watch::channel(published);
-        self.groups
-            .insert(view.clone(), Group { views, members: 1 });
+        let group = Group {
+            views,
+            members: BTreeSet::from([proxy]),
+            target,
+        };
+        self.groups.insert(view.clone(), group);
         receiver
     }
 
@@ -54,10 +59,10 @@ impl Mesh {
         self.groups.get(view).map(|group| group.views.subscribe())
     }
 
-    pub(super) fn leave_group(&mut self, view: &ProxyView) {
+    pub(super) fn leave_group(&mut self, view: &ProxyView, proxy: ProxyId) {
         if let Some(group) = self.groups.get_mut(view) {
-            group.members -= 1;
-            if group.members == 0 {
+            group.members.remove(&proxy);
+            if group.members.is_empty() {
                 self.groups.remove(view);
                 self.graph.leave(view);
             }
@@ -93,17 +98,50 @@ impl Mesh {
         let views = self
             .graph
             .load(loaded.snapshot, &loaded.roots, workloads, now());
+        self.aim(&views);
         self.show(views);
-        if before < Some(revision) {
-            self.advance();
-        }
+        self.offer();
     }
 
     pub(super) fn publish_endpoints(&mut self, services: &BTreeSet<Name>) {
         if !services.is_empty() {
             let workloads = self.registry.endpoints();
             let views = self.graph.moved(services, workloads, now());
+            if self.offered < self.graph.snapshot().map(|snapshot| snapshot.revision) {
+                // What could not be made of the last revision was tried once more.
+                self.aim(&views);
+            }
             self.show(views);
+            self.offer();
+        }
+    }
+
+    /// These views are what a revision says, and not only where workloads are: whoever sees them is to have them.
+    fn aim(&mut self, views: &Views) {
+        for (group, view) in views {
+            let Some(group) = self.groups.get_mut(group) else {
+                continue;
+            };
+            group.target = Some(view.revision);
+            for proxy in &group.members {
+                self.board.record(*proxy).aim(group.target, self.offered);
+                self.board.touch(*proxy);
+            }
+        }
+    }
+
+    /// Notes up to where everything has been shown to those whom it concerns.
+    fn offer(&mut self) {
+        let Some(snapshot) = self.graph.snapshot().filter(|_| self.graph.is_whole()) else {
+            return;
+        };
+        if self.offered < Some(snapshot.revision) {
+            self.offered = Some(snapshot.revision);
+            // Most of those who were sent something have it in a moment, and one row for each of them is enough.
+            let settled = now() + SETTLE;
+            if self.write_at < settled && self.unkept.is_empty() {
+                self.write_at = settled;
+            }
         }
     }
 
@@ -115,15 +153,6 @@ impl Mesh {
                     .views
                     .send_replace(Some(Published { view, trust_domain }));
             }
-        }
-    }
-
-    /// The mesh has a new revision. Whoever has all of a view that it did not change is at that revision without a word;
-    /// the others tell when they are.
-    fn advance(&mut self) {
-        let proxies: Vec<_> = self.members.keys().copied().collect();
-        for proxy in proxies {
-            self.appraise(proxy);
         }
     }
 }
