@@ -161,6 +161,7 @@ async function shiftCanary(page: Page) {
   expect(await page.getByLabel("Weight of v2").getAttribute("aria-invalid")).toBe("false");
 
   await page.getByLabel("Weight of v1").fill("0");
+  await page.getByLabel("Why this change").first().fill("v2 is good – alle auf v2 ✓");
   await page.getByRole("button", { name: "Shift traffic" }).click();
   await page.getByText("Saved: proxies are getting it").waitFor();
   await until("every answer comes from v2", 15_000, async () =>
@@ -195,7 +196,7 @@ async function denyCaller(page: Page) {
   await page.getByLabel("Name", { exact: true }).fill("deny-checkout");
   await page.getByLabel("A call that matches is").selectOption("deny");
   await page.getByLabel("Caller 1", { exact: true }).fill("checkout");
-  await page.getByLabel("Why").fill("A test");
+  await page.getByLabel("Why", { exact: true }).fill("A test");
   await page.getByRole("button", { name: "Create rule" }).click();
   await page.getByRole("link", { name: "deny-checkout" }).waitFor();
   await until("calls are denied", 15_000, async () => (await answers(5)).every((one) => one.status === 403));
@@ -210,6 +211,7 @@ async function denyCaller(page: Page) {
 /** The demo's mesh as it was before both, by its history. */
 async function rollBack(page: Page, revision: string) {
   await goTo(page, "History");
+  await page.getByRole("row", { name: /v2 is good – alle auf v2 ✓/ }).waitFor();
   await page.getByRole("link", { name: revision, exact: true }).click();
   await page.getByRole("heading", { name: `Revision ${revision}` }).waitFor();
   await page.getByRole("button", { name: "Roll back to it" }).click();

@@ -14,6 +14,7 @@ import { DeleteButton } from "../ui/delete";
 import { Check, Form, Select, Text } from "../ui/form";
 import { ShowAs } from "../ui/show-as";
 import { Loaded } from "../ui/states";
+import { Why } from "../ui/why";
 import { settingsWith } from "./service-form";
 
 export function MeshSettings() {
@@ -52,11 +53,24 @@ function Edit({ mesh }: { mesh: Mesh }) {
   const path = { org: "-", mesh: name };
   const headers = { "If-Match": meta.etag };
   const save = useSave(
-    () => good(api.PUT("/v1/orgs/{org}/meshes/{mesh}", { params: { path }, headers, body })),
+    (query) =>
+      good(
+        api.PUT("/v1/orgs/{org}/meshes/{mesh}", {
+          params: { path, query },
+          headers,
+          body,
+        }),
+      ),
     "Saved",
   );
   const remove = useSave(
-    () => good(api.DELETE("/v1/orgs/{org}/meshes/{mesh}", { params: { path }, headers })),
+    (query) =>
+      good(
+        api.DELETE("/v1/orgs/{org}/meshes/{mesh}", {
+          params: { path, query },
+          headers,
+        }),
+      ),
     "Mesh deleted",
     () => void navigate({ to: "/" }),
   );
@@ -115,6 +129,7 @@ function Edit({ mesh }: { mesh: Mesh }) {
             onChange={setGuarded}
             disabled={!may}
           />
+          <Why save={save} disabled={!may} />
           <div className="flex items-center gap-3">
             <Guarded permission="meshes:write" kind="primary" type="submit" disabled={save.busy}>
               Save
@@ -126,6 +141,7 @@ function Edit({ mesh }: { mesh: Mesh }) {
               path: `/v1/orgs/-/meshes/${name}`,
               body,
               ifMatch: meta.etag,
+              why: save.why,
               document: { kind: "mesh", name },
             }}
           />

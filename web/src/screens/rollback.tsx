@@ -10,10 +10,11 @@ import { useSave } from "../api/save";
 import { Guarded } from "../ui/access";
 import { Button } from "../ui/basics";
 import { Dialog } from "../ui/dialog";
-import { Form, Text } from "../ui/form";
+import { Form } from "../ui/form";
 import { Scroll } from "../ui/scroll";
 import { ShowAs } from "../ui/show-as";
 import { Loaded } from "../ui/states";
+import { Why } from "../ui/why";
 import { Counts, DiffView } from "./diff";
 
 type How = "to" | "revert";
@@ -57,16 +58,15 @@ function Preview({
   const body = how === "to" ? { to_revision: revision } : { revert_revision: revision };
   const preview = useQuery(rollbackPreview(mesh, body));
   const base = preview.data?.base_revision;
-  const [message, setMessage] = useState("");
   const navigate = useNavigate();
   const ifMatch = `"r${base}"`;
   const save = useSave(
-    () =>
+    (query) =>
       good(
         api.POST("/v1/orgs/{org}/meshes/{mesh}/rollbacks", {
           params: {
             path: { org: "-", mesh },
-            query: message.trim() === "" ? {} : { message: message.trim() },
+            query,
             // Only from where the preview was made.
             header: { "If-Match": ifMatch },
           },
@@ -106,13 +106,7 @@ function Preview({
                 <DiffView mesh={mesh} diff={would} />
               </Scroll>
             )}
-            <Text
-              label="Why"
-              value={message}
-              onChange={setMessage}
-              placeholder="v2 answers with errors"
-              hint="Kept with the revision. Optional."
-            />
+            <Why save={save} />
             <div className="flex justify-end gap-2">
               <Button onClick={close}>Leave it</Button>
               <Button type="submit" kind="primary" disabled={save.busy || !would.changed}>
@@ -120,7 +114,13 @@ function Preview({
               </Button>
             </div>
             <ShowAs
-              request={{ method: "POST", path: `/v1/orgs/-/meshes/${mesh}/rollbacks`, body, ifMatch }}
+              request={{
+                method: "POST",
+                path: `/v1/orgs/-/meshes/${mesh}/rollbacks`,
+                body,
+                ifMatch,
+                why: save.why,
+              }}
             />
           </Form>
         )}

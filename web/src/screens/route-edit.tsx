@@ -135,10 +135,10 @@ function Edit({ mesh, service, route }: { mesh: string; service: string; route: 
   const url = `/v1/orgs/-/meshes/${mesh}/services/${service}/routes/${route.name}`;
   const headers = { "If-Match": route.meta.etag };
   const save = useSave(
-    () =>
+    (query) =>
       good(
         api.PUT("/v1/orgs/{org}/meshes/{mesh}/services/{service}/routes/{route}", {
-          params: { path },
+          params: { path, query },
           headers,
           body,
         }),
@@ -146,10 +146,10 @@ function Edit({ mesh, service, route }: { mesh: string; service: string; route: 
     "Saved",
   );
   const remove = useSave(
-    () =>
+    (query) =>
       good(
         api.DELETE("/v1/orgs/{org}/meshes/{mesh}/services/{service}/routes/{route}", {
-          params: { path },
+          params: { path, query },
           headers,
         }),
       ),

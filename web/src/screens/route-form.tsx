@@ -3,6 +3,7 @@ import type { Schemas } from "../api/client";
 import { sent } from "../api/sent";
 import { Button } from "../ui/basics";
 import { Select, Text } from "../ui/form";
+import { Rows } from "../ui/rows";
 import { numeric, settingsWith } from "./service-form";
 
 type Match = Schemas["RouteMatch"];
@@ -253,51 +254,30 @@ function Backends({
         one.replace(/^\w/, (c) => c.toUpperCase()),
       );
   return (
-    <fieldset>
-      <legend className="mb-1.5 font-medium">Go to</legend>
-      <div className="space-y-2">
-        {fields.backends.map((one, index) => (
-          <div key={index} className="grid grid-cols-[minmax(0,1fr)_auto] gap-2">
-            <Select
-              label={`Destination ${index + 1}`}
-              hideLabel
-              pointer={`/backends/${index}`}
-              value={one}
-              onChange={(next) =>
-                change({ backends: fields.backends.map((old, at) => (at === index ? next : old)) })
-              }
-              options={[...options]}
-              disabled={disabled}
-            />
-            <Button
-              kind="quiet"
-              aria-label={`Remove destination ${index + 1}`}
-              disabled={disabled || fields.backends.length === 1}
-              onClick={() => change({ backends: fields.backends.filter((_, at) => at !== index) })}
-            >
-              <X aria-hidden className="size-4" />
-            </Button>
-          </div>
-        ))}
-      </div>
-      <div className="mt-2 flex items-center justify-between">
-        <p className="text-[0.9286rem] text-muted">In equal shares, unless the route has a split.</p>
-        <Button
-          kind="quiet"
+    <Rows
+      legend="Go to"
+      one="destination"
+      rows={fields.backends}
+      set={(backends) => change({ backends })}
+      added={() =>
+        [...options.keys()].find((key) => !fields.backends.includes(key)) ?? `service ${choices.service}`
+      }
+      least={1}
+      hint="In equal shares, unless the route has a split."
+      columns="grid-cols-[minmax(0,1fr)_auto]"
+      disabled={disabled}
+    >
+      {(one, index, next) => (
+        <Select
+          label={`Destination ${index + 1}`}
+          hideLabel
+          pointer={`/backends/${index}`}
+          value={one}
+          onChange={next}
+          options={[...options]}
           disabled={disabled}
-          onClick={() =>
-            change({
-              backends: [
-                ...fields.backends,
-                [...options.keys()].find((key) => !fields.backends.includes(key)) ??
-                  `service ${choices.service}`,
-              ],
-            })
-          }
-        >
-          <Plus aria-hidden className="size-4" /> Add destination
-        </Button>
-      </div>
-    </fieldset>
+        />
+      )}
+    </Rows>
   );
 }

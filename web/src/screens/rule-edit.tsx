@@ -104,10 +104,10 @@ function Edit({ mesh, service, rule }: { mesh: string; service: string; rule: Ac
   const url = `/v1/orgs/-/meshes/${mesh}/services/${service}/access-rules/${rule.name}`;
   const headers = { "If-Match": rule.meta.etag };
   const save = useSave(
-    () =>
+    (query) =>
       good(
         api.PUT("/v1/orgs/{org}/meshes/{mesh}/services/{service}/access-rules/{rule}", {
-          params: { path },
+          params: { path, query },
           headers,
           body,
         }),
@@ -115,10 +115,10 @@ function Edit({ mesh, service, rule }: { mesh: string; service: string; rule: Ac
     "Saved",
   );
   const remove = useSave(
-    () =>
+    (query) =>
       good(
         api.DELETE("/v1/orgs/{org}/meshes/{mesh}/services/{service}/access-rules/{rule}", {
-          params: { path },
+          params: { path, query },
           headers,
         }),
       ),

@@ -1,8 +1,7 @@
-import { Plus, X } from "lucide-react";
 import type { Schemas } from "../api/client";
 import { sent } from "../api/sent";
-import { Button } from "../ui/basics";
 import { Field, Select, Text } from "../ui/form";
+import { Rows } from "../ui/rows";
 
 type HttpMethod = Schemas["HttpMethod"];
 
@@ -88,51 +87,38 @@ export function RuleFieldset({
         disabled={disabled}
         hint="Deny wins over every allow."
       />
-      <fieldset>
-        <legend className="mb-1.5 font-medium">Callers</legend>
-        <datalist id="callers">
-          {services.map((service) => (
-            <option key={service} value={service} />
-          ))}
-        </datalist>
-        <div className="space-y-2">
-          {fields.from.map((caller, index) => (
-            <div key={index} className="grid grid-cols-[minmax(0,1fr)_auto] gap-2">
-              <Text
-                label={`Caller ${index + 1}`}
-                hideLabel
-                pointer={`/from/${index}`}
-                value={caller}
-                list="callers"
-                onChange={(next) =>
-                  change({ from: fields.from.map((old, at) => (at === index ? next : old)) })
-                }
-                disabled={disabled}
-                mono
-                placeholder="checkout"
-              />
-              <Button
-                kind="quiet"
-                aria-label={`Remove caller ${index + 1}`}
-                disabled={disabled || fields.from.length === 1}
-                onClick={() => change({ from: fields.from.filter((_, at) => at !== index) })}
-              >
-                <X aria-hidden className="size-4" />
-              </Button>
-            </div>
-          ))}
-        </div>
-        <div className="mt-2 flex items-center justify-between">
-          <p className="text-[0.9286rem] text-muted">
-            {fields.from.length === 0
-              ? "Every workload of the mesh."
-              : "A service of this mesh, or a SPIFFE id."}
-          </p>
-          <Button kind="quiet" disabled={disabled} onClick={() => change({ from: [...fields.from, ""] })}>
-            <Plus aria-hidden className="size-4" /> Add caller
-          </Button>
-        </div>
-      </fieldset>
+      <datalist id="callers">
+        {services.map((service) => (
+          <option key={service} value={service} />
+        ))}
+      </datalist>
+      <Rows
+        legend="Callers"
+        one="caller"
+        rows={fields.from}
+        set={(from) => change({ from })}
+        added={() => ""}
+        least={1}
+        hint={
+          fields.from.length === 0 ? "Every workload of the mesh." : "A service of this mesh, or a SPIFFE id."
+        }
+        columns="grid-cols-[minmax(0,1fr)_auto]"
+        disabled={disabled}
+      >
+        {(caller, index, next) => (
+          <Text
+            label={`Caller ${index + 1}`}
+            hideLabel
+            pointer={`/from/${index}`}
+            value={caller}
+            list="callers"
+            onChange={next}
+            disabled={disabled}
+            mono
+            placeholder="checkout"
+          />
+        )}
+      </Rows>
       <div className="grid grid-cols-2 gap-4">
         <Text
           label="Methods"

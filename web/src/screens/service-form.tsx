@@ -1,10 +1,9 @@
 // The fields of a service, for a new one and for one that is there.
 
-import { Plus, X } from "lucide-react";
 import type { Schemas } from "../api/client";
 import { sent } from "../api/sent";
-import { Button } from "../ui/basics";
 import { Select, Text } from "../ui/form";
+import { Rows } from "../ui/rows";
 
 export type Port = Schemas["ServicePort"];
 type Settings = Schemas["Settings"];
@@ -86,8 +85,6 @@ export function ServiceFieldset({
   disabled: boolean;
 }) {
   const change = (part: Partial<ServiceFields>) => set({ ...fields, ...part });
-  const port = (index: number, part: Partial<ServiceFields["ports"][number]>) =>
-    change({ ports: fields.ports.map((one, at) => (at === index ? { ...one, ...part } : one)) });
   return (
     <>
       <Text
@@ -98,62 +95,49 @@ export function ServiceFieldset({
         disabled={disabled}
         hint="Optional. Changes freely."
       />
-      <fieldset>
-        <legend className="mb-1.5 font-medium">Ports</legend>
-        <div className="space-y-2">
-          {fields.ports.map((one, index) => (
-            <div key={index} className="grid grid-cols-[1fr_8rem_8rem_auto] items-start gap-2">
-              <Text
-                label={`Name of port ${index + 1}`}
-                hideLabel
-                pointer={`/ports/${index}/name`}
-                value={one.name}
-                onChange={(name) => port(index, { name })}
-                disabled={disabled}
-                mono
-              />
-              <Text
-                label={`Number of port ${index + 1}`}
-                hideLabel
-                pointer={`/ports/${index}/port`}
-                value={one.port}
-                onChange={(text) => port(index, { port: text })}
-                disabled={disabled}
-                mono
-              />
-              <Select
-                label={`Protocol of port ${index + 1}`}
-                hideLabel
-                pointer={`/ports/${index}/protocol`}
-                value={one.protocol}
-                onChange={(protocol) => port(index, { protocol: protocol as Port["protocol"] })}
-                options={["http", "http2", "grpc"]}
-                disabled={disabled}
-              />
-              <Button
-                kind="quiet"
-                aria-label={`Remove port ${index + 1}`}
-                disabled={disabled || fields.ports.length === 1}
-                onClick={() => change({ ports: fields.ports.filter((_, at) => at !== index) })}
-              >
-                <X aria-hidden className="size-4" />
-              </Button>
-            </div>
-          ))}
-        </div>
-        <div className="mt-2 flex items-center justify-between">
-          <p className="text-[0.9286rem] text-muted">
-            Where the application listens on each host that runs it.
-          </p>
-          <Button
-            kind="quiet"
-            disabled={disabled}
-            onClick={() => change({ ports: [...fields.ports, { name: "", port: "", protocol: "http" }] })}
-          >
-            <Plus aria-hidden className="size-4" /> Add port
-          </Button>
-        </div>
-      </fieldset>
+      <Rows
+        legend="Ports"
+        one="port"
+        rows={fields.ports}
+        set={(ports) => change({ ports })}
+        added={() => ({ name: "", port: "", protocol: "http" as const })}
+        least={1}
+        hint="Where the application listens on each host that runs it."
+        columns="grid-cols-[1fr_8rem_8rem_auto]"
+        disabled={disabled}
+      >
+        {(one, index, port) => (
+          <>
+            <Text
+              label={`Name of port ${index + 1}`}
+              hideLabel
+              pointer={`/ports/${index}/name`}
+              value={one.name}
+              onChange={(name) => port({ ...one, name })}
+              disabled={disabled}
+              mono
+            />
+            <Text
+              label={`Number of port ${index + 1}`}
+              hideLabel
+              pointer={`/ports/${index}/port`}
+              value={one.port}
+              onChange={(text) => port({ ...one, port: text })}
+              disabled={disabled}
+              mono
+            />
+            <Select
+              label={`Protocol of port ${index + 1}`}
+              hideLabel
+              pointer={`/ports/${index}/protocol`}
+              value={one.protocol}
+              onChange={(protocol) => port({ ...one, protocol: protocol as Port["protocol"] })}
+              options={["http", "http2", "grpc"]}
+              disabled={disabled}
+            />
+          </>
+        )}
+      </Rows>
       <Text
         label="Further host names"
         pointer="/hostnames"

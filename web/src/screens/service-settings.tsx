@@ -40,10 +40,10 @@ function Edit({ mesh, service }: { mesh: string; service: Service }) {
   const url = `/v1/orgs/-/meshes/${mesh}/services/${service.name}`;
   const header = { "If-Match": service.meta.etag };
   const save = useSave(
-    () =>
+    (query) =>
       good(
         api.PUT("/v1/orgs/{org}/meshes/{mesh}/services/{service}", {
-          params: { path },
+          params: { path, query },
           headers: header,
           body,
         }),
@@ -51,9 +51,12 @@ function Edit({ mesh, service }: { mesh: string; service: Service }) {
     "Saved",
   );
   const remove = useSave(
-    () =>
+    (query) =>
       good(
-        api.DELETE("/v1/orgs/{org}/meshes/{mesh}/services/{service}", { params: { path }, headers: header }),
+        api.DELETE("/v1/orgs/{org}/meshes/{mesh}/services/{service}", {
+          params: { path, query },
+          headers: header,
+        }),
       ),
     "Service deleted",
     () => void navigate({ to: "/meshes/$mesh/services", params: { mesh } }),

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Plus, X } from "lucide-react";
 import { useId, useState } from "react";
 import { api } from "../api/client";
+import { noteOf } from "../api/note";
 import { good } from "../api/problem";
 import { proxiesQuery } from "../api/queries";
 import { useSave } from "../api/save";
@@ -11,6 +12,7 @@ import { Guarded, useMay } from "../ui/access";
 import { Button, Card, CardTitle } from "../ui/basics";
 import { Form, Text } from "../ui/form";
 import { ShowAs } from "../ui/show-as";
+import { Why } from "../ui/why";
 import { numeric } from "./service-form";
 import { versions } from "./services";
 import { percent, ShareBar, share } from "./shares";
@@ -97,13 +99,13 @@ function Editor({
   const [rows, setRows] = useState(start);
   const body = { weights: rows.map((row) => ({ version: row.version, weight: numeric(row.weight) })) };
   const url = `/v1/orgs/-/meshes/${mesh}/services/${service}/routes/${route}/split`;
-  const params = { path: { org: "-", mesh, service, route } };
+  const path = { org: "-", mesh, service, route };
   const header: Record<string, string> = split ? { "If-Match": split.meta.etag } : { "If-None-Match": "*" };
   const save = useSave(
-    () =>
+    (query) =>
       good(
         api.PUT("/v1/orgs/{org}/meshes/{mesh}/services/{service}/routes/{route}/split", {
-          params,
+          params: { path, query },
           headers: header,
           body,
         }),
@@ -114,7 +116,7 @@ function Editor({
     () =>
       good(
         api.DELETE("/v1/orgs/{org}/meshes/{mesh}/services/{service}/routes/{route}/split", {
-          params,
+          params: { path, query: noteOf(save.why) },
           headers: header,
         }),
       ),
@@ -173,6 +175,7 @@ function Editor({
           <Plus aria-hidden className="size-4" /> Add version
         </Button>
       </div>
+      <Why save={save} disabled={!may} />
       <div className="flex items-center gap-3">
         <Guarded permission="config:write" kind="primary" type="submit" disabled={save.busy}>
           {split ? "Shift traffic" : "Create split"}
@@ -195,6 +198,7 @@ function Editor({
           path: url,
           body,
           ifMatch: split?.meta.etag,
+          why: save.why,
           document: { kind: "split", mesh, service, route },
         }}
       />

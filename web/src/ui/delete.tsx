@@ -7,6 +7,7 @@ import { Dialog } from "./dialog";
 import { Form, Text } from "./form";
 import type { Request } from "./show-as";
 import { ShowAs } from "./show-as";
+import { Why } from "./why";
 
 export function DeleteButton({
   what,
@@ -14,6 +15,7 @@ export function DeleteButton({
   consequence,
   permission,
   typed,
+  why,
   request,
   remove,
   verb = "Delete",
@@ -24,7 +26,16 @@ export function DeleteButton({
   permission: Permission;
   typed?: boolean;
   request: Request;
-  remove: { run: () => Promise<boolean>; busy: boolean; problem: Problem | null; reset: () => void };
+  remove: {
+    run: () => Promise<boolean>;
+    busy: boolean;
+    problem: Problem | null;
+    reset: () => void;
+    why: string;
+    setWhy: (why: string) => void;
+  };
+  /** It is a change of a mesh that has a history. */
+  why?: boolean;
   verb?: string;
 }) {
   const [open, setOpen] = useState(false);
@@ -55,13 +66,14 @@ export function DeleteButton({
             {typed && (
               <Text label={`Type ${name} to confirm`} value={answer} onChange={setAnswer} mono autoFocus />
             )}
+            {why && <Why save={remove} />}
             <div className="flex justify-end gap-2">
               <Button onClick={() => setOpen(false)}>Keep it</Button>
               <Button type="submit" kind="danger" disabled={remove.busy || (typed && answer !== name)}>
                 {verb} {what}
               </Button>
             </div>
-            <ShowAs request={request} />
+            <ShowAs request={{ ...request, why: remove.why }} />
           </Form>
         </Dialog>
       )}

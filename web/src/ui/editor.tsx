@@ -6,12 +6,15 @@ import { Card, CardTitle } from "./basics";
 import { DeleteButton } from "./delete";
 import { Form, Text } from "./form";
 import { type Request, ShowAs } from "./show-as";
+import { Why } from "./why";
 
 export interface Save {
   run: () => Promise<boolean>;
   busy: boolean;
   problem: Problem | null;
   reset: () => void;
+  why: string;
+  setWhy: (why: string) => void;
 }
 
 /** A new object: its name, its fields, and the request that makes it. */
@@ -84,15 +87,17 @@ export function EditForm({
   request: Request;
   children: ReactNode;
 }) {
+  const may = useMay(permission);
   return (
     <Card>
       {title && <CardTitle>{title}</CardTitle>}
       <Form problem={save.problem} pointers={pointers} onSubmit={() => void save.run()}>
         {children}
+        <Why save={save} disabled={!may} />
         <Guarded permission={permission} kind="primary" type="submit" disabled={save.busy}>
           {button}
         </Guarded>
-        <ShowAs request={request} />
+        <ShowAs request={{ ...request, why: save.why }} />
       </Form>
     </Card>
   );
@@ -116,7 +121,7 @@ export function DeleteCard({
       <CardTitle>Delete this {button.what}</CardTitle>
       <div className="flex items-center justify-between gap-6">
         <p className="text-muted">{about}</p>
-        <DeleteButton {...button} />
+        <DeleteButton {...button} why />
       </div>
     </Card>
   );

@@ -5,7 +5,7 @@ import { curl } from "./show-as.tsx";
 test("a shell reads the line as it was meant, whatever is in it", () => {
   const body = { reason: `it's $(touch /tmp/x) "quoted" \\ \n end`, from: [{ service: "a" }] };
   const line = curl(
-    { method: "PUT", path: "/v1/x", body, ifMatch: '"r1-abc"' },
+    { method: "PUT", path: "/v1/x", body, ifMatch: '"r1-abc"', why: " it's für Ω " },
     "http://127.0.0.1:8080",
   ).replace(/^curl/, "show");
   const script = `HEDDLE_TOKEN=secret; show() { printf '%s\\0' "$@"; }; ${line}`;
@@ -19,6 +19,8 @@ test("a shell reads the line as it was meant, whatever is in it", () => {
     "Authorization: Bearer secret",
     "-H",
     'If-Match: "r1-abc"',
+    "-H",
+    "Heddle-Message: it's für Ω",
     "-H",
     "Content-Type: application/json",
     "-d",

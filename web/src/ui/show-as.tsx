@@ -9,6 +9,8 @@ export interface Request {
   path: string;
   body?: unknown;
   ifMatch?: string;
+  /** Why, as the history of the mesh shows it. */
+  why?: string;
   /** The kind and the names that an object's document begins with; without it there is no document. */
   document?: Record<string, string>;
 }
@@ -20,6 +22,8 @@ export function curl(request: Request, origin: string): string {
   const lines = [`curl -fsS -X ${request.method} ${quoted(origin + request.path)}`];
   lines.push('-H "Authorization: Bearer $HEDDLE_TOKEN"');
   if (request.ifMatch) lines.push(`-H ${quoted(`If-Match: ${request.ifMatch}`)}`);
+  const why = request.why?.trim();
+  if (why) lines.push(`-H ${quoted(`Heddle-Message: ${why}`)}`);
   if (request.body !== undefined) {
     lines.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(request.body))}`);
   }
