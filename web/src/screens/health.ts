@@ -18,6 +18,17 @@ export const stateWord: Record<ProxyState, string> = {
   offline: "Offline",
 };
 
+/** The proxies of each service. */
+export function byService(proxies: ProxyView[]): Map<string, ProxyView[]> {
+  const found = new Map<string, ProxyView[]>();
+  for (const proxy of proxies) {
+    const own = found.get(proxy.service);
+    if (own) own.push(proxy);
+    else found.set(proxy.service, [proxy]);
+  }
+  return found;
+}
+
 export interface Counts {
   total: number;
   connected: number;

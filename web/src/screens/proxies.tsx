@@ -17,8 +17,6 @@ import { ProxyState } from "./proxy-state";
 
 /** Problems first. */
 const order: State[] = ["nacked", "offline", "stale", "connecting", "ready"];
-/** What is drawn at once; the search narrows more. */
-const DRAWN = 200;
 
 export function Proxies() {
   const { mesh } = useParams({ from: "/inside/meshes/$mesh/proxies" });
@@ -84,7 +82,7 @@ function List({ mesh, proxies }: { mesh: string; proxies: ProxyView[] }) {
       ) : (
         <Table
           label="Proxies"
-          rows={rows.slice(0, DRAWN)}
+          rows={rows}
           id={(proxy) => proxy.meta.uid}
           columns={[
             {
@@ -119,11 +117,6 @@ function List({ mesh, proxies }: { mesh: string; proxies: ProxyView[] }) {
             },
           ]}
         />
-      )}
-      {rows.length > DRAWN && (
-        <p className="mt-3 text-muted">
-          The first {DRAWN} of {rows.length}, problems first. Search or choose a state to see others.
-        </p>
       )}
     </>
   );

@@ -121,6 +121,16 @@ test("a permission holds in the organisation, or in the mesh that one looks at",
   expect(permits(who, "config:write", undefined)).toBe(false);
 });
 
+test("a large mesh is drawn around the service where most arrows meet", async () => {
+  const { around, busiest } = await import("./topology.tsx");
+  const edge = (from: string, to: string) => ({ from, to, kind: "allow" as const });
+  const edges = [edge("a", "b"), edge("b", "c"), edge("d", "b"), edge("d", "e"), edge("b", "gone")];
+  const names = ["a", "b", "c", "d", "e", "f"];
+  expect(busiest(names, edges)).toBe("b");
+  expect(around("b", names, edges)).toEqual(["b", "a", "c", "d"]);
+  expect(busiest(["x", "y"], [])).toBe("x");
+});
+
 test("a form that nobody touched sends back what was sent", async () => {
   const { fieldsOf, specOf } = await import("./service-form.tsx");
   const { routeFieldsOf, routeSpecOf } = await import("./route-form.tsx");

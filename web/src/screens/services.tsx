@@ -11,7 +11,7 @@ import { SearchField, useFilter } from "../ui/filter";
 import { Empty, Loaded } from "../ui/states";
 import { Table } from "../ui/table";
 import { Ago } from "../ui/time";
-import { count } from "./health";
+import { byService, count } from "./health";
 
 export function Services() {
   const { mesh } = useParams({ from: "/inside/meshes/$mesh/services" });
@@ -80,7 +80,8 @@ export function ServiceRows({
 }) {
   if (services.length === 0)
     return <Empty title="No service matches">Change what you search for to see others.</Empty>;
-  const own = (service: Service) => (proxies ?? []).filter((proxy) => proxy.service === service.name);
+  const all = byService(proxies ?? []);
+  const own = (service: Service) => all.get(service.name) ?? [];
   return (
     <Table
       label="Services"

@@ -8,13 +8,13 @@ import { Waypoints } from "lucide-react";
 import { useMemo } from "react";
 import { allRulesQuery, meshQuery, proxiesQuery, servicesQuery } from "../api/queries";
 import type { AccessRule, ProxyView } from "../api/types";
-import { Badge, linkButton, PageHead } from "../ui/basics";
+import { linkButton, PageHead } from "../ui/basics";
 import { MeshCrumbs } from "../ui/crumbs";
 import { SearchField, useFilter } from "../ui/filter";
 import { Scroll } from "../ui/scroll";
 import { Empty, Loaded } from "../ui/states";
 import { Table } from "../ui/table";
-import { count } from "./health";
+import { byService, count } from "./health";
 import { ProxySummary } from "./services";
 
 type Row = { service: string; rule: AccessRule };
@@ -52,6 +52,28 @@ export function edgesOf(rows: Row[]): Edge[] {
     }
   }
   return [...pairs.values()];
+}
+
+/** The service that has most arrows. */
+export function busiest(names: string[], edges: Edge[]): string {
+  const arrows = new Map(names.map((name) => [name, 0]));
+  for (const { from, to } of edges)
+    for (const name of [from, to]) {
+      const n = arrows.get(name);
+      if (n !== undefined) arrows.set(name, n + 1);
+    }
+  return names.reduce((best, name) => ((arrows.get(name) ?? 0) > (arrows.get(best) ?? 0) ? name : best));
+}
+
+/** A service, first, and those that call it or are called by it. */
+export function around(middle: string, names: string[], edges: Edge[]): string[] {
+  const near = new Set([middle]);
+  for (const { from, to } of edges) {
+    if (from === middle) near.add(to);
+    if (to === middle) near.add(from);
+  }
+  const known = new Set(names);
+  return [...near].filter((name) => known.has(name));
 }
 
 export function Topology() {
@@ -141,7 +163,10 @@ function View({ table, open, ...all }: Shown & { table: boolean; open: boolean }
       (edge) =>
         (edge.from === name && edge.to.includes(wanted)) || (edge.to === name && edge.from.includes(wanted)),
     );
-  const names = all.names.filter(near);
+  const found = all.names.filter(near);
+  // What is too much for one picture is begun in the middle, where most arrows meet.
+  const middle = table || found.length <= DRAWN ? null : busiest(found, all.edges);
+  const names = middle === null ? found : around(middle, found, all.edges).slice(0, DRAWN);
   const shown = {
     ...all,
     names,
@@ -153,14 +178,16 @@ function View({ table, open, ...all }: Shown & { table: boolean; open: boolean }
         <SearchField label="Show the neighbours of" q={q} set={(text) => set({ q: text })} />
         <Legend open={open} />
       </div>
+      {middle !== null && (
+        <p className="mb-4 text-muted">
+          {found.length} services are too many for one picture: these are <b>{middle}</b>, where most arrows
+          meet, and its neighbours. Search for another one, or look at the table.
+        </p>
+      )}
       {names.length === 0 ? (
         <Empty title="No service matches">Change what you search for to see others.</Empty>
       ) : table ? (
         <Twin {...shown} />
-      ) : names.length > DRAWN ? (
-        <Empty title={`${names.length} services are too many for one picture`}>
-          Search for a service to see it with its neighbours, or look at the table.
-        </Empty>
       ) : (
         <Graph {...shown} />
       )}
@@ -188,6 +215,7 @@ function Legend({ open }: { open: boolean }) {
 const strokes = { allow: "stroke-ok", deny: "stroke-bad", some: "stroke-warn" };
 
 function Graph({ mesh, names, edges, proxies }: Shown) {
+  const own = proxies && byService(proxies);
   const key = JSON.stringify([names, edges]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the key is the names and the edges
   const layout = useMemo(() => {
@@ -256,7 +284,7 @@ function Graph({ mesh, names, edges, proxies }: Shown) {
                 className="flex h-full flex-col justify-center rounded-lg border border-edge/50 bg-canvas px-3.5 hover:border-accent focus-visible:-outline-offset-2"
               >
                 <span className="truncate font-semibold">{name}</span>
-                <NodeHealth proxies={proxies?.filter((proxy) => proxy.service === name)} />
+                <NodeHealth proxies={own && (own.get(name) ?? [])} />
               </Link>
             </foreignObject>
           );
@@ -299,6 +327,7 @@ function NodeHealth({ proxies }: { proxies: ProxyView[] | undefined }) {
 }
 
 function Twin({ mesh, names, edges, proxies }: Shown) {
+  const own = proxies && byService(proxies);
   const word = (kind: Edge["kind"]) => ({ allow: "", deny: " (denied)", some: " (in part)" })[kind];
   return (
     <Table
@@ -337,12 +366,7 @@ function Twin({ mesh, names, edges, proxies }: Shown) {
         },
         {
           head: "Proxies",
-          cell: (name) =>
-            proxies ? (
-              <ProxySummary proxies={proxies.filter((proxy) => proxy.service === name)} />
-            ) : (
-              <Badge>…</Badge>
-            ),
+          cell: (name) => <ProxySummary proxies={own && (own.get(name) ?? [])} />,
         },
       ]}
     />
