@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::state::App;
 use crate::table::Table;
 use crate::v1::{
-    apply, bootstrap, codes, effective, join_tokens, meshes, proxies, revisions, rollbacks,
+    apply, bootstrap, codes, effective, events, join_tokens, meshes, proxies, revisions, rollbacks,
     rollout, whoami,
 };
 use crate::{docs, health, request};
@@ -254,6 +254,21 @@ fn live_operations(table: Table) -> Table {
             .limited()
             .answer(200, "How far it is.", Some(String::from("Rollout"))),
         rollout::get,
+    )
+    .op(
+        Get,
+        events::PATH,
+        live::events()
+            .into_iter()
+            .fold(
+                Op::new("list_mesh_events", "Follow what happens in a mesh", "History"),
+                Op::parameter,
+            )
+            .about("Server-Sent Events with `Accept: text/event-stream`, otherwise JSON, one text a line. Revisions and the audit log are told one by one, proxies as they are now. The stream ends within ten seconds when the credential loses what it needs, with an `end` that says why. The topics `proxy` and `rollout` need the permission `proxies:read` as well, `audit` needs `audit:read`.")
+            .limited()
+            .answer_as(200, "Events.", crate::v1::audit_log::NDJSON, "Event")
+            .also_as(events::SSE),
+        events::get,
     )
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod codes;
 pub(crate) mod devices;
 pub(crate) mod effective;
+pub(crate) mod events;
 pub(crate) mod join_tokens;
 pub(crate) mod members;
 pub(crate) mod meshes;

@@ -159,6 +159,31 @@ pub async fn page(
     Ok(rows)
 }
 
+/// The rows of a mesh after a place in its chain, oldest first, at most `limit`.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`], [`crate::Error::Forbidden`], [`crate::Error::NotFound`].
+pub async fn after(
+    tx: &mut Tx<AuditRead>,
+    mesh: MeshId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<AuditRow>> {
+    tx.work.enter(mesh)?;
+    let rows = sqlx::query_as(
+        "select c.id, c.at, c.actor, c.token_id, c.client, host(c.ip) as ip, c.message, c.change_group, c.mesh_id, \
+                c.revision, c.action, c.kind, c.resource_id, c.name, c.outcome, c.before, c.after, c.seq, \
+                c.previous_hash, c.hash \
+         from heddle.changes c where c.chain = $1 and c.seq > $2 order by c.seq limit $3",
+    )
+    .bind(mesh.uuid())
+    .bind(after.cast_signed())
+    .bind(i64::from(limit))
+    .fetch_all(tx.work.conn())
+    .await?;
+    Ok(rows)
+}
+
 /// Where a chain ends. Kept elsewhere, it shows later that nothing before it was touched.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Head {

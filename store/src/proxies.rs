@@ -1,6 +1,7 @@
 //! Proxies: bound to a service by their join token, and what they were last seen doing.
 
 mod join;
+mod news;
 mod rollout;
 mod status;
 
@@ -21,6 +22,7 @@ use crate::error::{Error, Result, inconsistent};
 use crate::tx::{Change, Tx, Work};
 
 pub use join::{JoinRefused, JoinScope, Joined, join, token_scope};
+pub use news::{Forgotten, forgotten, news};
 pub use rollout::{Counts, Rollout, Stands, counts, rollout};
 pub use status::{Checkpoint, checkpoint, disconnect_all, endpoints, revoked};
 

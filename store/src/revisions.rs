@@ -119,6 +119,30 @@ pub async fn find<P: Permission>(
     Ok(rows.into_iter().find(|row| row.revision == revision))
 }
 
+/// The revisions of a mesh after one, oldest first, at most `limit`.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`], [`crate::Error::Forbidden`], [`crate::Error::NotFound`].
+pub async fn after<P: Permission>(
+    tx: &mut Tx<P>,
+    mesh: MeshId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<RevisionRow>> {
+    tx.work.enter(mesh)?;
+    let rows: Vec<RevisionColumns> = sqlx::query_as(
+        "select v.revision, v.actor, v.token_id, v.client, v.message, v.change_group, v.rolled_back_to, v.reverted, \
+                v.added, v.changed, v.removed, v.created_at \
+         from heddle.revisions v where v.mesh_id = $1 and v.revision > $2 order by v.revision limit $3",
+    )
+    .bind(mesh.uuid())
+    .bind(after.cast_signed())
+    .bind(i64::from(limit))
+    .fetch_all(tx.work.conn())
+    .await?;
+    Ok(rows.into_iter().map(RevisionRow::from).collect())
+}
+
 async fn select(
     work: &mut Work,
     mesh: MeshId,

@@ -147,6 +147,7 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         format!("{mesh}/revisions/1/resources/svc_00000000000000000000000000"),
         None,
     ));
+    all.push((Method::GET, format!("{mesh}/events"), None));
     all.push((Method::GET, format!("{mesh}/proxies"), None));
     all.push((Method::GET, format!("{mesh}/proxies/p"), None));
     all.push((Method::DELETE, format!("{mesh}/proxies/p"), None));

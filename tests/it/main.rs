@@ -13,6 +13,7 @@ mod devices;
 mod dialects;
 mod docs;
 mod document;
+mod events;
 mod history;
 mod identity;
 mod isolation;

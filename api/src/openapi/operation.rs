@@ -22,6 +22,8 @@ pub(crate) struct Op {
     answers: Vec<(u16, &'static str, Option<String>)>,
     /// The type of what it answers with when that is not plain JSON.
     media: &'static str,
+    /// Another type that it answers with where the client asks for it.
+    also: Option<&'static str>,
     query: Vec<(&'static str, &'static str)>,
     permission: Option<&'static str>,
     bearer: bool,
@@ -50,6 +52,7 @@ impl Op {
             body: None,
             answers: Vec::new(),
             media: "application/json",
+            also: None,
             query: Vec::new(),
             permission: None,
             bearer: true,
@@ -95,6 +98,12 @@ impl Op {
     ) -> Self {
         self.media = media;
         self.answer(status, about, Some(schema.to_owned()))
+    }
+
+    /// The same answer in another type, for whoever asks for it.
+    pub(crate) fn also_as(mut self, media: &'static str) -> Self {
+        self.also = Some(media);
+        self
     }
 
     pub(crate) fn query(mut self, name: &'static str, about: &'static str) -> Self {
@@ -341,6 +350,9 @@ impl Op {
                 let content = ContentBuilder::new()
                     .schema(Some(Ref::from_schema_name(&schema)))
                     .build();
+                if let Some(also) = self.also {
+                    response = response.content(also, content.clone());
+                }
                 response = response.content(self.media, content);
             }
             operation = operation.response(status.to_string(), response);

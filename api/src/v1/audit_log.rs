@@ -30,7 +30,7 @@ pub(crate) const NDJSON: &str = "application/x-ndjson";
 /// How many rows are read in one go for an export.
 const ROWS: u32 = 500;
 
-fn render(row: &AuditRow) -> Value {
+pub(crate) fn render(row: &AuditRow) -> Value {
     let chain = row.seq.map(|seq| {
         json!({
             "id": row.mesh_id.map(|id| MeshId::from_uuid(id).to_string()),
