@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
 use axum::http::header;
 use axum::http::request::Parts;
-use heddle_model::authz::Permission;
+use heddle_model::authz::{Permission, access};
 use heddle_model::code::Code;
-use heddle_store::{Caller, Denied, Grant};
+use heddle_store::{Caller, Denied, Grant, Tx};
 
 use crate::note::note;
 use crate::problem::Problem;
@@ -21,37 +21,38 @@ pub struct Known(pub Caller);
 
 /// The bearer token of a request, if it has exactly one.
 pub(crate) fn bearer(parts: &Parts) -> Result<&str, Problem> {
-    let missing = || {
-        Problem::new(
-            Code::Unauthenticated,
-            "send `Authorization: Bearer` with a token that is valid now",
-        )
-    };
     let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().ok_or_else(missing)?;
+    let value = values.next().ok_or_else(unauthenticated)?;
     if values.next().is_some() {
-        return Err(missing());
+        return Err(unauthenticated());
     }
-    let text = value.to_str().map_err(|_| missing())?;
-    let (scheme, token) = text.split_once(' ').ok_or_else(missing)?;
+    let text = value.to_str().map_err(|_| unauthenticated())?;
+    let (scheme, token) = text.split_once(' ').ok_or_else(unauthenticated)?;
     if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= 2048 {
         Ok(token)
     } else {
-        Err(missing())
+        Err(unauthenticated())
     }
+}
+
+fn unauthenticated() -> Problem {
+    Problem::new(
+        Code::Unauthenticated,
+        "send `Authorization: Bearer` with a token that is valid now",
+    )
 }
 
 pub(crate) async fn caller(parts: &Parts, app: &App) -> Result<Caller, Problem> {
     let token = bearer(parts)?;
     let caller = app.store.authenticate(token).await?;
-    let caller = caller.ok_or_else(|| {
-        Problem::new(
-            Code::Unauthenticated,
-            "send `Authorization: Bearer` with a token that is valid now",
-        )
-    })?;
-    if let Some(used) = app.store.worth_noting(&caller) {
-        // The answer does not wait for it.
+    let caller = caller.ok_or_else(unauthenticated)?;
+    note_use(&caller, app);
+    Ok(caller)
+}
+
+/// Writes down that the token was used, if that is worth it. The answer does not wait for it.
+fn note_use(caller: &Caller, app: &App) {
+    if let Some(used) = app.store.worth_noting(caller) {
         let store = app.store.clone();
         app.requests.spawn(async move {
             if let Err(error) = store.note(used).await {
@@ -59,7 +60,6 @@ pub(crate) async fn caller(parts: &Parts, app: &App) -> Result<Caller, Problem> 
             }
         });
     }
-    Ok(caller)
 }
 
 pub(crate) fn grant<P: Permission>(caller: &Caller, org: &str) -> Result<Grant<P>, Problem> {
@@ -111,26 +111,51 @@ impl<P: Permission> FromRequestParts<App> for Allow<P> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let caller = caller(parts, app).await?;
-        let params = RawPathParams::from_request_parts(parts, app)
-            .await
-            .map_err(|_| Problem::not_found())?;
-        let org = params
-            .iter()
-            .find_map(|(name, value)| (name == "org").then_some(value));
-        let org = org.ok_or_else(|| {
-            Problem::internal(&"an operation with a permission has no {org} in its path")
-        })?;
-        let mut grant = grant::<P>(&caller, org)?.with_note(note(parts)?);
-        if let Some(ip) = peer(parts) {
-            grant = grant.with_ip(ip);
-        }
-        let client = parts
-            .headers
-            .get(header::USER_AGENT)
-            .and_then(|v| v.to_str().ok());
-        Ok(Self(match client {
-            Some(client) => grant.with_client(client),
-            None => grant,
-        }))
+        allow(&caller, parts, app).await.map(Self)
+    }
+}
+
+/// What the caller may do in the organisation of the path.
+async fn allow<P: Permission>(
+    caller: &Caller,
+    parts: &mut Parts,
+    app: &App,
+) -> Result<Grant<P>, Problem> {
+    let params = RawPathParams::from_request_parts(parts, app)
+        .await
+        .map_err(|_| Problem::not_found())?;
+    let org = params
+        .iter()
+        .find_map(|(name, value)| (name == "org").then_some(value));
+    let org = org.ok_or_else(|| {
+        Problem::internal(&"an operation with a permission has no {org} in its path")
+    })?;
+    let mut grant = grant::<P>(caller, org)?.with_note(note(parts)?);
+    if let Some(ip) = peer(parts) {
+        grant = grant.with_ip(ip);
+    }
+    let client = parts
+        .headers
+        .get(header::USER_AGENT)
+        .and_then(|v| v.to_str().ok());
+    Ok(match client {
+        Some(client) => grant.with_client(client),
+        None => grant,
+    })
+}
+
+/// [`Allow`] for an operation that only reads, with the transaction already open: its first question was who is calling. It must not
+/// be held while anything is awaited from the client.
+pub struct Reading<P: Permission<Access = access::Read>>(pub Tx<P>);
+
+impl<P: Permission<Access = access::Read>> FromRequestParts<App> for Reading<P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let known = app.store.authenticate_reading(bearer(parts)?).await?;
+        let (caller, opened) = known.ok_or_else(unauthenticated)?;
+        note_use(&caller, app);
+        let grant = allow::<P>(&caller, parts, app).await?;
+        Ok(Self(app.store.go_on(opened, &grant)?))
     }
 }

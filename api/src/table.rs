@@ -4,18 +4,18 @@
 use axum::Router;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, on};
-use heddle_model::authz::Permission;
+use heddle_model::authz::{Permission, access};
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem,
 };
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{OpenApi, Required};
 
-use crate::auth::Allow;
+use crate::auth::{Allow, Reading};
 use crate::openapi::{Op, history};
 use crate::state::App;
 
-/// Handlers whose first argument is [`Allow`]: the permission can be read from the signature.
+/// Handlers whose first argument is [`Allow`] or [`Reading`]: the permission can be read from the signature.
 pub(crate) trait Permitted {
     /// The permission, as the document names it.
     const SCOPE: &'static str;
@@ -24,6 +24,9 @@ pub(crate) trait Permitted {
 macro_rules! permitted {
     ($($arg:ident)*) => {
         impl<M, P: Permission, $($arg),*> Permitted for (M, Allow<P>, $($arg,)*) {
+            const SCOPE: &'static str = P::ACTION.scope();
+        }
+        impl<M, P: Permission<Access = access::Read>, $($arg),*> Permitted for (M, Reading<P>, $($arg,)*) {
             const SCOPE: &'static str = P::ACTION.scope();
         }
     };

@@ -11,8 +11,9 @@
 //!
 //! How tenancy is kept: a transaction runs as the role `heddle_tenant` for exactly one organisation, and every table is
 //! under forced row-level security, so no query here needs to say (or could forget) whose rows it means. The
-//! pieces that prove whose they are have no public constructor: a [`Caller`] comes from [`Store::authenticate`],
-//! a [`Grant`] from [`Caller::grant`], a [`MeshRef`] from the feed, a join token or a transaction.
+//! pieces that prove whose they are have no public constructor: a [`Caller`] comes from [`Store::authenticate`], or from
+//! [`Store::authenticate_reading`] with a transaction that can only go on in the caller's organisation, a [`Grant`]
+//! from [`Caller::grant`], a [`MeshRef`] from the feed, a join token or a transaction.
 //!
 //! A transaction that was granted for reading has no writing functions. This compiles:
 //!
@@ -45,6 +46,7 @@ mod allowance;
 mod authz;
 mod changes;
 mod error;
+mod lease;
 mod migrate;
 mod origin;
 mod password;
@@ -78,7 +80,7 @@ pub mod service_accounts;
 pub mod sessions;
 pub mod tokens;
 
-pub use authz::{Caller, Denied, Grant, MeshRef, Principal};
+pub use authz::{Caller, Denied, Grant, MeshRef, Opened, Principal};
 pub use changes::{Feed, FeedPosition, MeshHead};
 pub use error::{Cause, Error, Result};
 pub use migrate::migrate;

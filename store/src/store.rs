@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use crate::allowance::Allowance;
 use crate::authz::MeshRef;
 use crate::error::Result;
+use crate::lease::is_finished;
 use crate::migrate;
 use crate::password::Passwords;
 use crate::session_keys::Keys;
@@ -225,7 +226,9 @@ fn connect_options(url: &str) -> Result<PgConnectOptions> {
 #[doc(hidden)]
 #[must_use]
 pub fn guarded(options: PgPoolOptions) -> PgPoolOptions {
-    options.after_release(|connection, _| Box::pin(async move { is_clean(connection).await }))
+    options.after_release(|connection, _| {
+        Box::pin(async move { Ok(is_finished() || is_clean(connection).await?) })
+    })
 }
 
 async fn is_clean(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use heddle_model::authz::{Action, Permission, access};
 use heddle_model::id::{MeshId, OrgId, SessionId};
-use sqlx::pool::PoolConnection;
-use sqlx::{Executor as _, PgConnection, Postgres, Transaction};
+use sqlx::{Executor as _, PgConnection};
 use uuid::Uuid;
 
-use crate::authz::{Grant, MeshRef, Principal};
+use crate::authz::{Grant, MeshRef, Opened, Principal};
 use crate::error::{Error, Result, is_broken};
+use crate::lease::Lease;
 use crate::meshes::MeshRow;
 use crate::origin::Origin;
 use crate::rights::{Bound, Reach, Rights, Standing};
@@ -57,73 +57,61 @@ impl Store {
         // The trait does not say it as a value, the type does.
         let reads = std::any::TypeId::of::<P::Access>() == std::any::TypeId::of::<access::Read>();
         let mode = if reads { Mode::Read } else { Mode::Write };
-        let mut work = self.work(grant.org(), grant.actor(), mode).await?;
-        work.client = grant.client().map(ToOwned::to_owned);
-        work.origin = grant.origin().clone();
-        work.principal = grant.principal();
-        work.session = grant.session();
-        work.standing = Some(grant.standing());
-        Ok(Tx {
-            work,
-            permission: PhantomData,
-        })
+        let work = self.work(grant.org(), grant.actor(), mode).await?;
+        Ok(work.granted(grant))
+    }
+
+    /// The transaction in which the caller was found out, for what the caller may read.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the grant of another organisation.
+    pub fn go_on<P: Permission<Access = access::Read>>(
+        &self,
+        opened: Opened,
+        grant: &Grant<P>,
+    ) -> Result<Tx<P>> {
+        let (lease, org) = opened.into_parts();
+        if org != grant.org() {
+            return Err(Error::NotFound);
+        }
+        let work = Work::new(self, lease, org, grant.actor(), Mode::Read);
+        Ok(work.granted(grant))
     }
 
     /// Begins a transaction of one organisation. The way in for functions of this crate that were led to the
     /// organisation by a door.
     pub(crate) async fn work(&self, org: OrgId, actor: &str, mode: Mode) -> Result<Work> {
         let mut left = self.tries();
-        let tx = loop {
-            let connection = self.pool().acquire().await?;
-            match begin(connection, org, mode).await {
+        let lease = loop {
+            let lease = Lease::take(self.pool()).await?;
+            match begin(lease, org, mode).await {
                 // It died since it was last used, and nothing has been done.
                 Err(error) if left > 0 && is_broken(&error) => left -= 1,
                 begun => break begun?,
             }
         };
-        Ok(Work {
-            tx,
-            org,
-            actor: actor.to_owned(),
-            client: None,
-            origin: Origin::default(),
-            principal: None,
-            session: None,
-            standing: None,
-            store: self.clone(),
-            writes: mode.writes(),
-            also: Vec::new(),
-            locked: BTreeMap::new(),
-            recorded: Vec::new(),
-            last: None,
-        })
+        Ok(Work::new(self, lease, org, actor, mode))
     }
 }
 
-async fn begin(
-    connection: PoolConnection<Postgres>,
-    org: OrgId,
-    mode: Mode,
-) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    let mut tx = Transaction::begin(connection).await?;
-    if mode == Mode::Snapshot {
-        // Must come before any query, so it cannot be part of the statement below.
-        tx.execute("set transaction isolation level repeatable read")
-            .await?;
-    }
-    sqlx::query(
-            "select set_config('role', 'heddle_tenant', true), \
-                    set_config('heddle.org_id', $1, true), \
-                    set_config('transaction_read_only', $2, true), \
-                    set_config('synchronous_commit', \
-                               case when $3 then 'off' else current_setting('synchronous_commit') end, true)",
-        )
-        .bind(org.uuid().to_string())
-        .bind(if mode.writes() { "off" } else { "on" })
-        .bind(mode == Mode::Soft)
-        .execute(&mut *tx)
-        .await?;
-    Ok(tx)
+/// One message to the database. An identifier of ours needs no quoting.
+async fn begin(mut lease: Lease, org: OrgId, mode: Mode) -> Result<Lease, sqlx::Error> {
+    let characteristics = match mode {
+        Mode::Read => "read only",
+        Mode::Snapshot => "isolation level repeatable read, read only",
+        Mode::Write | Mode::Soft => "read write",
+    };
+    let patience = if mode == Mode::Soft {
+        "; set local synchronous_commit = off"
+    } else {
+        ""
+    };
+    let org = org.uuid();
+    let sql = format!(
+        "begin {characteristics}; set local role heddle_tenant; set local heddle.org_id = '{org}'{patience}"
+    );
+    lease.execute(sql.as_str()).await?;
+    Ok(lease)
 }
 
 impl<P: Permission> Tx<P> {
@@ -184,8 +172,18 @@ impl<P: Permission<Access = access::Write>> Tx<P> {
     /// # Errors
     /// [`Error::Unavailable`]; nothing is kept then either.
     pub async fn roll_back(self) -> Result<()> {
-        self.work.tx.rollback().await?;
+        let mut lease = self.work.lease;
+        lease.execute("rollback").await?;
+        lease.finish();
         Ok(())
+    }
+}
+
+impl<P: Permission<Access = access::Read>> Tx<P> {
+    /// Ends a transaction that has read everything that it should. The caller does not wait for it. One that is just dropped ends
+    /// as well, but is not trusted to be where it seems to be.
+    pub fn done(self) {
+        self.work.lease.finish_reading();
     }
 }
 
@@ -210,7 +208,7 @@ impl Mode {
 
 /// A transaction of one organisation, without its type.
 pub(crate) struct Work {
-    tx: Transaction<'static, Postgres>,
+    lease: Lease,
     org: OrgId,
     actor: String,
     client: Option<String>,
@@ -237,8 +235,40 @@ struct Locked {
 }
 
 impl Work {
+    fn new(store: &Store, lease: Lease, org: OrgId, actor: &str, mode: Mode) -> Self {
+        Self {
+            lease,
+            org,
+            actor: actor.to_owned(),
+            client: None,
+            origin: Origin::default(),
+            principal: None,
+            session: None,
+            standing: None,
+            store: store.clone(),
+            writes: mode.writes(),
+            also: Vec::new(),
+            locked: BTreeMap::new(),
+            recorded: Vec::new(),
+            last: None,
+        }
+    }
+
+    /// The transaction of a caller.
+    fn granted<P: Permission>(mut self, grant: &Grant<P>) -> Tx<P> {
+        self.client = grant.client().map(ToOwned::to_owned);
+        self.origin = grant.origin().clone();
+        self.principal = grant.principal();
+        self.session = grant.session();
+        self.standing = Some(grant.standing());
+        Tx {
+            work: self,
+            permission: PhantomData,
+        }
+    }
+
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
-        &mut self.tx
+        &mut self.lease
     }
 
     pub(crate) fn org(&self) -> OrgId {
@@ -409,7 +439,8 @@ impl Work {
 
     pub(crate) async fn commit(mut self) -> Result<Committed> {
         self.write_record().await?;
-        self.tx.commit().await?;
+        self.lease.execute("commit").await?;
+        self.lease.finish();
         for (mesh, locked) in &self.locked {
             if locked.changed {
                 self.store.hint(MeshRef::new(self.org, *mesh));

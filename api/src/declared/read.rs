@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{OriginalUri, State};
+use axum::extract::OriginalUri;
 use axum::http::StatusCode;
 use axum::response::Response;
 use heddle_model::authz::Permission;
@@ -16,26 +16,23 @@ use uuid::Uuid;
 
 use super::findings::Findings;
 use super::{Declared, Place, own_name, place};
-use crate::auth::Allow;
+use crate::auth::Reading;
 use crate::extract::{Headers, Query, Segments};
 use crate::listing::Listing;
 use crate::problem::Problem;
-use crate::state::App;
 use crate::view;
 
 /// In place of a parent's name: every parent.
 const ANY: &str = "-";
 
 pub(super) async fn list<T: Declared>(
-    Allow(grant): Allow<ConfigRead>,
-    State(app): State<App>,
+    Reading(mut tx): Reading<ConfigRead>,
     Segments(path): Segments<Vec<String>>,
     OriginalUri(uri): OriginalUri,
     mut query: Query,
 ) -> Result<Response, Problem> {
     let listing = Listing::take::<T>(&mut query, uri.path())?;
     query.finish()?;
-    let mut tx = app.store.begin(&grant).await?;
     let across = !T::PARENTS.is_empty() && path.iter().skip(2).all(|name| name == ANY);
     let (place, below) = if across {
         let mesh = meshes::require(&mut tx, path.get(1).map_or("", String::as_str)).await?;
@@ -52,6 +49,7 @@ pub(super) async fn list<T: Declared>(
     } else {
         Parents::all_in(place)
     };
+    tx.done();
     Ok(listing.answer(
         rows,
         &uri.to_string(),
@@ -121,14 +119,12 @@ impl Parents {
 }
 
 pub(super) async fn get<T: Declared>(
-    Allow(grant): Allow<ConfigRead>,
-    State(app): State<App>,
+    Reading(mut tx): Reading<ConfigRead>,
     Segments(path): Segments<Vec<String>>,
     query: Query,
     Headers(headers): Headers,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    let mut tx = app.store.begin(&grant).await?;
     let place = place(&mut tx, &path, T::PARENTS).await?;
     let found = resources::find(
         &mut tx,
@@ -141,6 +137,7 @@ pub(super) async fn get<T: Declared>(
     let stored = found.ok_or_else(Problem::not_found)?;
     let rows = std::slice::from_ref(&stored);
     let findings = Findings::of::<T, _>(&mut tx, place.mesh.id, rows).await?;
+    tx.done();
     let body = view::object_below(&stored, &place.parents, findings.status(0, None));
     // The ETag stands for what was written. Where the answer says more than that, the client may not have it yet.
     Ok(if findings.depends {

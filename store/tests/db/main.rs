@@ -14,6 +14,7 @@ mod history;
 mod idempotency;
 mod join;
 mod meshes;
+mod messages;
 mod migrations;
 mod pool;
 mod proxies;

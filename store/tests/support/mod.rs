@@ -133,13 +133,12 @@ impl Cluster {
     }
 
     pub(crate) fn url(&self, user: &str, database: &str) -> String {
-        let host: String = self
-            .socket
-            .to_str()
-            .unwrap()
-            .replace('%', "%25")
-            .replace('/', "%2F");
-        format!("postgres:///{database}?host={host}&user={user}")
+        url(&self.socket, user, database)
+    }
+
+    /// The directory with the socket.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     async fn pool(&self, user: &str, database: &str) -> Result<PgPool, sqlx::Error> {
@@ -173,6 +172,13 @@ impl Cluster {
         std::thread::scope(|scope| scope.spawn(create).join()).unwrap();
         name
     }
+}
+
+/// The URL of a database behind the socket in a directory.
+pub(crate) fn url(socket: &Path, user: &str, database: &str) -> String {
+    let host = socket.to_str().unwrap();
+    let host = host.replace('%', "%25").replace('/', "%2F");
+    format!("postgres:///{database}?host={host}&user={user}")
 }
 
 fn newest_bin() -> PathBuf {

@@ -1,0 +1,169 @@
+//! What the hot path costs: how often somebody waits for the database, counted on the wire between the two, with everything that
+//! the driver and its pool do on their own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use heddle_model::authz::permission::{ConfigRead, ConfigWrite};
+use heddle_model::clock::SharedClock;
+use heddle_model::kind::Kind;
+use heddle_store::listing::Wanted;
+use heddle_store::resources::{self, Below, Precondition};
+use heddle_store::{Caller, Store, meshes};
+use secrecy::ExposeSecret as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::build::{address, mesh, name, service, service_spec};
+use crate::support::{TestDb, cluster, connect, grant};
+
+/// Stands between a client and Postgres and counts what asks for an answer: simple queries, and the end of each group of messages.
+struct Wire {
+    asked: Arc<AtomicU64>,
+    _dir: tempfile::TempDir,
+    url: String,
+}
+
+const SOCKET: &str = ".s.PGSQL.5432";
+
+impl Wire {
+    fn tap(database: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(dir.path().join(SOCKET)).unwrap();
+        let server = cluster().socket().join(SOCKET);
+        let asked = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass(client, server.clone(), Arc::clone(&counter)));
+            }
+        });
+        let url = crate::support::url(dir.path(), "heddle_server", database);
+        // Otherwise there is a question about TLS before the first message.
+        let url = format!("{url}&sslmode=disable");
+        Self {
+            asked,
+            _dir: dir,
+            url,
+        }
+    }
+
+    /// How often the database was asked so far. Read while the only connection is in hand, so that nobody else is asking.
+    async fn asked(&self, store: &Store, caller: &Caller) -> u64 {
+        let tx = store.begin(&grant::<ConfigRead>(caller)).await.unwrap();
+        let asked = self.asked.load(Ordering::SeqCst);
+        tx.done();
+        asked
+    }
+
+    /// How often it was asked during some work, and by what its ending made the pool do.
+    async fn during(&self, store: &Store, caller: &Caller, work: impl Future<Output = ()>) -> u64 {
+        let first = self.asked(store, caller).await;
+        let second = self.asked(store, caller).await;
+        work.await;
+        let third = self.asked(store, caller).await;
+        third - second - (second - first)
+    }
+}
+
+async fn pass(client: UnixStream, server: impl AsRef<Path>, asked: Arc<AtomicU64>) {
+    let server = UnixStream::connect(server).await.unwrap();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+    // The first message has no type.
+    let mut first = true;
+    while let Some((kind, message)) = message(&mut from_client, first).await {
+        first = false;
+        if matches!(kind, b'Q' | b'S') {
+            asked.fetch_add(1, Ordering::SeqCst);
+        }
+        if to_server.write_all(&message).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn message(from: &mut (impl AsyncRead + Unpin), first: bool) -> Option<(u8, Vec<u8>)> {
+    let mut whole = vec![0; if first { 4 } else { 5 }];
+    from.read_exact(&mut whole).await.ok()?;
+    let kind = if first { 0 } else { whole[0] };
+    let at = whole.len();
+    let length = u32::from_be_bytes(whole[at - 4..].try_into().unwrap()) as usize;
+    whole.resize(at + length - 4, 0);
+    from.read_exact(&mut whole[at..]).await.ok()?;
+    Some((kind, whole))
+}
+
+async fn read(store: &Store, token: &str, list: bool) {
+    let (caller, opened) = store.authenticate_reading(token).await.unwrap().unwrap();
+    let mut tx = store
+        .go_on(opened, &caller.grant::<ConfigRead>("-").unwrap())
+        .unwrap();
+    let mesh = meshes::require(&mut tx, "prod").await.unwrap().id;
+    let found = if list {
+        let wanted = Wanted::by_name(50);
+        let below = Below::One(None);
+        let found = resources::search(&mut tx, mesh, Kind::Service, below, &wanted).await;
+        found.unwrap().len()
+    } else {
+        let found = resources::find(&mut tx, mesh, Kind::Service, None, "payments").await;
+        usize::from(found.unwrap().is_some())
+    };
+    assert_eq!(found, 1);
+    tx.done();
+}
+
+async fn write(store: &Store, token: &str, port: u16) {
+    let caller = store.authenticate(token).await.unwrap().unwrap();
+    let grant = caller.grant::<ConfigWrite>("-").unwrap();
+    let mut tx = store.begin(&grant).await.unwrap();
+    let mesh = meshes::require(&mut tx, "prod").await.unwrap().id;
+    let found = resources::find(&mut tx, mesh, Kind::Service, None, "payments").await;
+    assert!(found.unwrap().is_some());
+    let service = name("payments");
+    let at = address(mesh, Kind::Service, None, &service);
+    let put = resources::put(&mut tx, &at, &service_spec(port), &Precondition::None).await;
+    assert!(put.unwrap().changed);
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_and_a_write_ask_the_database_no_more_often_than_they_must() {
+    let db = TestDb::new().await;
+    let token = db.org("acme").await;
+    let owner = db.caller(&token).await.unwrap();
+    let id = mesh(&db.store, &owner, "prod").await.id;
+    service(&db.store, &owner, id, "payments").await;
+    let wire = Wire::tap(&db.name);
+    let store = connect(&wire.url, 1, Arc::clone(&db.clock) as SharedClock).await;
+    let token = token.expose_secret();
+    // Statements are prepared once for each connection, and types are looked up.
+    for port in [2, 3] {
+        read(&store, token, false).await;
+        read(&store, token, true).await;
+        write(&store, token, port).await;
+    }
+    // Who calls, in the transaction; the mesh; the object or the page; the end; and the pool's own question at the return.
+    assert_eq!(
+        wire.during(&store, &owner, read(&store, token, false))
+            .await,
+        5,
+        "get"
+    );
+    assert_eq!(
+        wire.during(&store, &owner, read(&store, token, true)).await,
+        5,
+        "list"
+    );
+    assert_eq!(
+        wire.during(&store, &owner, write(&store, token, 4)).await,
+        WRITE,
+        "write"
+    );
+}
+
+/// Who calls, and the return of that connection; the beginning; the mesh, its lock; the object twice; revision, old row, new row;
+/// the record; the commit and the return.
+const WRITE: u64 = 13;
