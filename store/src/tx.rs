@@ -400,6 +400,11 @@ impl Work {
         self.locked.get(&mesh).map(|locked| locked.revision)
     }
 
+    /// Whether this transaction has made its revision of a mesh already.
+    pub(crate) fn has_changed(&self, mesh: MeshId) -> bool {
+        self.locked.get(&mesh).is_some_and(|locked| locked.changed)
+    }
+
     /// Checks that a later write rests on must not be overtaken by another writer. Says whether this transaction writes.
     pub(crate) async fn lock_if_writing(&mut self, mesh: MeshId) -> Result<bool> {
         self.enter(mesh)?;

@@ -140,22 +140,24 @@ pub(crate) async fn put_row(
         });
     }
     check_priority(work, address, sent).await?;
-    let revision = work.bump(address.mesh).await?;
-    if before.revision == revision {
+    let stored = if work.has_changed(address.mesh) {
+        let revision = work.bump(address.mesh).await?;
         end_row(work, address.mesh, before.id, revision).await?;
+        let owner = before.managed_by.as_ref();
+        start_row(
+            work,
+            address,
+            before.id,
+            sent,
+            revision,
+            Some(&before),
+            owner,
+        )
+        .await?
     } else {
-        end_older_row(work, address.mesh, before.id, revision).await?;
-    }
-    let stored = start_row(
-        work,
-        address,
-        before.id,
-        sent,
-        revision,
-        Some(&before),
-        before.managed_by.as_ref(),
-    )
-    .await?;
+        replace_row(work, address.mesh, before.id, sent).await?
+    };
+    let revision = stored.revision;
     record(
         work,
         address.mesh,
@@ -317,6 +319,37 @@ pub(super) async fn start_row(
         .bind(owner.map(Json));
     let row: Row = query.fetch_one(work.conn()).await?;
     row.try_into()
+}
+
+/// Replaces what an object says, as the first thing that the transaction changes in a mesh: revision, old row and new row at once.
+async fn replace_row(
+    work: &mut Work,
+    mesh: MeshId,
+    id: Uuid,
+    sent: &Map<String, Value>,
+) -> Result<Stored> {
+    let sql = format!(
+        "with bumped as ( \
+             update heddle.meshes set revision = revision + 1 where mesh_id = $1 returning revision), \
+         ended as ( \
+             update heddle.resources o set to_revision = b.revision from bumped b \
+             where o.mesh_id = $1 and o.id = $2 and o.to_revision is null \
+             returning o.org_id, o.mesh_id, o.id, o.kind, o.parent_id, o.name, o.to_revision, o.created_at, o.managed_by) \
+         insert into heddle.resources as r (org_id, mesh_id, id, kind, parent_id, name, spec, spec_version, \
+                                            from_revision, created_at, updated_at, managed_by) \
+         select e.org_id, e.mesh_id, e.id, e.kind, e.parent_id, e.name, $3, $4, e.to_revision, e.created_at, $5, e.managed_by \
+         from ended e returning {COLUMNS}"
+    );
+    let query = sqlx::query_as(&sql)
+        .bind(mesh.uuid())
+        .bind(id)
+        .bind(Json(sent))
+        .bind(SPEC_VERSION)
+        .bind(work.now());
+    let row: Row = query.fetch_one(work.conn()).await?;
+    let stored = Stored::try_from(row)?;
+    work.made(mesh, stored.revision);
+    Ok(stored)
 }
 
 /// Ends the current row of an object. One that this very revision had made leaves no trace.

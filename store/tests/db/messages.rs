@@ -164,6 +164,6 @@ async fn a_read_and_a_write_ask_the_database_no_more_often_than_they_must() {
     );
 }
 
-/// Who calls, and the return of that connection; the beginning; the mesh, its lock; the object twice; revision, old row, new row;
+/// Who calls, and the return of that connection; the beginning; the mesh, its lock; the object twice; the new row with the end of the old one;
 /// the record; the commit and the return.
-const WRITE: u64 = 13;
+const WRITE: u64 = 11;
