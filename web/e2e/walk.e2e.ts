@@ -221,6 +221,8 @@ async function rollBack(page: Page, revision: string) {
   await dialog.getByRole("button", { name: "Roll back", exact: true }).click();
   await page.getByText(`Rolled back to revision ${revision}`).first().waitFor();
   await page.getByText("Checkout must be able to charge").waitFor();
+  await page.getByText("proxies have it", { exact: false }).waitFor();
+  await page.getByText("Live", { exact: true }).waitFor();
   await until("checkout may call again, and v1 answers most", 15_000, async () => {
     const all = await answers(60);
     const second = all.filter((one) => one.version === "v2").length;

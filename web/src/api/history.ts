@@ -45,6 +45,20 @@ export const revisionQuery = (mesh: string, revision: string) =>
     staleTime: Number.POSITIVE_INFINITY,
   });
 
+/** Who has a revision; asked for again until everybody has. */
+export const rolloutQuery = (mesh: string, revision: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "rollout", revision],
+    queryFn: ({ signal }) =>
+      good(
+        api.GET("/v1/orgs/{org}/meshes/{mesh}/revisions/{revision}/rollout", {
+          params: { path: { org: ORG, mesh, revision: revision as never } },
+          signal,
+        }),
+      ),
+    refetchInterval: (query) => (query.state.data?.done ? 15_000 : 2_000),
+  });
+
 export interface Difference {
   from: number;
   to: number;

@@ -15,6 +15,7 @@ import { device } from "./account";
 import { Counts, DiffView } from "./diff";
 import { Why } from "./history";
 import { GoBack } from "./rollback";
+import { RolloutCard } from "./rollout";
 
 export function RevisionDetail() {
   const { mesh, revision } = useParams({ from: "/inside/meshes/$mesh/history/$revision" });
@@ -34,6 +35,7 @@ export function RevisionDetail() {
         {(found) => (
           <div className="space-y-6">
             <About mesh={mesh} revision={found} />
+            <RolloutCard mesh={mesh} revision={revision} />
             <section>
               <Loaded query={diff} what="difference">
                 {(difference) => (

@@ -121,6 +121,18 @@ test("a permission holds in the organisation, or in the mesh that one looks at",
   expect(permits(who, "config:write", undefined)).toBe(false);
 });
 
+test("how far a revision has come reads as a sentence", async () => {
+  const { rolloutText } = await import("./rollout.tsx");
+  const zero = { target: 0, acked: 0, skipped: 0, gone: 0 };
+  const text = (counts: object) => rolloutText({ ...zero, ...counts } as never);
+  expect(text({})).toBe("No proxy has connected to this mesh yet.");
+  expect(text({ target: 1, acked: 1 })).toBe("Its only proxy has it.");
+  expect(text({ target: 8, acked: 2, skipped: 5 })).toBe(
+    "7 of 8 proxies have it. 5 of them needed nothing of it.",
+  );
+  expect(text({ target: 3, acked: 2, gone: 1 })).toBe("All 2 proxies have it.");
+});
+
 test("a large mesh is drawn around the service where most arrows meet", async () => {
   const { around, busiest } = await import("./topology.tsx");
   const edge = (from: string, to: string) => ({ from, to, kind: "allow" as const });
