@@ -97,5 +97,7 @@ export async function barriers(page: Page): Promise<string[]> {
 export async function settled(page: Page) {
   await page.getByRole("heading", { level: 1 }).first().waitFor();
   await page.waitForFunction(() => document.querySelector("[data-state=loading]") === null);
-  await page.waitForLoadState("networkidle");
+  // A stream of events stays open, so the network is never idle.
+  await page.waitForFunction(() => !document.body.textContent.includes("Checking…"));
+  await page.evaluate(() => document.fonts.ready.then(() => {}));
 }

@@ -1,13 +1,12 @@
 // Everything that is read, by key. Pages follow each other until the collection is whole: screens filter and sort it.
 import { QueryClient, queryOptions } from "@tanstack/react-query";
 import { api, type Schemas } from "./client";
+import { liveInterval } from "./pace";
 import { asProblem, good, goodWithEtag, Problem } from "./problem";
 import type { AccessRule, JoinToken, Mesh, ProxyView, Route, Service, Split, Whoami } from "./types";
 
 /** The organisation of the credential. */
 export const ORG = "-";
-/** Until the server tells by itself what changed, who looks asks again. */
-const LIVE = 3_000;
 /** What people change, not machines. */
 export const SLOW = 15_000;
 const PAGE = 500;
@@ -55,7 +54,7 @@ export const meshesQuery = () =>
           api.GET("/v1/orgs/{org}/meshes", { params: { path: { org: ORG }, query: query as never }, signal }),
         ),
       ),
-    refetchInterval: LIVE,
+    refetchInterval: liveInterval,
   });
 
 export const meshQuery = (mesh: string) =>
@@ -65,7 +64,7 @@ export const meshQuery = (mesh: string) =>
       (await good(
         api.GET("/v1/orgs/{org}/meshes/{mesh}", { params: { path: { org: ORG, mesh } }, signal }),
       )) as Mesh,
-    refetchInterval: LIVE,
+    refetchInterval: liveInterval,
   });
 
 export const servicesQuery = (mesh: string) =>
@@ -80,7 +79,7 @@ export const servicesQuery = (mesh: string) =>
           }),
         ),
       ),
-    refetchInterval: LIVE,
+    refetchInterval: liveInterval,
   });
 
 export const serviceQuery = (mesh: string, service: string) =>
@@ -197,7 +196,7 @@ export const proxiesQuery = (mesh: string) =>
           }),
         ),
       ),
-    refetchInterval: LIVE,
+    refetchInterval: liveInterval,
   });
 
 export const proxyQuery = (mesh: string, proxy: string) =>
@@ -210,7 +209,7 @@ export const proxyQuery = (mesh: string, proxy: string) =>
           signal,
         }),
       )) as unknown as ProxyView,
-    refetchInterval: LIVE,
+    refetchInterval: liveInterval,
   });
 
 export const joinTokensQuery = (mesh: string) =>
@@ -225,7 +224,7 @@ export const joinTokensQuery = (mesh: string) =>
           }),
         ),
       ),
-    refetchInterval: LIVE,
+    refetchInterval: liveInterval,
   });
 
 /** The sessions of one member that have not ended. */

@@ -8,7 +8,7 @@ import { compareLines } from "../ui/lines";
 import { Scroll } from "../ui/scroll";
 import { yaml } from "../ui/yaml";
 import { kindWord, ObjectLink, objectName } from "./object-link";
-import { Quiet } from "./service-detail";
+import { Quiet } from "./quiet";
 import { ShareBar } from "./shares";
 
 type FieldChange = Schemas["FieldChange"];

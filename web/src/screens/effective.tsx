@@ -1,11 +1,13 @@
 // The settings that are in force, and for each who says so.
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { useState } from "react";
 import type { Schemas } from "../api/client";
 import { effectiveQuery } from "../api/queries";
-import { Badge, CardTitle, type Tone } from "../ui/basics";
+import { Badge, Button, CardTitle, type Tone } from "../ui/basics";
 import { Loaded } from "../ui/states";
 import { Table } from "../ui/table";
+import { Quiet } from "./quiet";
 
 type Setting = Schemas["EffectiveSetting"];
 type Level = Setting["from"]["level"];
@@ -20,50 +22,65 @@ export function EffectiveSettings({
   route?: string;
 }) {
   const query = useQuery(effectiveQuery(mesh, service, route));
+  // What somebody has set is what one comes for; the rest is there for the asking.
+  const [whole, setWhole] = useState(false);
   return (
     <section>
-      <CardTitle>Settings in force</CardTitle>
+      <CardTitle
+        aside={
+          <Button kind="quiet" aria-pressed={whole} onClick={() => setWhole(!whole)}>
+            {whole ? "Hide defaults" : "Show defaults"}
+          </Button>
+        }
+      >
+        Settings in force
+      </CardTitle>
       <Loaded query={query} what="settings" rows={3}>
-        {(items) => (
-          <>
-            <Table
-              label="Settings in force"
-              rows={items}
-              id={(one) => one.field}
-              columns={[
-                {
-                  head: "Setting",
-                  cell: (one) => <span className="font-medium">{fieldText(one.field)}</span>,
-                },
-                { head: "Value", wide: true, cell: (one) => <code>{valueText(one.value)}</code> },
-                {
-                  head: "Set by",
-                  cell: (one) => <From mesh={mesh} service={service} route={route} from={one.from} />,
-                },
-                {
-                  head: "Since",
-                  cell: ({ from }) =>
-                    from.revision === undefined ? (
-                      <span className="text-muted">always</span>
-                    ) : (
-                      <Link
-                        to="/meshes/$mesh/history/$revision"
-                        params={{ mesh, revision: String(from.revision) }}
-                        search={{}}
-                        className="text-accent underline underline-offset-2"
-                      >
-                        revision {from.revision}
-                      </Link>
-                    ),
-                },
-              ]}
-            />
-            <p className="mt-2 text-muted">
-              A route's settings win over those of its service, these over the service's profile, and these
-              over the mesh's.
-            </p>
-          </>
-        )}
+        {(items) => {
+          const shown = whole ? items : items.filter((one) => one.from.level !== "built_in");
+          if (shown.length === 0)
+            return <Quiet>Nobody has set anything: all {items.length} settings are Heddle's defaults.</Quiet>;
+          return (
+            <>
+              <Table
+                label="Settings in force"
+                rows={shown}
+                id={(one) => one.field}
+                columns={[
+                  {
+                    head: "Setting",
+                    cell: (one) => <span className="font-medium">{fieldText(one.field)}</span>,
+                  },
+                  { head: "Value", wide: true, cell: (one) => <code>{valueText(one.value)}</code> },
+                  {
+                    head: "Set by",
+                    cell: (one) => <From mesh={mesh} service={service} route={route} from={one.from} />,
+                  },
+                  {
+                    head: "Since",
+                    cell: ({ from }) =>
+                      from.revision === undefined ? (
+                        <span className="text-muted">always</span>
+                      ) : (
+                        <Link
+                          to="/meshes/$mesh/history/$revision"
+                          params={{ mesh, revision: String(from.revision) }}
+                          search={{}}
+                          className="text-accent underline underline-offset-2"
+                        >
+                          revision {from.revision}
+                        </Link>
+                      ),
+                  },
+                ]}
+              />
+              <p className="mt-2 text-muted">
+                A route's settings win over those of its service, these over the service's profile, and these
+                over the mesh's.
+              </p>
+            </>
+          );
+        }}
       </Loaded>
     </section>
   );

@@ -12,7 +12,7 @@ import { Empty, Loaded } from "../ui/states";
 import { Table } from "../ui/table";
 import { Ago } from "../ui/time";
 import { Counts } from "./diff";
-import { Quiet } from "./service-detail";
+import { Quiet } from "./quiet";
 
 export function History() {
   const { mesh } = useParams({ from: "/inside/meshes/$mesh/history" });

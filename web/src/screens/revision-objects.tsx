@@ -9,8 +9,8 @@ import { SearchField, useFilter } from "../ui/filter";
 import { Empty, Loaded } from "../ui/states";
 import { yaml } from "../ui/yaml";
 import { kindWord, objectName } from "./object-link";
+import { Quiet } from "./quiet";
 import { RevisionCrumbs } from "./revision";
-import { Quiet } from "./service-detail";
 
 export function RevisionObjects() {
   const { mesh, revision } = useParams({ from: "/inside/meshes/$mesh/history/$revision/objects" });

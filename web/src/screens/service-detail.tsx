@@ -15,6 +15,7 @@ import { Ago } from "../ui/time";
 import { ConnectLink } from "./connect-link";
 import { EffectiveSettings } from "./effective";
 import { ProxyState } from "./proxy-state";
+import { Quiet } from "./quiet";
 import { ProxySummary } from "./services";
 import { ShareBar } from "./shares";
 import { backendText, matchText, ruleCallers, ruleTargets } from "./words";
@@ -311,13 +312,5 @@ function About({ mesh, service }: { mesh: string; service: Service }) {
         ]}
       />
     </Card>
-  );
-}
-
-export function Quiet({ children }: { children: React.ReactNode }) {
-  return (
-    <p data-state="empty" className="rounded-xl border border-dashed border-line px-5 py-4 text-muted">
-      {children}
-    </p>
   );
 }

@@ -121,7 +121,7 @@ export function versions(proxies: ProxyView[]): string[] {
 export function ProxySummary({ proxies }: { proxies: ProxyView[] | undefined }) {
   if (proxies === undefined) return <Badge>Checking…</Badge>;
   const counts = count(proxies);
-  if (counts.total === 0) return <Badge>None</Badge>;
+  if (counts.total === 0) return <Badge>No proxies</Badge>;
   const tone = counts.nacked + counts.offline > 0 ? "bad" : counts.ready < counts.total ? "warn" : "ok";
   return (
     <Badge tone={tone} dot>

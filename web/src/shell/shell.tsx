@@ -19,6 +19,7 @@ import {
   Waypoints,
 } from "lucide-react";
 import { type ComponentType, type ReactNode, useState } from "react";
+import { useLive } from "../api/live";
 import { meshesQuery, whoamiQuery } from "../api/queries";
 import { signOut } from "../api/sign-out";
 import { Toast } from "../ui/toast";
@@ -27,6 +28,7 @@ import { useTheme } from "./theme";
 
 export function Shell() {
   const { mesh } = useParams({ strict: false });
+  useLive(mesh);
   return (
     <div className="grid min-h-screen grid-cols-[15.5rem_minmax(0,1fr)]">
       <a

@@ -232,7 +232,7 @@ export function Check({
       <input
         id={id}
         type="checkbox"
-        className="mt-0.5 size-4 accent-accent"
+        className="mt-1 size-4 accent-accent"
         checked={checked}
         disabled={disabled}
         aria-describedby={`${id}-about`}

@@ -14,7 +14,7 @@ export function Why({
       value={save.why}
       onChange={save.setWhy}
       disabled={disabled}
-      placeholder="v2 answers with errors"
+      placeholder="A ticket, or a sentence"
       hint="Optional. The history of the mesh shows it."
     />
   );
