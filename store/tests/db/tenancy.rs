@@ -75,6 +75,9 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
     authorities::create(store, &mesh, &[authority])
         .await
         .unwrap();
+    proxies::checkpoint(store, &mesh, Uuid::from_u128(7), Some(1), &[])
+        .await
+        .unwrap();
     certificates::record(store, &mesh, &entry(joined.proxy))
         .await
         .unwrap();
