@@ -183,6 +183,9 @@ impl Demo<'_> {
             );
             curl("PUT", "routes/all/split", Some(&body))
         };
+        let live = format!(
+            "curl -fsSN -H \"Authorization: Bearer $(cat '{token_file}')\" '{api}/v1/orgs/{ORG}/meshes/{MESH}/events?topic=rollout&wait=3s'"
+        );
         let rule = "access-rules/deny-checkout";
         let deny = curl(
             "PUT",
@@ -209,6 +212,8 @@ Shift the canary, all of payments to v2:
   {shift}
 and back:
   {back}
+Is it live? How many of the Envoys have the newest revision, and who is missing, for three seconds:
+  {live}
 Deny a caller, checkout may not call payments any more:
   {deny}
 and allow it again:

@@ -188,6 +188,18 @@ async fn the_demo_does_what_it_prints_and_survives_what_it_promises() {
     .await;
     let _ = shell(&demo.printed("Shift the canary, all of payments to v2:")).await;
     let answered = Instant::now();
+    let live = "Is it live? How many of the Envoys have the newest revision, and who is missing, for three seconds:";
+    let told = shell(&demo.printed(live)).await;
+    let told = told
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let told: Vec<Value> = told.filter(|event| event["topic"] == "rollout").collect();
+    let last = &told.last().unwrap()["rollout"];
+    assert_eq!(last["done"], true, "{told:?}");
+    assert_eq!((&last["target"], &last["offline"]), (&4.into(), &0.into()));
+    let acked = last["acked"].as_u64().unwrap();
+    assert!(acked >= 1, "{last}");
+    assert_eq!(last["skipped"], 4 - acked, "{last}");
     until("some seconds later", Duration::from_secs(20), async || {
         answered.elapsed() > Duration::from_secs(3)
     })
