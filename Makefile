@@ -63,8 +63,12 @@ test-terraform: test-setup terraform ## The Terraform provider: formatting, lint
 docs-terraform: terraform ## Write the pages of the Terraform provider into terraform-provider/docs/
 	cd terraform-provider && go run ./internal/pages
 
+# What only computes runs beside what mostly waits. Both are the build that `test-rust` makes.
 test-long: test-setup terraform ## The tests that take minutes
-	cargo test --workspace --locked -- --ignored
+	cargo test --workspace --locked --no-run
+	nice cargo test --workspace --locked --lib --test session_model -- --ignored --skip cost_of_writing & computing=$$!; \
+	cargo test --workspace --locked --test it -- --ignored || failed=1; \
+	wait $$computing || failed=1; exit $${failed:-0}
 	cd terraform-provider && TF_ACC=1 HEDDLE_TEST_ROUNDS=20 go test -count=1 -timeout 60m -run Random ./internal/acceptance
 
 bench: setup ## Measure: proxies connecting, changes reaching them, a killed server, REST next to a bare client; more by BENCH="--proxies 10000 ..."

@@ -145,6 +145,16 @@ impl Server {
         assert!(status.success(), "{status}:\n{}", child.output());
     }
 
+    /// Its process id.
+    ///
+    /// # Panics
+    /// It does not run.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        let child = self.child.as_ref().expect("the server was started");
+        child.pid().expect("the server runs")
+    }
+
     /// Its log so far.
     #[must_use]
     pub fn log(&self) -> String {

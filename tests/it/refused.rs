@@ -7,29 +7,8 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// The server's process: the one that was started with files of this stack.
-fn pid(stack: &Stack) -> u32 {
-    let directory = stack.directory.path().to_string_lossy().into_owned();
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
-            continue;
-        };
-        // It may be gone by now.
-        let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-        let all = [command.clone(), environment].concat();
-        let all = String::from_utf8_lossy(&all);
-        if all.contains(&directory) && String::from_utf8_lossy(&command).contains("heddled") {
-            found.push(pid);
-        }
-    }
-    assert_eq!(found.len(), 1, "{found:?}");
-    found[0]
-}
-
 /// Resident memory in KiB, and open files.
-fn footprint(pid: u32) -> (u64, usize) {
+fn footprint(pid: i32) -> (u64, usize) {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
     let kib = line.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -86,7 +65,7 @@ async fn leave_nothing(warm: usize, count: usize, name: &str) {
         .await
         .expect(201);
     let token = token.json["secret"].as_str().unwrap().to_owned();
-    let pid = pid(&stack);
+    let pid = stack.server.pid();
     // Allocators and pools reach their size first.
     refused(&stack, &token, warm).await;
     let before = footprint(pid);

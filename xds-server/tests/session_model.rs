@@ -67,13 +67,17 @@ fn xds_model_every_interleaving_of_sotw_converges() {
 #[test]
 #[ignore = "minutes; `make test-long`"]
 fn xds_model_random_interleavings_converge() {
-    let random = std::hash::RandomState::new();
-    for round in 0..5_u8 {
+    let first = heddle_evidence::seed();
+    for round in 0..5 {
         for protocol in [Protocol::Delta, Protocol::Sotw] {
-            let seed = std::hash::BuildHasher::hash_one(&random, (round, protocol as u8));
-            explore(protocol, seed);
+            explore(protocol, first.wrapping_add(round));
         }
     }
+    heddle_evidence::evidence(
+        "session-model",
+        first,
+        serde_json::json!({ "cases": 100_000, "violations": 0 }),
+    );
 }
 
 /// Found by the test above: a name that is forgotten while its content is under way, and subscribed to again once it is
