@@ -7,6 +7,7 @@ mod bad_input;
 mod canary;
 mod chaos;
 mod cli;
+mod client;
 mod declared;
 mod demo;
 mod devices;

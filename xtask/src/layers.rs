@@ -33,8 +33,13 @@ const LAYERS: &[Layer] = &[
         because: "it judges the repository and must build without it",
     },
     Layer {
+        name: "heddle-client",
+        may: &[],
+        because: "it is made from the document, as a customer's client would be",
+    },
+    Layer {
         name: "heddle",
-        may: &["heddle-model", "heddle-translate"],
+        may: &["heddle-client", "heddle-model", "heddle-translate"],
         because: "the command line speaks to the API and validates offline",
     },
     Layer {
@@ -90,6 +95,7 @@ const LAYERS: &[Layer] = &[
         may: &[
             "heddle",
             "heddle-evidence",
+            "heddle-client",
             "heddle-model",
             "heddle-store",
             "heddle-translate",
