@@ -61,7 +61,7 @@ async fn services(store: &Store, caller: &Caller, mesh: MeshId) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sec_t10_t11_cancelled_begins_lose_no_write_and_leak_no_tenant() {
-    const ROUNDS: u32 = 400;
+    const ROUNDS: u32 = 600;
     let db = TestDb::with_connections(2).await;
     let (acme, rival) = (db.owner("acme").await, db.owner("rival").await);
     let mesh_a = mesh(&db.store, &acme, "prod").await.id;
@@ -79,7 +79,7 @@ async fn sec_t10_t11_cancelled_begins_lose_no_write_and_leak_no_tenant() {
         if cancel_after(
             // Another content each time, so that it would write all that a write writes.
             write(&db.store, owner, mesh, "cancelled", port),
-            round / 2 % 9 + 1,
+            round / 2 % 7 + 1,
             round % 4 < 2,
         )
         .await
@@ -97,7 +97,8 @@ async fn sec_t10_t11_cancelled_begins_lose_no_write_and_leak_no_tenant() {
         write(&db.store, owner, mesh, &service, 1).await.unwrap();
         acknowledged[other].push(service);
     }
-    assert!(cancelled > ROUNDS / 2, "{cancelled} were cancelled");
+    // The rest was done before its turn came.
+    assert!(cancelled > 200, "{cancelled} were cancelled");
 
     for (which, owner, mesh) in [(0, &acme, mesh_a), (1, &rival, mesh_b)] {
         acknowledged[which].sort();
