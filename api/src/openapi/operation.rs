@@ -276,45 +276,20 @@ impl Op {
         if self.bearer {
             operation = operation.security(bearer_requirement());
         }
-        for (name, about) in &self.query {
-            operation = operation.parameter(
-                ParameterBuilder::new()
-                    .name(*name)
-                    .parameter_in(ParameterIn::Query)
-                    .required(Required::False)
-                    .description(Some(*about))
-                    .schema(Some(text_schema())),
-            );
+        for (name, about) in self.query {
+            let parameter = optional(name, ParameterIn::Query, about, text_schema());
+            operation = operation.parameter(parameter);
         }
         for (name, about, schema) in preconditions {
-            operation = operation.parameter(
-                ParameterBuilder::new()
-                    .name(name)
-                    .parameter_in(ParameterIn::Header)
-                    .required(Required::False)
-                    .description(Some(about))
-                    .schema(Some(schema)),
-            );
+            operation = operation.parameter(optional(name, ParameterIn::Header, about, schema));
         }
         for (name, about, schema) in self.typed {
-            operation = operation.parameter(
-                ParameterBuilder::new()
-                    .name(name)
-                    .parameter_in(ParameterIn::Query)
-                    .required(Required::False)
-                    .description(Some(about))
-                    .schema(Some(from_json(schema))),
-            );
+            let schema = from_json(schema);
+            operation = operation.parameter(optional(name, ParameterIn::Query, about, schema));
         }
         for (name, about) in self.flags {
-            operation = operation.parameter(
-                ParameterBuilder::new()
-                    .name(name)
-                    .parameter_in(ParameterIn::Query)
-                    .required(Required::False)
-                    .description(Some(about))
-                    .schema(Some(ObjectBuilder::new().schema_type(Type::Boolean))),
-            );
+            let schema = ObjectBuilder::new().schema_type(Type::Boolean);
+            operation = operation.parameter(optional(name, ParameterIn::Query, about, schema));
         }
         for parameter in self.parameters {
             operation = operation.parameter(parameter);
@@ -363,6 +338,20 @@ impl Op {
         }
         operation
     }
+}
+
+fn optional(
+    name: &str,
+    place: ParameterIn,
+    about: impl Into<String>,
+    schema: impl Into<RefOr<Schema>>,
+) -> ParameterBuilder {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(Required::False)
+        .description(Some(about))
+        .schema(Some(schema))
 }
 
 pub(crate) fn text_schema() -> RefOr<Schema> {
