@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::process::Command;
 
 use crate::process::{Child, heddled};
-use crate::until::until_some;
+use crate::until::{until, until_some};
 
 /// A running cluster in a directory of its own.
 pub struct Postgres {
@@ -87,5 +87,20 @@ impl Postgres {
         PgConnection::connect(&self.admin_url())
             .await
             .expect("the superuser can connect")
+    }
+
+    /// Waits until no connection of the server does or holds anything.
+    ///
+    /// # Panics
+    /// That is not so within ten seconds.
+    pub async fn at_rest(&self) {
+        let mut database = self.inspect().await;
+        let busy = "select count(*) from pg_stat_activity \
+                    where usename = 'heddle_server' and state <> 'idle'";
+        until("nothing is held", Duration::from_secs(10), async || {
+            let busy: Result<i64, _> = sqlx::query_scalar(busy).fetch_one(&mut database).await;
+            busy.expect("the database answers") == 0
+        })
+        .await;
     }
 }

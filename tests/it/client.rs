@@ -5,6 +5,13 @@ mod shown;
 use heddle_client::{Client, Problems as _, connect, from_json, types};
 use heddle_tests::{ServerOptions, Stack, repository};
 
+async fn start() -> (Stack, Client) {
+    let stack = Stack::start(ServerOptions::default()).await;
+    let token = stack.server.org("acme").await.token;
+    let client = connect(&stack.server.url(), &token).unwrap();
+    (stack, client)
+}
+
 async fn mesh(client: &Client, name: &str) -> types::Mesh {
     let body = types::CreateMesh::builder()
         .name(name)
@@ -20,9 +27,7 @@ fn service_on(port: u16) -> types::ServiceSpec {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_generated_client_creates_reads_lists_replaces_and_deletes() {
-    let stack = Stack::start(ServerOptions::default()).await;
-    let token = stack.server.org("acme").await.token;
-    let client = connect(&stack.server.url(), &token).unwrap();
+    let (_stack, client) = start().await;
     let made = mesh(&client, "prod").await;
     assert_eq!(
         (made.name.as_str(), made.meta.kind.as_str()),
@@ -100,9 +105,7 @@ async fn the_generated_client_creates_reads_lists_replaces_and_deletes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_generated_client_reads_problems_with_their_pointers() {
-    let stack = Stack::start(ServerOptions::default()).await;
-    let token = stack.server.org("acme").await.token;
-    let client = connect(&stack.server.url(), &token).unwrap();
+    let (stack, client) = start().await;
     let _ = mesh(&client, "prod").await;
     let put = || {
         client

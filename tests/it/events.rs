@@ -292,17 +292,7 @@ async fn sec_z10_streams_end_with_their_credential_and_with_the_server() {
     }
     let refused = api.get("/meshes/shop/events").await.expect(429);
     assert_eq!(refused.json["code"], "HED-2035");
-    let mut database = stack.postgres.inspect().await;
-    until("nothing is held", Duration::from_secs(10), async || {
-        let busy = "select count(*) from pg_stat_activity \
-                    where usename = 'heddle_server' and state <> 'idle'";
-        let busy: i64 = sqlx::query_scalar(busy)
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
-        busy == 0
-    })
-    .await;
+    stack.postgres.at_rest().await;
     write(&api, 1).await;
     for stream in &mut open {
         let _ = stream.until("revision", |e| e["topic"] == "revision").await;
