@@ -37,8 +37,8 @@ async function follow(mesh: string, signal: AbortSignal, told: () => void): Prom
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return true;
-      // Comments keep the connection open; only data is news.
-      if (/(^|\n)data:/.test(value)) told();
+      // A heartbeat keeps the connection open, and is no news.
+      if (/(^|\n)event: (?!heartbeat)/.test(value)) told();
     }
   } finally {
     streaming(-1);
