@@ -1,6 +1,6 @@
 //! How requests are compared: the conditions of routes and access rules as Envoy's matchers.
 
-use heddle_model::kind::route::{HeaderMatch, Match, Method, PathMatch};
+use heddle_model::kind::route::{HeaderMatch, Match, Method, PathMatch, Paths};
 
 use crate::envoy::route::header_matcher::HeaderMatchSpecifier;
 use crate::envoy::route::route_match::PathSpecifier;
@@ -78,32 +78,22 @@ pub(crate) fn everything() -> RouteMatch {
 }
 
 /// Exactly the paths that an allow rule names: no more than what was written.
-pub(crate) fn narrow(path: &PathMatch) -> Vec<matcher::StringMatcher> {
-    match path {
-        PathMatch {
-            exact: Some(path), ..
-        } => vec![exact(path)],
-        PathMatch {
-            prefix: Some(path), ..
-        } => {
+pub(crate) fn narrow(paths: Paths<'_>) -> Vec<matcher::StringMatcher> {
+    match paths {
+        Paths::Exact(path) => vec![exact(path)],
+        Paths::Prefix(path) => {
             let path = trimmed(path);
             vec![exact(path), prefix(format!("{path}/"))]
         }
-        PathMatch { .. } => Vec::new(),
     }
 }
 
 /// The paths that a deny rule names, and every spelling of them that some server takes for the same: other
 /// letter case, dots at the end of a segment, parameters after a semicolon.
-pub(crate) fn broad(path: &PathMatch) -> Option<matcher::StringMatcher> {
-    let (path, below) = match path {
-        PathMatch {
-            exact: Some(path), ..
-        } => (path.as_str(), ""),
-        PathMatch {
-            prefix: Some(path), ..
-        } => (trimmed(path), "(?:/.*)?"),
-        PathMatch { .. } => return None,
+pub(crate) fn broad(paths: Paths<'_>) -> matcher::StringMatcher {
+    let (path, below) = match paths {
+        Paths::Exact(path) => (path, ""),
+        Paths::Prefix(path) => (trimmed(path), "(?:/.*)?"),
     };
     let mut pattern = String::from("(?i)");
     for segment in path.split('/').skip(1) {
@@ -118,5 +108,5 @@ pub(crate) fn broad(path: &PathMatch) -> Option<matcher::StringMatcher> {
         pattern.push_str(r"\.*(?:;[^/]*)?");
     }
     pattern.push_str(below);
-    Some(long_regex(pattern))
+    long_regex(pattern)
 }

@@ -5,26 +5,25 @@
 //! drains: connections that exist would keep the old rules for minutes. A route that changes is in force
 //! for the next request.
 
+mod policy;
+
 use std::collections::{BTreeMap, HashMap};
 
 use envoy_types::pb::envoy::config::rbac::v3 as config;
-use envoy_types::pb::envoy::config::rbac::v3::{
-    Permission, Policy, Principal, permission, principal,
-};
+use envoy_types::pb::envoy::config::rbac::v3::Policy;
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3 as filter;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
 use heddle_model::id::AccessRuleId;
 use heddle_model::kind::AccessRule;
-use heddle_model::kind::access_rule::{Caller, Effect, Target};
+use heddle_model::kind::access_rule::Effect;
 use heddle_model::kind::mesh::AccessDefault;
-use heddle_model::kind::route::PathMatch;
 use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
 use prost::{Message as _, Name as _};
 
-use crate::envoy::{Any, exact, http, matcher, prefix};
+use crate::envoy::{Any, http};
+use crate::naming;
 use crate::origin::Source;
 use crate::resource::{Diagnostic, Origin};
-use crate::{matching, naming};
 
 /// The filter's messages with an ordered map: the generated ones have a hash map, whose bytes differ from run
 /// to run.
@@ -96,13 +95,14 @@ pub(crate) fn rules(snapshot: &MeshSnapshot, node: &ServiceNode) -> Rules {
         let id = rule.id.to_string();
         origins.push(Source::AccessRule(node, rule).at("", id.clone()));
         diagnostics.extend(unknown_callers(snapshot, node, rule));
+        let (policy, lost) = policy::of(&snapshot.trust_domain, &rule.spec);
+        let source = Source::AccessRule(node, rule);
+        diagnostics.extend(lost.into_iter().map(|lost| lost.diagnose(source)));
         let policies = match rule.spec.action {
             Effect::Deny => &mut deny,
             Effect::Allow => &mut allow,
         };
-        if let Some(policy) = policy(&snapshot.trust_domain, &rule.spec) {
-            policies.insert(id, policy);
-        }
+        policies.extend(policy.map(|policy| (id, policy)));
     }
     let mut deny_config = HashMap::new();
     if !deny.is_empty() {
@@ -154,111 +154,4 @@ fn unknown_callers<'a>(
             Source::AccessRule(node, rule).diagnose(format!("/from/{i}/service"), message)
         })
     })
-}
-
-/// A rule that names nobody or nothing is not valid and does not get here; if it does, it allows nothing and
-/// denies everything.
-fn policy(trust_domain: &str, rule: &AccessRule) -> Option<Policy> {
-    let mut principals: Vec<Principal> = match &rule.from {
-        None => vec![whoever(prefix(naming::spiffe_prefix(trust_domain)))],
-        Some(callers) => callers
-            .iter()
-            .filter_map(|caller| principal(trust_domain, caller))
-            .collect(),
-    };
-    let mut permissions: Vec<Permission> = match &rule.to {
-        None => vec![of(permission::Rule::Any(true))],
-        Some(targets) => targets
-            .iter()
-            .filter_map(|target| permission(rule.action, target))
-            .collect(),
-    };
-    if rule.action == Effect::Deny {
-        if principals.is_empty() {
-            principals.push(Principal {
-                identifier: Some(principal::Identifier::Any(true)),
-            });
-        }
-        if permissions.is_empty() {
-            permissions.push(of(permission::Rule::Any(true)));
-        }
-    }
-    let usable = !principals.is_empty() && !permissions.is_empty();
-    usable.then(|| Policy {
-        permissions,
-        principals,
-        ..Policy::default()
-    })
-}
-
-/// One caller by its whole SPIFFE id, trust domain included.
-fn principal(trust_domain: &str, caller: &Caller) -> Option<Principal> {
-    let id = match (&caller.service, &caller.spiffe) {
-        (Some(service), _) => naming::spiffe_id(trust_domain, service),
-        (None, Some(id)) => id.clone(),
-        (None, None) => return None,
-    };
-    Some(whoever(exact(id)))
-}
-
-/// Whoever has such a SPIFFE id.
-fn whoever(id: matcher::StringMatcher) -> Principal {
-    let authenticated = principal::Authenticated {
-        principal_name: Some(id),
-    };
-    Principal {
-        identifier: Some(principal::Identifier::Authenticated(authenticated)),
-    }
-}
-
-fn of(rule: permission::Rule) -> Permission {
-    Permission { rule: Some(rule) }
-}
-
-fn any_of(mut rules: Vec<Permission>) -> Permission {
-    if rules.len() == 1 {
-        return rules.remove(0);
-    }
-    of(permission::Rule::OrRules(permission::Set { rules }))
-}
-
-fn permission(effect: Effect, target: &Target) -> Option<Permission> {
-    let methods = target.methods.as_ref().map(|methods| {
-        let header = matching::methods(methods);
-        of(permission::Rule::Header(header))
-    });
-    let paths = target
-        .paths
-        .as_ref()
-        .map(|paths| any_of(paths.iter().flat_map(|path| at(effect, path)).collect()));
-    match (methods, paths) {
-        (None, None) => None,
-        (Some(one), None) | (None, Some(one)) => Some(one),
-        (Some(methods), Some(paths)) => Some(of(permission::Rule::AndRules(permission::Set {
-            rules: vec![methods, paths],
-        }))),
-    }
-}
-
-fn at(effect: Effect, path: &PathMatch) -> Vec<Permission> {
-    let everything = |path: &PathMatch| {
-        let prefix = path.prefix.as_deref();
-        prefix.is_some_and(|prefix| matching::trimmed(prefix).is_empty())
-    };
-    if everything(path) {
-        // Not a prefix of "/": `OPTIONS *` has a path without one.
-        return vec![of(permission::Rule::Any(true))];
-    }
-    let patterns = match effect {
-        Effect::Allow => matching::narrow(path),
-        Effect::Deny => matching::broad(path).into_iter().collect(),
-    };
-    patterns
-        .into_iter()
-        .map(|pattern| {
-            of(permission::Rule::UrlPath(matcher::PathMatcher {
-                rule: Some(matcher::path_matcher::Rule::Path(pattern)),
-            }))
-        })
-        .collect()
 }

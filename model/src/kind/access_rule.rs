@@ -26,7 +26,7 @@ pub struct AccessRule {
     pub annotations: Option<Annotations>,
     /// What happens to a call that matches. Deny wins over every allow.
     pub action: Effect,
-    /// Any of these callers; absent: every workload of the mesh.
+    /// Any of these callers; absent: everybody who can call at all, which is every workload of the mesh.
     #[schema(min_items = 1, max_items = 64)]
     pub from: Option<Vec<Caller>>,
     /// Any of these requests; absent: every request.
@@ -77,6 +77,28 @@ pub struct Target {
     pub paths: Option<Vec<PathMatch>>,
 }
 
+/// What a [`Caller`] names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who<'a> {
+    /// The workloads of a service of this mesh.
+    Service(&'a Name),
+    /// One whole SPIFFE id.
+    Spiffe(&'a str),
+}
+
+impl Caller {
+    /// What it names; `None` when that is nothing, or more than one thing.
+    #[must_use]
+    pub fn who(&self) -> Option<Who<'_>> {
+        let Self { service, spiffe } = self;
+        match (service, spiffe) {
+            (Some(service), None) => Some(Who::Service(service)),
+            (None, Some(id)) => Some(Who::Spiffe(id)),
+            (None, None) | (Some(_), Some(_)) => None,
+        }
+    }
+}
+
 impl Spec for AccessRule {
     const KIND: Kind = Kind::AccessRule;
 
@@ -89,7 +111,7 @@ impl Spec for AccessRule {
         );
         let from = at.field("from");
         for (i, caller) in self.from.iter().flatten().enumerate() {
-            if caller.service.is_some() == caller.spiffe.is_some() {
+            if caller.who().is_none() {
                 violations.add(
                     &from.index(i),
                     Code::ExactlyOne,

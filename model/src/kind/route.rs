@@ -137,10 +137,30 @@ pub struct Backend {
     pub service: Option<Name>,
 }
 
+/// What a [`PathMatch`] compares with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paths<'a> {
+    /// One path.
+    Exact(&'a str),
+    /// A path and everything below it.
+    Prefix(&'a str),
+}
+
 impl PathMatch {
+    /// What it compares with; `None` when that is nothing, or more than one thing.
+    #[must_use]
+    pub fn paths(&self) -> Option<Paths<'_>> {
+        let Self { exact, prefix } = self;
+        match (exact, prefix) {
+            (Some(path), None) => Some(Paths::Exact(path)),
+            (None, Some(path)) => Some(Paths::Prefix(path)),
+            (None, None) | (Some(_), Some(_)) => None,
+        }
+    }
+
     /// Adds the rules that this breaks.
     pub fn validate(&self, at: &Pointer<'_>, violations: &mut Violations) {
-        if self.exact.is_some() == self.prefix.is_some() {
+        if self.paths().is_none() {
             violations.add(at, Code::ExactlyOne, "exactly one of `exact` and `prefix`");
         }
         for (field, path) in [("exact", &self.exact), ("prefix", &self.prefix)] {

@@ -1,0 +1,286 @@
+//! One access rule as a policy. Total: whatever a rule holds becomes something. What cannot be said to a proxy lets
+//! nobody in when the rule allows, and refuses everybody when it denies; it never falls out of a rule in silence.
+
+use envoy_types::pb::envoy::config::rbac::v3::{
+    Permission, Policy, Principal, permission, principal,
+};
+use heddle_model::kind::AccessRule;
+use heddle_model::kind::access_rule::{Caller, Effect, Target, Who};
+use heddle_model::kind::route::{PathMatch, Paths};
+
+use crate::envoy::{exact, matcher, prefix};
+use crate::origin::Source;
+use crate::resource::Diagnostic;
+use crate::{matching, naming};
+
+/// A place in a rule that cannot be said to a proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lost {
+    pointer: String,
+    effect: Effect,
+}
+
+impl Lost {
+    pub(super) fn diagnose(self, source: Source<'_>) -> Diagnostic {
+        let instead = match self.effect {
+            Effect::Allow => "the rule lets nobody in by it",
+            Effect::Deny => "the rule refuses everything by it",
+        };
+        let message = format!("no proxy can be told what stands here; {instead}");
+        source.diagnose(self.pointer, message)
+    }
+}
+
+/// Collects what cannot be said.
+struct Draft<'a> {
+    trust_domain: &'a str,
+    effect: Effect,
+    lost: Vec<Lost>,
+}
+
+/// The policy of a rule, and what of the rule is not in it. No policy: it matches nothing.
+pub(super) fn of(trust_domain: &str, rule: &AccessRule) -> (Option<Policy>, Vec<Lost>) {
+    let mut draft = Draft {
+        trust_domain,
+        effect: rule.action,
+        lost: Vec::new(),
+    };
+    let principals = draft.principals(rule.from.as_deref());
+    let permissions = draft.permissions(rule.to.as_deref());
+    // Envoy refuses a policy without either.
+    let policy = (!principals.is_empty() && !permissions.is_empty()).then(|| Policy {
+        permissions,
+        principals,
+        ..Policy::default()
+    });
+    (policy, draft.lost)
+}
+
+impl Draft<'_> {
+    /// What to put in the place of something that cannot be said.
+    fn instead<T>(&mut self, pointer: String, everything: impl FnOnce() -> T) -> Option<T> {
+        let effect = self.effect;
+        self.lost.push(Lost { pointer, effect });
+        match effect {
+            Effect::Allow => None,
+            Effect::Deny => Some(everything()),
+        }
+    }
+
+    fn principals(&mut self, from: Option<&[Caller]>) -> Vec<Principal> {
+        match (from, self.effect) {
+            (None, Effect::Allow) => {
+                vec![whoever(prefix(naming::spiffe_prefix(self.trust_domain)))]
+            }
+            (None, Effect::Deny) => vec![anybody()],
+            (Some([]), _) => {
+                let everybody = self.instead("/from".to_owned(), anybody);
+                everybody.into_iter().collect()
+            }
+            (Some(callers), _) => {
+                let each = callers.iter().enumerate();
+                each.filter_map(|(i, caller)| self.principal(i, caller))
+                    .collect()
+            }
+        }
+    }
+
+    /// One caller by its whole SPIFFE id, trust domain included.
+    fn principal(&mut self, i: usize, caller: &Caller) -> Option<Principal> {
+        match caller.who() {
+            Some(Who::Service(service)) => {
+                let id = naming::spiffe_id(self.trust_domain, service);
+                Some(whoever(exact(id)))
+            }
+            Some(Who::Spiffe(id)) => Some(whoever(exact(id))),
+            None => self.instead(format!("/from/{i}"), anybody),
+        }
+    }
+
+    fn permissions(&mut self, to: Option<&[Target]>) -> Vec<Permission> {
+        match to {
+            None => vec![anything()],
+            Some([]) => {
+                let everything = self.instead("/to".to_owned(), anything);
+                everything.into_iter().collect()
+            }
+            Some(targets) => {
+                let each = targets.iter().enumerate();
+                each.filter_map(|(i, target)| self.permission(i, target))
+                    .collect()
+            }
+        }
+    }
+
+    /// All of what a target says.
+    fn permission(&mut self, i: usize, target: &Target) -> Option<Permission> {
+        let Target { methods, paths } = target;
+        let mut all = Vec::new();
+        match methods.as_deref() {
+            None => {}
+            Some([]) => all.push(self.instead(format!("/to/{i}/methods"), anything)?),
+            Some(methods) => all.push(of_kind(permission::Rule::Header(matching::methods(
+                methods,
+            )))),
+        }
+        if let Some(paths) = paths {
+            all.push(self.paths(i, paths)?);
+        }
+        match all.len() {
+            0 => self.instead(format!("/to/{i}"), anything),
+            1 => all.pop(),
+            _ => {
+                let rules = permission::Set { rules: all };
+                Some(of_kind(permission::Rule::AndRules(rules)))
+            }
+        }
+    }
+
+    /// Any of these paths.
+    fn paths(&mut self, i: usize, paths: &[PathMatch]) -> Option<Permission> {
+        let mut any = Vec::new();
+        for (j, path) in paths.iter().enumerate() {
+            match path.paths() {
+                Some(paths) => any.extend(at(self.effect, paths)),
+                None => any.extend(self.instead(format!("/to/{i}/paths/{j}"), anything)),
+            }
+        }
+        match any.len() {
+            0 if paths.is_empty() => self.instead(format!("/to/{i}/paths"), anything),
+            0 | 1 => any.pop(),
+            _ => {
+                let rules = permission::Set { rules: any };
+                Some(of_kind(permission::Rule::OrRules(rules)))
+            }
+        }
+    }
+}
+
+/// Whoever has such a SPIFFE id.
+fn whoever(id: matcher::StringMatcher) -> Principal {
+    let authenticated = principal::Authenticated {
+        principal_name: Some(id),
+    };
+    Principal {
+        identifier: Some(principal::Identifier::Authenticated(authenticated)),
+    }
+}
+
+const fn anybody() -> Principal {
+    Principal {
+        identifier: Some(principal::Identifier::Any(true)),
+    }
+}
+
+const fn of_kind(rule: permission::Rule) -> Permission {
+    Permission { rule: Some(rule) }
+}
+
+const fn anything() -> Permission {
+    of_kind(permission::Rule::Any(true))
+}
+
+fn at(effect: Effect, paths: Paths<'_>) -> Vec<Permission> {
+    if matches!(paths, Paths::Prefix(prefix) if matching::trimmed(prefix).is_empty()) {
+        // Not a prefix of "/": `OPTIONS *` has a path without one.
+        return vec![anything()];
+    }
+    let patterns = match effect {
+        Effect::Allow => matching::narrow(paths),
+        Effect::Deny => vec![matching::broad(paths)],
+    };
+    let permission = |pattern| {
+        of_kind(permission::Rule::UrlPath(matcher::PathMatcher {
+            rule: Some(matcher::path_matcher::Rule::Path(pattern)),
+        }))
+    };
+    patterns.into_iter().map(permission).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Specs that no decoder lets through: an older or a newer process may have written them.
+    fn made(effect: &str, rest: Value) -> (Option<Policy>, Vec<String>) {
+        let mut rule = rest;
+        rule["action"] = json!(effect);
+        let rule: AccessRule = serde_json::from_value(rule).unwrap();
+        let (policy, lost) = of("td", &rule);
+        (policy, lost.into_iter().map(|lost| lost.pointer).collect())
+    }
+
+    /// Parts that cannot be said to a proxy, and where they stand.
+    fn lost() -> Vec<(Value, &'static str)> {
+        let two = json!({"service": "a", "spiffe": "spiffe://td/x"});
+        vec![
+            (json!({"from": []}), "/from"),
+            (json!({"from": [{}]}), "/from/0"),
+            (json!({"from": [two]}), "/from/0"),
+            (json!({"to": []}), "/to"),
+            (json!({"to": [{}]}), "/to/0"),
+            (json!({"to": [{"methods": []}]}), "/to/0/methods"),
+            (json!({"to": [{"paths": []}]}), "/to/0/paths"),
+            (json!({"to": [{"paths": [{}]}]}), "/to/0/paths/0"),
+            (
+                json!({"to": [{"paths": [{"exact": "/a", "prefix": "/b"}]}]}),
+                "/to/0/paths/0",
+            ),
+        ]
+    }
+
+    #[test]
+    fn sec_z04_what_cannot_be_said_is_never_anybody_in_an_allow_rule() {
+        for (rule, pointer) in lost() {
+            let (policy, lost) = made("allow", rule.clone());
+            assert_eq!(policy, None, "{rule}");
+            assert_eq!(lost, [pointer], "{rule}");
+        }
+    }
+
+    #[test]
+    fn sec_z04_what_cannot_be_said_is_everybody_in_a_deny_rule() {
+        for (rule, pointer) in lost() {
+            let (policy, lost) = made("deny", rule.clone());
+            let policy = policy.unwrap();
+            assert_eq!(policy.principals, [anybody()], "{rule}");
+            assert_eq!(policy.permissions, [anything()], "{rule}");
+            assert_eq!(lost, [pointer], "{rule}");
+        }
+    }
+
+    #[test]
+    fn sec_z04_the_rest_of_a_rule_holds_beside_what_cannot_be_said() {
+        let from = json!({"from": [{"service": "a"}, {}]});
+        let (allow, lost) = made("allow", from.clone());
+        assert_eq!(lost, ["/from/1"]);
+        let only = whoever(exact("spiffe://td/service/a"));
+        assert_eq!(allow.unwrap().principals, std::slice::from_ref(&only));
+        // A deny rule that knows one of its two callers must not forget the other.
+        let (deny, _) = made("deny", from);
+        assert_eq!(deny.unwrap().principals, [only, anybody()]);
+
+        let to = json!({"to": [{"methods": ["GET"], "paths": [{"exact": "/a"}, {}]}, {}]});
+        let (allow, lost) = made("allow", to.clone());
+        assert_eq!(lost, ["/to/0/paths/1", "/to/1"]);
+        assert_eq!(allow.unwrap().permissions.len(), 1);
+        let (deny, _) = made("deny", to);
+        assert_eq!(deny.unwrap().permissions[1], anything());
+    }
+
+    #[test]
+    fn absent_callers_and_targets_are_all_of_them() {
+        let (allow, lost) = made("allow", json!({}));
+        let allow = allow.unwrap();
+        assert_eq!(allow.principals, [whoever(prefix("spiffe://td/"))]);
+        assert_eq!(allow.permissions, [anything()]);
+        assert_eq!(lost, Vec::<String>::new());
+        let (deny, lost) = made("deny", json!({}));
+        let deny = deny.unwrap();
+        assert_eq!(deny.principals, [anybody()]);
+        assert_eq!(deny.permissions, [anything()]);
+        assert_eq!(lost, Vec::<String>::new());
+    }
+}
