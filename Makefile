@@ -10,7 +10,7 @@ BENCH ?=
 # Flags of `make soak`, for example: make soak SOAK="--minutes 120"
 SOAK ?=
 
-.PHONY: help setup run console test test-setup test-rust test-web test-terraform test-long terraform docs-terraform screenshots bench soak clean
+.PHONY: help setup run console test test-setup test-rust test-web test-terraform test-long test-scale terraform docs-terraform screenshots bench soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,11 @@ test-long: test-setup terraform ## The tests that take minutes
 	cargo test --workspace --locked --test it -- --ignored || failed=1; \
 	wait $$computing || failed=1; exit $${failed:-0}
 	cd terraform-provider && TF_ACC=1 HEDDLE_TEST_ROUNDS=20 go test -count=1 -timeout 60m -run Random ./internal/acceptance
+	$(MAKE) test-scale
+
+test-scale: test-setup web/dist/index.html ## How fast the console's pages come with 300 services, 2,000 live proxies and 500 revisions
+	cargo build --release --locked -p heddled -p heddle-bench
+	cd web && HEDDLED=$(CURDIR)/target/release/heddled SCALE=1 npm run --silent e2e -- scale
 
 bench: setup ## Measure: proxies connecting, changes reaching them, a killed server, REST next to a bare client; more by BENCH="--proxies 10000 ..."
 	cargo build --release --locked -p heddled -p heddle-bench

@@ -14,6 +14,9 @@ export interface World {
   api: string;
   console: string;
   frontend: string;
+  /** Where proxies connect, and the file of the authority that vouches for it. */
+  xds: string;
+  xdsCa: string;
   mesh: string;
   envoy: string;
   org: string;
@@ -77,6 +80,8 @@ export default async function setup(project: TestProject) {
       api: told.api,
       console: told.console,
       frontend: told.frontend,
+      xds: told.xds,
+      xdsCa: join(directory, "data/tls/ca.pem"),
       mesh: told.mesh,
       envoy,
       org: told.org,

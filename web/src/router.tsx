@@ -37,11 +37,18 @@ import { ServiceSettings } from "./screens/service-settings";
 import { Services } from "./screens/services";
 import { SignIn } from "./screens/sign-in";
 import { Tokens } from "./screens/tokens";
+import { useReadyMark } from "./shell/ready";
 import { Shell } from "./shell/shell";
 import { linkButton } from "./ui/basics";
+import type { Filter } from "./ui/filter";
 import { Empty } from "./ui/states";
 
-const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound });
+const root = createRootRoute({ component: Root, notFoundComponent: NotFound });
+
+function Root() {
+  useReadyMark();
+  return <Outlet />;
+}
 
 const signIn = createRoute({
   getParentRoute: () => root,
@@ -76,17 +83,17 @@ function Leave() {
   return null;
 }
 
-export interface ListSearch {
-  q?: string;
-  state?: string;
-  view?: string;
-  group?: string;
-}
-
-export function listSearch(search: Record<string, unknown>): ListSearch {
+export function listSearch(search: Record<string, unknown>): Filter {
   const text = (key: string) =>
     typeof search[key] === "string" && search[key] !== "" ? { [key]: search[key] } : {};
-  return { ...text("q"), ...text("state"), ...text("view"), ...text("group") };
+  return {
+    ...text("q"),
+    ...text("state"),
+    ...text("view"),
+    ...text("group"),
+    ...text("open"),
+    ...text("as"),
+  };
 }
 
 const screen = <P extends string>(path: P, component: () => React.ReactNode) =>

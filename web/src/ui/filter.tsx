@@ -2,19 +2,23 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Search } from "lucide-react";
 
+export interface Filter {
+  q?: string;
+  state?: string;
+  view?: string;
+  group?: string;
+  open?: string;
+  as?: string;
+}
+
 export function useFilter() {
-  const search = useSearch({ strict: false }) as {
-    q?: string;
-    state?: string;
-    view?: string;
-    group?: string;
-  };
+  const search = useSearch({ strict: false }) as Filter;
   const navigate = useNavigate();
   return {
     ...search,
-    set(change: { q?: string; state?: string; view?: string; group?: string }) {
+    set(change: Filter) {
       const next = { ...search, ...change };
-      for (const key of ["q", "state", "view", "group"] as const) if (!next[key]) delete next[key];
+      for (const key of Object.keys(next) as (keyof Filter)[]) if (!next[key]) delete next[key];
       void navigate({ to: ".", search: next as never, replace: true });
     },
   };

@@ -1,8 +1,8 @@
 // Rows under headings: scrolls sideways by itself, never with the page.
 
 import { clsx } from "clsx";
-import { type ReactNode, useState } from "react";
-import { Button } from "./basics";
+import type { ReactNode } from "react";
+import { useMore } from "./more";
 import { Scroll } from "./scroll";
 
 export interface Column<T> {
@@ -10,11 +10,10 @@ export interface Column<T> {
   cell: (row: T) => ReactNode;
   /** Numbers stand at the right. */
   number?: boolean;
+  /** Buttons stand at the right as well. */
+  end?: boolean;
   wide?: boolean;
 }
-
-/** What is drawn at once: a thousand rows take a browser longer than whoever looks for one of them. */
-const DRAWN = 100;
 
 export function Table<T>({
   label,
@@ -27,8 +26,7 @@ export function Table<T>({
   rows: T[];
   id: (row: T) => string;
 }) {
-  const [drawn, setDrawn] = useState(DRAWN);
-  const left = rows.length - drawn;
+  const { shown, more } = useMore(rows);
   return (
     <>
       <Scroll label={label} className="rounded-xl border border-line bg-surface shadow-card">
@@ -39,7 +37,10 @@ export function Table<T>({
                 <th
                   key={column.head}
                   scope="col"
-                  className={clsx("h-10 px-4 font-medium whitespace-nowrap", column.number && "text-right")}
+                  className={clsx(
+                    "h-10 px-4 font-medium whitespace-nowrap",
+                    (column.number || column.end) && "text-right",
+                  )}
                 >
                   {column.head}
                 </th>
@@ -47,7 +48,7 @@ export function Table<T>({
             </tr>
           </thead>
           <tbody>
-            {rows.slice(0, drawn).map((row) => (
+            {shown.map((row) => (
               <tr key={id(row)} className="border-b border-line last:border-0 hover:bg-sunken/60">
                 {columns.map((column) => (
                   <td
@@ -55,7 +56,8 @@ export function Table<T>({
                     className={clsx(
                       "h-12 px-4",
                       column.number && "text-right tabular-nums",
-                      column.wide ? "w-full" : "whitespace-nowrap",
+                      column.end && "text-right",
+                      column.wide ? "min-w-48 py-2" : "whitespace-nowrap",
                     )}
                   >
                     {column.cell(row)}
@@ -66,12 +68,7 @@ export function Table<T>({
           </tbody>
         </table>
       </Scroll>
-      {left > 0 && (
-        <p className="mt-4 flex items-center justify-center gap-3 text-muted">
-          The first {drawn} of {rows.length}
-          <Button onClick={() => setDrawn(drawn + DRAWN)}>Show {Math.min(DRAWN, left)} more</Button>
-        </p>
-      )}
+      {more}
     </>
   );
 }
