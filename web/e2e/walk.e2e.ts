@@ -196,7 +196,7 @@ async function denyCaller(page: Page) {
   await page.getByLabel("Name", { exact: true }).fill("deny-checkout");
   await page.getByLabel("A call that matches is").selectOption("deny");
   await page.getByLabel("Caller 1", { exact: true }).fill("checkout");
-  await page.getByLabel("Why", { exact: true }).fill("A test");
+  await page.getByLabel("Why the rule exists").fill("A test");
   await page.getByRole("button", { name: "Create rule" }).click();
   await page.getByRole("link", { name: "deny-checkout" }).waitFor();
   await until("calls are denied", 15_000, async () => (await answers(5)).every((one) => one.status === 403));

@@ -11,7 +11,7 @@ import { linkButton, PageHead } from "../ui/basics";
 import { ServiceCrumbs } from "../ui/crumbs";
 import { CreateForm, DeleteCard, EditForm } from "../ui/editor";
 import { Loaded } from "../ui/states";
-import { RuleFieldset, ruleFieldsOf, rulePointers, ruleSpecOf } from "./rule-form";
+import { RuleFieldset, ruleFieldsOf, rulePointersOf, ruleSpecOf } from "./rule-form";
 
 export function RuleNew() {
   const { mesh, service } = useParams({ from: "/inside/meshes/$mesh/services/$service/access/new" });
@@ -45,7 +45,7 @@ export function RuleNew() {
         what="rule"
         permission="access:write"
         save={save}
-        pointers={rulePointers}
+        pointers={rulePointersOf(fields)}
         name={{
           value: name,
           set: setName,
@@ -131,7 +131,7 @@ function Edit({ mesh, service, rule }: { mesh: string; service: string; rule: Ac
         button="Save rule"
         permission="access:write"
         save={save}
-        pointers={rulePointers}
+        pointers={rulePointersOf(fields)}
         request={{
           method: "PUT",
           path: url,

@@ -184,13 +184,17 @@ test("a form that nobody touched sends back what was sent", async () => {
     [{ paths: [{ prefix: "/a" }] }],
     [{ paths: [{ exact: "/a" }] }],
     [{ paths: [{ prefix: "/a" }, { prefix: "/b" }] }, { methods: ["PUT" as const] }],
+    // Of what a later server knows and this form does not, nothing is lost.
+    [{ methods: ["GET" as const], headers: [{ name: "x", exact: "1" }] }, { headers: [{ name: "y" }] }],
+    [{ paths: [{ template: "/a/{*}" }, { prefix: "/b" }], hosts: ["a.example"] }],
   ]) {
     const rule = {
       action: "deny" as const,
-      from: [{ service: "a" }, { spiffe: "spiffe://a/b" }],
+      from: [{ service: "a" }, { spiffe: "spiffe://a/b" }, { networks: ["10.0.0.0/8"] }],
+      later: { at: 1 },
       ...(to === undefined ? {} : { to }),
     };
-    const whole = { ...rule, name: "a", meta };
+    const whole = { ...rule, name: "a", meta } as never;
     expect(ruleSpecOf(ruleFieldsOf(whole), whole)).toEqual(rule);
   }
   const everybody = { action: "deny" as const };
