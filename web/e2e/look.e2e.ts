@@ -29,5 +29,11 @@ test("the theme of the system is used until another one is chosen, and the choic
     expect(await theme()).toBe("light");
     await page.reload();
     expect(await theme()).toBe("light");
+    await page.getByRole("button", { name: "Use the dark theme" }).click();
+    expect(await theme()).toBe("dark");
+    await page.getByRole("button", { name: "Use the system's theme" }).click();
+    expect(await theme()).toBe("dark");
+    await page.emulateMedia({ colorScheme: "light" });
+    await page.waitForFunction(() => document.documentElement.dataset.theme === "light");
   });
 });

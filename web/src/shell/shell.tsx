@@ -6,11 +6,14 @@ import {
   Bot,
   Boxes,
   History,
+  Keyboard,
   KeyRound,
   LayoutDashboard,
   LogOut,
+  Monitor,
   Moon,
   Plug,
+  Search,
   Server,
   ShieldCheck,
   Sun,
@@ -22,13 +25,29 @@ import { type ComponentType, type ReactNode, useState } from "react";
 import { useLive } from "../api/live";
 import { meshesQuery, whoamiQuery } from "../api/queries";
 import { signOut } from "../api/sign-out";
+import { Choice } from "../ui/form";
 import { Toast } from "../ui/toast";
+import { meshPlaces, orgPlaces, useKeys } from "./keys";
 import { Mark } from "./mark";
-import { useTheme } from "./theme";
+import { Palette } from "./palette";
+import { Key, modifier, Shortcuts } from "./shortcuts";
+import { themeWord, useTheme } from "./theme";
 
 export function Shell() {
   const { mesh } = useParams({ strict: false });
   useLive(mesh);
+  const navigate = useNavigate();
+  const [over, setOver] = useState<"palette" | "help" | null>(null);
+  const close = () => setOver(null);
+  useKeys({
+    palette: () => setOver("palette"),
+    help: () => setOver("help"),
+    go(key) {
+      const places = [...(mesh === undefined ? [] : meshPlaces), ...orgPlaces];
+      const place = places.find((one) => one.key === key);
+      if (place) void navigate({ to: place.to as "/", params: { mesh } as never });
+    },
+  });
   return (
     <div className="grid min-h-screen grid-cols-[15.5rem_minmax(0,1fr)]">
       <a
@@ -44,18 +63,33 @@ export function Shell() {
             <span className="text-[1.0714rem] font-semibold tracking-tight">Heddle</span>
           </Link>
           <Switcher mesh={mesh} />
+          <button
+            type="button"
+            aria-keyshortcuts="Control+K Meta+K"
+            onClick={() => setOver("palette")}
+            className="mx-3 mt-2 flex h-9 items-center gap-3 rounded-lg border border-line bg-canvas px-2.5 text-muted hover:text-ink"
+          >
+            <Search aria-hidden className="size-4" />
+            <span className="flex-1 text-left">Find</span>
+            <span aria-hidden className="flex gap-1">
+              <Key>{modifier()}</Key>
+              <Key>K</Key>
+            </span>
+          </button>
           <nav aria-label="Main" className="flex-1 space-y-0.5 overflow-y-auto px-3 pt-4">
             {mesh === undefined ? <OrgItems /> : <MeshItems mesh={mesh} />}
           </nav>
-          <Person />
+          <Person help={() => setOver("help")} />
         </aside>
       </div>
       <main id="content" tabIndex={-1} className="min-w-0 px-10 py-8 outline-none">
-        <div className="mx-auto max-w-[76rem]">
+        <div className="mx-auto max-w-[76rem] 2xl:max-w-[96rem]">
           <Outlet />
         </div>
       </main>
       <Toast />
+      {over === "palette" && <Palette mesh={mesh} close={close} />}
+      {over === "help" && <Shortcuts mesh={mesh} close={close} />}
     </div>
   );
 }
@@ -151,7 +185,7 @@ function Switcher({ mesh }: { mesh: string | undefined }) {
       <label htmlFor="mesh-switch" className="mb-1 block truncate px-2.5 text-[0.8571rem] text-muted">
         {who ? who.org.name : "\u00a0"}
       </label>
-      <select
+      <Choice
         id="mesh-switch"
         aria-label="Mesh"
         value={mesh ?? ""}
@@ -160,7 +194,7 @@ function Switcher({ mesh }: { mesh: string | undefined }) {
           if (next === "") void navigate({ to: "/" });
           else void navigate({ to: "/meshes/$mesh", params: { mesh: next } });
         }}
-        className="h-9 w-full rounded-lg border border-line bg-canvas px-2 font-medium"
+        className="h-9 w-full rounded-lg border border-line bg-canvas pl-2.5 font-medium"
       >
         <option value="">All meshes</option>
         {mesh !== undefined && !known.some((one) => one.name === mesh) && (
@@ -171,46 +205,53 @@ function Switcher({ mesh }: { mesh: string | undefined }) {
             {one.display_name ?? one.name}
           </option>
         ))}
-      </select>
+      </Choice>
     </div>
   );
 }
 
-function Person() {
+function Person({ help }: { help: () => void }) {
   const { data: who } = useQuery(whoamiQuery());
-  const { theme, toggle } = useTheme();
+  const { choice, next, choose } = useTheme();
   const [leaving, setLeaving] = useState(false);
   const icon = "rounded-lg p-2 text-muted hover:bg-sunken hover:text-ink";
+  const Theme = { light: Sun, dark: Moon, system: Monitor }[choice];
   return (
-    <div className="flex items-center gap-1 border-t border-line p-3">
-      <Link to="/account" title="Your account" className="min-w-0 flex-1 rounded-lg px-2 hover:bg-sunken">
-        <span className="block truncate font-medium capitalize">
-          {who ? (who.role ?? "Roles at meshes") : "\u00a0"}
-        </span>
-        <span className="block truncate text-[0.8571rem] text-muted">
+    <div className="border-t border-line p-3">
+      <Link to="/account" title="Your account" className="block rounded-lg px-2.5 py-1 hover:bg-sunken">
+        <span className="block truncate font-medium">
           {who ? (who.principal?.email ?? called(who.actor)) : "\u00a0"}
         </span>
+        <span className="block truncate text-[0.8571rem] text-muted capitalize">
+          {who ? (who.role ?? "Roles at meshes") : "\u00a0"}
+        </span>
       </Link>
-      <button
-        type="button"
-        onClick={toggle}
-        className={icon}
-        aria-label={`Use the ${theme === "dark" ? "light" : "dark"} theme`}
-      >
-        {theme === "dark" ? <Sun aria-hidden className="size-4" /> : <Moon aria-hidden className="size-4" />}
-      </button>
-      <button
-        type="button"
-        className={icon}
-        aria-label="Sign out"
-        disabled={leaving}
-        onClick={() => {
-          setLeaving(true);
-          void signOut();
-        }}
-      >
-        <LogOut aria-hidden className="size-4" />
-      </button>
+      <div className="mt-1 flex items-center justify-between px-0.5">
+        <button
+          type="button"
+          onClick={() => choose(next)}
+          className={icon}
+          title={`Theme: ${themeWord[choice]}`}
+          aria-label={`Use the ${themeWord[next]} theme`}
+        >
+          <Theme aria-hidden className="size-4" />
+        </button>
+        <button type="button" onClick={help} className={icon} aria-label="Keyboard shortcuts">
+          <Keyboard aria-hidden className="size-4" />
+        </button>
+        <button
+          type="button"
+          className={icon}
+          aria-label="Sign out"
+          disabled={leaving}
+          onClick={() => {
+            setLeaving(true);
+            void signOut();
+          }}
+        >
+          <LogOut aria-hidden className="size-4" />
+        </button>
+      </div>
     </div>
   );
 }

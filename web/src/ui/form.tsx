@@ -1,6 +1,7 @@
 // Fields that show what the server said about them, at the pointer that it named.
 import { clsx } from "clsx";
-import { createContext, type ReactNode, useContext, useId } from "react";
+import { ChevronDown } from "lucide-react";
+import { createContext, type ReactNode, type SelectHTMLAttributes, useContext, useId } from "react";
 import { type Problem, sentence } from "../api/problem";
 import { queryClient } from "../api/queries";
 import { Button } from "./basics";
@@ -169,6 +170,19 @@ export function Text({
   );
 }
 
+/** The browser's own list, with an arrow that stands where the text of other fields ends. */
+export function Choice({ className, ...rest }: SelectHTMLAttributes<HTMLSelectElement>) {
+  return (
+    <div className="relative">
+      <select {...rest} className={clsx("appearance-none pr-9", className)} />
+      <ChevronDown
+        aria-hidden
+        className="pointer-events-none absolute top-1/2 right-3 size-4 -translate-y-1/2 text-muted"
+      />
+    </div>
+  );
+}
+
 export function Select({
   label,
   hint,
@@ -193,7 +207,7 @@ export function Select({
   return (
     <Field label={label} hint={hint} pointer={pointer} hideLabel={hideLabel} className={className}>
       {(field) => (
-        <select
+        <Choice
           {...field}
           disabled={disabled}
           value={value}
@@ -207,7 +221,7 @@ export function Select({
               </option>
             );
           })}
-        </select>
+        </Choice>
       )}
     </Field>
   );
