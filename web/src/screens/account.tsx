@@ -105,7 +105,7 @@ export function SessionTable({
         { head: "Signed in", cell: (one) => <Ago at={one.meta.created_at} /> },
         { head: "Last renewed", cell: (one) => <Ago at={one.meta.refreshed_at} /> },
         { head: "Ends", cell: (one) => <Until at={one.expires_at} /> },
-        { head: "Actions", cell: (one) => <End session={one} own={one.meta.uid === own} /> },
+        { head: "Actions", end: true, cell: (one) => <End session={one} own={one.meta.uid === own} /> },
       ]}
     />
   );

@@ -28,7 +28,7 @@ export function EffectiveSettings({
     <section>
       <CardTitle
         aside={
-          <Button kind="quiet" aria-pressed={whole} onClick={() => setWhole(!whole)}>
+          <Button kind="quiet" className="-mr-3.5" aria-pressed={whole} onClick={() => setWhole(!whole)}>
             {whole ? "Hide defaults" : "Show defaults"}
           </Button>
         }

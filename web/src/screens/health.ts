@@ -35,6 +35,8 @@ export interface Counts {
   ready: number;
   nacked: number;
   offline: number;
+  /** On their way: they have joined, or have not yet said yes to the newest revision. */
+  behind: number;
 }
 
 export function count(proxies: ProxyView[]): Counts {
@@ -46,6 +48,7 @@ export function count(proxies: ProxyView[]): Counts {
     ready: of("ready"),
     nacked: of("nacked"),
     offline,
+    behind: of("connecting") + of("stale"),
   };
 }
 

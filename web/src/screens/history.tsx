@@ -113,7 +113,6 @@ function Revisions({ mesh, list }: { mesh: string; list: Revision[] }) {
           },
           {
             head: "Revision",
-            number: true,
             cell: (one) => (
               <Link
                 to="/meshes/$mesh/history/$revision"

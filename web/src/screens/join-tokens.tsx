@@ -59,7 +59,7 @@ export function JoinTokens() {
                   head: "Expires",
                   cell: (token) => (token.expires_at ? <Until at={token.expires_at} /> : "never"),
                 },
-                { head: "Actions", cell: (token) => <Revoke mesh={mesh} token={token} /> },
+                { head: "Actions", end: true, cell: (token) => <Revoke mesh={mesh} token={token} /> },
               ]}
             />
           )

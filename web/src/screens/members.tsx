@@ -58,6 +58,7 @@ export function Members() {
                 { head: "Added", cell: (one) => <Ago at={one.meta.created_at} /> },
                 {
                   head: "Actions",
+                  end: true,
                   cell: (one) => (
                     <span className="flex justify-end gap-2">
                       <NewPassword member={one} />

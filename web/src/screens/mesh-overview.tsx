@@ -4,13 +4,15 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { ArrowRight, CircleCheck, Plug, Settings2, TriangleAlert } from "lucide-react";
 import type { ReactNode } from "react";
+import { revisionQuery } from "../api/history";
 import { meshQuery, proxiesQuery, servicesQuery } from "../api/queries";
 import type { Mesh, ProxyView, Service } from "../api/types";
+import { called } from "../shell/shell";
 import { Card, CardTitle, Facts, linkButton, Mono, PageHead } from "../ui/basics";
 import { Empty, Loaded } from "../ui/states";
 import { Ago } from "../ui/time";
 import { ConnectLink } from "./connect-link";
-import { count, explain } from "./health";
+import { byService, count, explain } from "./health";
 import { Health } from "./home";
 import { ServiceRows } from "./services";
 
@@ -45,7 +47,10 @@ export function MeshOverview() {
             <Loaded query={services} what="services">
               {(list) =>
                 list.length === 0 ? (
-                  <FirstSteps mesh={mesh} />
+                  <>
+                    <FirstSteps mesh={mesh} />
+                    <About mesh={found} />
+                  </>
                 ) : (
                   <Loaded query={proxies} what="proxies">
                     {(all) => <Inventory mesh={found} services={list} proxies={all} />}
@@ -53,7 +58,6 @@ export function MeshOverview() {
                 )
               }
             </Loaded>
-            <About mesh={found} />
           </div>
         )}
       </Loaded>
@@ -79,48 +83,95 @@ function FirstSteps({ mesh }: { mesh: string }) {
 
 function Inventory({ mesh, services, proxies }: { mesh: Mesh; services: Service[]; proxies: ProxyView[] }) {
   const counts = count(proxies);
+  const own = byService(proxies);
+  const idle = services.filter((service) => !own.has(service.name)).length;
+  const envoys = [...new Set(proxies.flatMap((proxy) => proxy.envoy?.version ?? []))].sort();
+  const troubles = [
+    counts.nacked > 0 ? `${counts.nacked} rejecting` : "",
+    counts.offline > 0 ? `${counts.offline} offline` : "",
+    counts.behind > 0 ? `${counts.behind} catching up` : "",
+  ].filter((text) => text !== "");
   return (
     <>
       <div className="grid grid-cols-4 gap-4">
-        <Tile name="Proxies in sync" value={`${counts.ready} / ${counts.total}`} />
-        <Tile name="Connected" value={`${counts.connected} / ${counts.total}`} />
-        <Tile name="Services" value={services.length} />
         <Tile
-          name="Revision"
-          value={
-            <Link to="/meshes/$mesh/history" params={{ mesh: mesh.name }} className="hover:underline">
-              {mesh.status?.revision ?? mesh.meta.revision}
-            </Link>
-          }
+          name="Proxies in sync"
+          value={`${counts.ready} / ${counts.total}`}
+          about={counts.total === 0 ? "none has joined yet" : troubles.join(", ") || "all up to date"}
         />
+        <Tile
+          name="Connected"
+          value={`${counts.connected} / ${counts.total}`}
+          about={envoys.length === 0 ? "no Envoy yet" : `Envoy ${envoys.join(", ")}`}
+        />
+        <Tile
+          name="Services"
+          value={services.length}
+          about={idle === 0 ? "each has a proxy" : `${idle} without a proxy`}
+        />
+        <Newest mesh={mesh} />
       </div>
       <Attention mesh={mesh.name} services={services} proxies={proxies} />
-      <section>
-        <CardTitle
-          aside={
-            <Link
-              to="/meshes/$mesh/services"
-              params={{ mesh: mesh.name }}
-              className="flex items-center gap-1 text-accent hover:underline"
-            >
-              All services <ArrowRight aria-hidden className="size-4" />
-            </Link>
-          }
-        >
-          Services
-        </CardTitle>
-        <ServiceRows mesh={mesh.name} services={services.slice(0, SHOWN)} proxies={proxies} />
-      </section>
+      <div className="grid items-start gap-6 2xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
+        <section>
+          <CardTitle
+            aside={
+              <Link
+                to="/meshes/$mesh/services"
+                params={{ mesh: mesh.name }}
+                className="flex items-center gap-1 text-accent hover:underline"
+              >
+                All services <ArrowRight aria-hidden className="size-4" />
+              </Link>
+            }
+          >
+            Services
+          </CardTitle>
+          <ServiceRows mesh={mesh.name} services={services.slice(0, SHOWN)} proxies={proxies} />
+        </section>
+        <About mesh={mesh} />
+      </div>
     </>
   );
 }
 
-function Tile({ name, value }: { name: string; value: ReactNode }) {
+/** The newest revision: who made it, and when. */
+function Newest({ mesh }: { mesh: Mesh }) {
+  const revision = String(mesh.status?.revision ?? mesh.meta.revision);
+  const { data } = useQuery(revisionQuery(mesh.name, revision));
+  return (
+    <Tile
+      name="Revision"
+      value={
+        <Link
+          to="/meshes/$mesh/history/$revision"
+          params={{ mesh: mesh.name, revision }}
+          search={{}}
+          className="hover:underline"
+        >
+          {revision}
+        </Link>
+      }
+      about={
+        data ? (
+          <>
+            by {called(data.author.actor)}, <Ago at={data.created_at} />
+          </>
+        ) : (
+          "\u00a0"
+        )
+      }
+    />
+  );
+}
+
+function Tile({ name, value, about }: { name: string; value: ReactNode; about: ReactNode }) {
   return (
     <Card>
       <dl>
         <dt className="text-muted">{name}</dt>
         <dd className="mt-1 text-[1.7143rem] leading-8 font-semibold tracking-tight tabular-nums">{value}</dd>
+        <dd className="mt-1 truncate text-[0.9286rem] text-muted">{about}</dd>
       </dl>
     </Card>
   );

@@ -9,6 +9,24 @@ export function objectName(path: string, mesh: string): string {
   return names.join(" / ");
 }
 
+/** The end of the address of an object, from its kind and its path below the mesh: `payments/all`. */
+export function pathOf(kind: string, name: string): string {
+  const [service = "", below = ""] = name.split("/");
+  switch (kind) {
+    case "service":
+      return `services/${service}`;
+    case "route":
+    case "split":
+      return `services/${service}/routes/${below}`;
+    case "access_rule":
+      return `services/${service}/access-rules/${below}`;
+    case "mesh":
+      return "";
+    default:
+      return `${kind}s/${name}`;
+  }
+}
+
 export const kindWord = (kind: string) => kind.replaceAll("_", " ");
 
 export function ObjectLink({ mesh, path, children }: { mesh: string; path: string; children: ReactNode }) {

@@ -10,10 +10,9 @@ import { MeshCrumbs } from "../ui/crumbs";
 import { SearchField, useFilter } from "../ui/filter";
 import { Empty, Loaded } from "../ui/states";
 import { Table } from "../ui/table";
-import { Ago } from "../ui/time";
 import { ConnectLink } from "./connect-link";
 import { stateWord } from "./health";
-import { ProxyState } from "./proxy-state";
+import { LastSeen, ProxyState } from "./proxy-state";
 
 /** Problems first. */
 const order: State[] = ["nacked", "offline", "stale", "connecting", "ready"];
@@ -108,12 +107,12 @@ function List({ mesh, proxies }: { mesh: string; proxies: ProxyView[] }) {
                 </>
               ),
             },
-            { head: "Revision", number: true, cell: (proxy) => <Revision proxy={proxy} /> },
+            { head: "Revision", cell: (proxy) => <Revision proxy={proxy} /> },
             { head: "Address", cell: (proxy) => (proxy.address ? <Mono>{proxy.address}</Mono> : "–") },
             { head: "Envoy", cell: (proxy) => proxy.envoy?.version ?? "–" },
             {
               head: "Last seen",
-              cell: (proxy) => (proxy.meta.last_seen_at ? <Ago at={proxy.meta.last_seen_at} /> : "–"),
+              cell: (proxy) => <LastSeen proxy={proxy} />,
             },
           ]}
         />

@@ -12,7 +12,7 @@ import { DeleteButton } from "../ui/delete";
 import { Loaded } from "../ui/states";
 import { Ago } from "../ui/time";
 import { explain } from "./health";
-import { ProxyState } from "./proxy-state";
+import { LastSeen, ProxyState } from "./proxy-state";
 
 export function ProxyDetail() {
   const { mesh, proxy } = useParams({ from: "/inside/meshes/$mesh/proxies/$proxy" });
@@ -63,59 +63,61 @@ function Detail({ mesh, proxy }: { mesh: string; proxy: ProxyView }) {
           connects again by itself when it can reach Heddle.
         </Callout>
       )}
-      <Card>
-        <CardTitle>Configuration</CardTitle>
-        <Facts
-          items={[
-            ["Mesh revision", proxy.revision.target],
-            [
-              "Acknowledged",
-              proxy.revision.acked == null
-                ? "nothing yet"
-                : proxy.revision.acked === proxy.revision.target
-                  ? `${proxy.revision.acked}, all of it`
-                  : `${proxy.revision.acked}, ${proxy.revision.target - proxy.revision.acked} behind`,
-            ],
-            [
-              "Still to acknowledge",
-              (proxy.revision.pending_types ?? []).join(", ").toUpperCase() || "nothing",
-            ],
-          ]}
-        />
-      </Card>
-      <Card>
-        <CardTitle>About this proxy</CardTitle>
-        <Facts
-          items={[
-            [
-              "Service",
-              <Link
-                key="service"
-                to="/meshes/$mesh/services/$service"
-                params={{ mesh, service: proxy.service }}
-                className="font-medium text-accent hover:underline"
-              >
-                {proxy.service}
-              </Link>,
-            ],
-            ["Version", proxy.version ?? "–"],
-            ["Address", proxy.address ? <Mono key="address">{proxy.address}</Mono> : "–"],
-            [
-              "Ports",
-              Object.entries(proxy.ports ?? {})
-                .map(([name, port]) => `${name}: ${port}`)
-                .join(", ") || "–",
-            ],
-            ["Envoy", proxy.envoy?.version ?? "–"],
-            [
-              "First joined",
-              proxy.meta.first_joined_at ? <Ago key="joined" at={proxy.meta.first_joined_at} /> : "–",
-            ],
-            ["Last seen", proxy.meta.last_seen_at ? <Ago key="seen" at={proxy.meta.last_seen_at} /> : "–"],
-            ["Identifier", <Mono key="uid">{proxy.meta.uid}</Mono>],
-          ]}
-        />
-      </Card>
+      <div className="grid gap-6 xl:grid-cols-2">
+        <Card>
+          <CardTitle>Configuration</CardTitle>
+          <Facts
+            items={[
+              ["Mesh revision", proxy.revision.target],
+              [
+                "Acknowledged",
+                proxy.revision.acked == null
+                  ? "nothing yet"
+                  : proxy.revision.acked === proxy.revision.target
+                    ? `${proxy.revision.acked}, all of it`
+                    : `${proxy.revision.acked}, ${proxy.revision.target - proxy.revision.acked} behind`,
+              ],
+              [
+                "Still to acknowledge",
+                (proxy.revision.pending_types ?? []).join(", ").toUpperCase() || "nothing",
+              ],
+            ]}
+          />
+        </Card>
+        <Card>
+          <CardTitle>About this proxy</CardTitle>
+          <Facts
+            items={[
+              [
+                "Service",
+                <Link
+                  key="service"
+                  to="/meshes/$mesh/services/$service"
+                  params={{ mesh, service: proxy.service }}
+                  className="font-medium text-accent hover:underline"
+                >
+                  {proxy.service}
+                </Link>,
+              ],
+              ["Version", proxy.version ?? "–"],
+              ["Address", proxy.address ? <Mono key="address">{proxy.address}</Mono> : "–"],
+              [
+                "Ports",
+                Object.entries(proxy.ports ?? {})
+                  .map(([name, port]) => `${name}: ${port}`)
+                  .join(", ") || "–",
+              ],
+              ["Envoy", proxy.envoy?.version ?? "–"],
+              [
+                "First joined",
+                proxy.meta.first_joined_at ? <Ago key="joined" at={proxy.meta.first_joined_at} /> : "–",
+              ],
+              ["Last seen", <LastSeen key="seen" proxy={proxy} />],
+              ["Identifier", <Mono key="uid">{proxy.meta.uid}</Mono>],
+            ]}
+          />
+        </Card>
+      </div>
       <Card>
         <CardTitle>Forget this proxy</CardTitle>
         <div className="flex items-center justify-between gap-6">

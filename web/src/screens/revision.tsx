@@ -7,10 +7,20 @@ import { type Difference, diffQuery, type Revision, revisionQuery } from "../api
 import { meshQuery } from "../api/queries";
 import { called } from "../shell/shell";
 import { ReadOnlyNote } from "../ui/access";
-import { Button, Card, CardTitle, CrumbArrow, Facts, linkButton, Mono, PageHead } from "../ui/basics";
+import {
+  Button,
+  Card,
+  CardTitle,
+  CrumbArrow,
+  type Fact,
+  Facts,
+  linkButton,
+  Mono,
+  PageHead,
+} from "../ui/basics";
 import { MeshCrumbs } from "../ui/crumbs";
 import { Loaded } from "../ui/states";
-import { Ago } from "../ui/time";
+import { Ago, moment } from "../ui/time";
 import { device } from "./account";
 import { Counts, DiffView } from "./diff";
 import { Why } from "./history";
@@ -143,31 +153,36 @@ function About({ mesh, revision }: { mesh: string; revision: Revision }) {
           [
             "When",
             <span key="when">
-              <Ago at={revision.created_at} />, {new Date(revision.created_at).toLocaleString()}
+              <Ago at={revision.created_at} />, {moment(revision.created_at)}
             </span>,
           ],
-          [
-            "With",
-            <span key="client" title={revision.client}>
-              {revision.client ? device(revision.client) : "not said"}
-            </span>,
-          ],
-          [
-            "Change group",
-            revision.change_group ? (
-              <Link
-                key="group"
-                to="/meshes/$mesh/history"
-                params={{ mesh }}
-                search={{ group: revision.change_group }}
-                className="text-accent underline underline-offset-2"
-              >
-                <Mono>{revision.change_group}</Mono>
-              </Link>
-            ) : (
-              "none"
-            ),
-          ],
+          // What nobody said is no line.
+          ...(revision.client
+            ? [
+                [
+                  "With",
+                  <span key="client" title={revision.client}>
+                    {device(revision.client)}
+                  </span>,
+                ] satisfies Fact,
+              ]
+            : []),
+          ...(revision.change_group
+            ? [
+                [
+                  "Change group",
+                  <Link
+                    key="group"
+                    to="/meshes/$mesh/history"
+                    params={{ mesh }}
+                    search={{ group: revision.change_group }}
+                    className="text-accent underline underline-offset-2"
+                  >
+                    <Mono>{revision.change_group}</Mono>
+                  </Link>,
+                ] satisfies Fact,
+              ]
+            : []),
         ]}
       />
     </Card>

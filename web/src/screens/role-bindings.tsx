@@ -81,7 +81,7 @@ export function RoleBindings() {
                 },
                 { head: "Given by", cell: (one) => called(one.meta.created_by) },
                 { head: "When", cell: (one) => <Ago at={one.meta.created_at} /> },
-                { head: "Actions", cell: (one) => <Take binding={one} /> },
+                { head: "Actions", end: true, cell: (one) => <Take binding={one} /> },
               ]}
             />
           )

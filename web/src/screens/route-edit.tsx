@@ -85,7 +85,7 @@ export function RouteEdit() {
   const query = useQuery(routeQuery(mesh, service, route));
   const split = useQuery(splitQuery(mesh, service, route));
   return (
-    <div className="max-w-3xl">
+    <div className="max-w-3xl 2xl:max-w-none">
       <title>{`${route} · ${service} · Heddle`}</title>
       <PageHead
         title={query.data?.display_name ?? route}
@@ -94,20 +94,24 @@ export function RouteEdit() {
       <ReadOnlyNote permission="config:write" />
       <Loaded query={query} what="route">
         {(found) => (
-          <div className="space-y-6">
-            <Loaded query={split} what="split" rows={3}>
-              {(current) => (
-                <SplitCard
-                  key={current?.meta.etag ?? "none"}
-                  mesh={mesh}
-                  service={service}
-                  route={found}
-                  split={current}
-                />
-              )}
-            </Loaded>
-            <EffectiveSettings mesh={mesh} service={service} route={route} />
-            <Edit key={found.meta.etag} mesh={mesh} service={service} route={found} />
+          <div className="grid items-start gap-6 2xl:grid-cols-2">
+            <div className="min-w-0 space-y-6">
+              <Loaded query={split} what="split" rows={3}>
+                {(current) => (
+                  <SplitCard
+                    key={current?.meta.etag ?? "none"}
+                    mesh={mesh}
+                    service={service}
+                    route={found}
+                    split={current}
+                  />
+                )}
+              </Loaded>
+              <EffectiveSettings mesh={mesh} service={service} route={route} />
+            </div>
+            <div className="min-w-0 space-y-6">
+              <Edit key={found.meta.etag} mesh={mesh} service={service} route={found} />
+            </div>
           </div>
         )}
       </Loaded>

@@ -189,7 +189,7 @@ export function RouteFieldset({
         </div>
         <Button
           kind="quiet"
-          className="mt-2"
+          className="mt-2 -ml-3.5"
           disabled={disabled}
           onClick={() => change({ match: [...fields.match, anything] })}
         >

@@ -64,6 +64,7 @@ export function ServiceAccounts() {
                 { head: "Added", cell: (one) => <Ago at={one.meta.created_at} /> },
                 {
                   head: "Actions",
+                  end: true,
                   cell: (one) => (
                     <span className="flex justify-end gap-2">
                       <Link to="/tokens" search={{ q: one.name }} className={linkButton()}>

@@ -48,12 +48,16 @@ export function ServiceDetail() {
       <ReadOnlyNote permission="config:write" />
       <Loaded query={query} what="service">
         {(found) => (
-          <div className="space-y-6">
-            <Routes mesh={mesh} service={service} />
-            <Rules mesh={mesh} service={service} />
-            <EffectiveSettings mesh={mesh} service={service} />
-            <Instances mesh={mesh} service={service} proxies={own} />
-            <About mesh={mesh} service={found} />
+          <div className="grid items-start gap-x-8 gap-y-6 2xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
+            <div className="min-w-0 space-y-6">
+              <Routes mesh={mesh} service={service} />
+              <Rules mesh={mesh} service={service} />
+              <EffectiveSettings mesh={mesh} service={service} />
+            </div>
+            <div className="min-w-0 space-y-6">
+              <Instances mesh={mesh} service={service} proxies={own} />
+              <About mesh={mesh} service={found} />
+            </div>
           </div>
         )}
       </Loaded>

@@ -171,7 +171,12 @@ function Editor({
             </Button>
           </div>
         ))}
-        <Button kind="quiet" disabled={!may} onClick={() => setRows([...rows, { version: "", weight: "0" }])}>
+        <Button
+          kind="quiet"
+          className="-ml-3.5"
+          disabled={!may}
+          onClick={() => setRows([...rows, { version: "", weight: "0" }])}
+        >
           <Plus aria-hidden className="size-4" /> Add version
         </Button>
       </div>

@@ -96,6 +96,7 @@ function Rows({ list }: { list: ApiToken[] }) {
         },
         {
           head: "Actions",
+          end: true,
           cell: (one) =>
             one.state === "revoked" ? null : (
               <span className="flex justify-end gap-2">

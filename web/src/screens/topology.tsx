@@ -12,6 +12,7 @@ import { linkButton, PageHead } from "../ui/basics";
 import { MeshCrumbs } from "../ui/crumbs";
 import { SearchField, useFilter } from "../ui/filter";
 import { Scroll } from "../ui/scroll";
+import { Segments } from "../ui/segments";
 import { Empty, Loaded } from "../ui/states";
 import { Table } from "../ui/table";
 import { byService, count } from "./health";
@@ -34,7 +35,8 @@ export function edgesOf(rows: Row[]): Edge[] {
   for (const { service, rule } of rows) {
     // Who may be anybody is no line of its own.
     for (const caller of rule.from ?? []) {
-      if (caller.service == null) continue;
+      // A service that may call itself is no arrow either.
+      if (caller.service == null || caller.service === service) continue;
       const key = `${caller.service} ${service}`;
       const whole = (rule.to ?? []).length === 0;
       const before = pairs.get(key)?.kind;
@@ -92,23 +94,15 @@ export function Topology() {
         crumbs={<MeshCrumbs mesh={mesh} at="Topology" />}
         about="Who may call whom, as configured. An arrow is an access rule."
         actions={
-          <fieldset className="flex rounded-lg border border-line bg-surface p-0.5">
-            <legend className="sr-only">View</legend>
-            {(["graph", "table"] as const).map((one) => (
-              <button
-                key={one}
-                type="button"
-                aria-pressed={(one === "table") === table}
-                onClick={() => set({ view: one === "table" ? "table" : undefined })}
-                className={clsx(
-                  "h-8 rounded-md px-3 font-medium capitalize",
-                  (one === "table") === table ? "bg-accent-soft text-accent" : "text-muted hover:text-ink",
-                )}
-              >
-                {one}
-              </button>
-            ))}
-          </fieldset>
+          <Segments
+            legend="View"
+            options={[
+              ["graph", "Graph"],
+              ["table", "Table"],
+            ]}
+            value={table ? "table" : "graph"}
+            set={(one) => set({ view: one === "table" ? "table" : undefined })}
+          />
         }
       />
       <Loaded query={services} what="services">

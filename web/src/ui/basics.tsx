@@ -49,7 +49,7 @@ export function Card({
 
 export function CardTitle({ children, aside }: { children: ReactNode; aside?: ReactNode }) {
   return (
-    <header className="mb-4 flex min-h-7 items-center justify-between gap-4">
+    <header className="mb-4 flex min-h-9 items-center justify-between gap-4">
       <h2>{children}</h2>
       {aside}
     </header>
@@ -136,7 +136,7 @@ export function PageHead({
         </div>
         <div className="flex items-center gap-2">{actions}</div>
       </div>
-      {about && <p className="mt-1 max-w-[72ch] text-muted">{about}</p>}
+      {about && <p className="mt-1 max-w-[110ch] text-pretty text-muted">{about}</p>}
     </header>
   );
 }
@@ -145,7 +145,9 @@ export function CrumbArrow() {
   return <ChevronRight aria-hidden className="size-3.5 shrink-0 text-edge" />;
 }
 
-export function Facts({ items }: { items: [ReactNode, ReactNode][] }) {
+export type Fact = [term: ReactNode, value: ReactNode];
+
+export function Facts({ items }: { items: Fact[] }) {
   return (
     <dl className="grid grid-cols-[minmax(7rem,auto)_1fr] gap-x-6 gap-y-2.5">
       {items.map(([term, value], index) => (

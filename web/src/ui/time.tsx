@@ -1,3 +1,8 @@
+const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+
+/** The date and the time of day, with its zone. */
+export const moment = (iso: string) => whole.format(new Date(iso));
+
 export function ago(iso: string, now = Date.now()): string {
   const seconds = Math.max(0, Math.round((now - Date.parse(iso)) / 1000));
   if (seconds < 10) return "just now";
@@ -16,7 +21,7 @@ export function ago(iso: string, now = Date.now()): string {
 
 export function Ago({ at }: { at: string }) {
   return (
-    <time dateTime={at} title={new Date(at).toLocaleString()}>
+    <time dateTime={at} title={moment(at)}>
       {ago(at)}
     </time>
   );
@@ -33,7 +38,7 @@ export function Until({ at }: { at: string }) {
           ? `in ${Math.round(left / 3600)} hours`
           : `in ${Math.round(left / 86_400)} days`;
   return (
-    <time dateTime={at} title={new Date(at).toLocaleString()}>
+    <time dateTime={at} title={moment(at)}>
       {text}
     </time>
   );
