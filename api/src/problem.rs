@@ -278,6 +278,10 @@ impl From<heddle_store::Error> for Problem {
                 .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
             }
             Error::Forbidden { scope } => Self::forbidden(scope),
+            Error::Revoked => Self::new(
+                Code::Unauthenticated,
+                "the credential of this request was revoked or ended before anything was written",
+            ),
             Error::Escalation => Self::new(
                 Code::Escalation,
                 "this would hand on, or take away, rights that you do not have yourself",

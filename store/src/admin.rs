@@ -106,6 +106,7 @@ pub async fn create_member(
     let kind = principals::Kind::Member;
     let member = principals::create(&mut work, kind, email.as_str(), None, password_hash).await?;
     let bound = Bound { role, mesh: None };
+    principals::lock_roles(&mut work).await?;
     role_bindings::insert(&mut work, &member, bound).await?;
     work.commit().await?;
     Ok(MemberId::from_uuid(member.id.uuid()))

@@ -12,7 +12,7 @@ use heddle_model::id::{MemberId, MeshId, OrgId, ServiceAccountId, SessionId, Tok
 use heddle_model::name::Name;
 use uuid::Uuid;
 
-use crate::origin::{Note, Origin};
+use crate::origin::{Digest, Note, Origin};
 use crate::rights::{Reach, Rights, Standing};
 
 pub use door::Opened;
@@ -60,6 +60,7 @@ pub struct Caller {
     org: OrgId,
     org_name: Name,
     credential: Credential,
+    digest: Option<Digest>,
     /// The name of the token, the e-mail address of whoever signed in.
     credential_name: String,
     principal: Option<Principal>,
@@ -175,6 +176,7 @@ impl Caller {
         }
         let mut grant = Grant::new(self.org, self.actor(), standing);
         grant.origin.token = self.token();
+        grant.origin.digest.clone_from(&self.digest);
         Ok(grant.of(self.principal, self.session()))
     }
 }

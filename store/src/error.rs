@@ -35,6 +35,9 @@ pub enum Error {
         /// The permission that is missing, as the API names it.
         scope: &'static str,
     },
+    /// The caller's token or session was revoked, or ended, while its transaction ran.
+    #[error("the credential was revoked meanwhile")]
+    Revoked,
     /// The caller would hand on or take away rights that it does not have itself.
     #[error("nobody hands on or takes away more than they have")]
     Escalation,

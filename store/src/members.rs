@@ -37,6 +37,7 @@ pub async fn create(tx: &mut Tx<MemberWrite>, new: &NewMember) -> Result<Princip
     let Some(role) = new.role else {
         return Ok(row);
     };
+    principals::lock_roles(work).await?;
     if !work.may(Action::RoleBindingWrite) {
         return Err(Error::Forbidden {
             scope: Action::RoleBindingWrite.scope(),

@@ -13,10 +13,21 @@ pub struct Note {
     pub change_group: Option<String>,
 }
 
+/// What the database knows the caller's token by. Does not print.
+#[derive(Clone)]
+pub(crate) struct Digest(pub(crate) Vec<u8>);
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Digest(..)")
+    }
+}
+
 /// What is known of a write beside who makes it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origin {
     pub(crate) token: Option<TokenId>,
+    pub(crate) digest: Option<Digest>,
     pub(crate) note: Note,
     pub(crate) ip: Option<IpAddr>,
 }

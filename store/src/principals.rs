@@ -235,14 +235,16 @@ pub(crate) async fn remove(work: &mut Work, kind: Kind, row: &PrincipalRow) -> R
     record(work, kind, "delete", id, &row.name, Some(&before), None).await
 }
 
-/// Roles of an organisation are given and taken one transaction after the other, so that "the last owner" means something.
+/// Roles of an organisation are given and taken one transaction after the other, so that "the last owner" means something. The
+/// transaction goes on with what its caller may do now, so whatever that decides is asked after this.
 pub(crate) async fn lock_roles(work: &mut Work) -> Result<()> {
     let org = work.org().uuid();
     sqlx::query("select from heddle.orgs where org_id = $1 for no key update")
         .bind(org)
         .execute(work.conn())
         .await?;
-    Ok(())
+    // Whoever waited may have lost what it came with.
+    work.ask_again().await
 }
 
 /// Whether the organisation has a member who is an owner besides this one. An organisation that has none to begin with loses

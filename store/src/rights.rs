@@ -80,6 +80,11 @@ impl Rights {
         }
     }
 
+    /// The same narrowing of other roles.
+    pub(crate) fn with_bound(&self, bound: Vec<Bound>) -> Self {
+        Self::new(bound, self.scopes.clone(), self.meshes.clone())
+    }
+
     /// The roles, before a token narrows them.
     #[must_use]
     pub fn bound(&self) -> &[Bound] {

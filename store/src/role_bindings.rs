@@ -90,6 +90,7 @@ pub async fn create(
     bound: Bound,
 ) -> Result<BindingRow> {
     let work = &mut tx.work;
+    principals::lock_roles(work).await?;
     match bound.mesh {
         None => work.require_org()?,
         Some(mesh) => work.enter(mesh)?,
@@ -100,13 +101,12 @@ pub async fn create(
     rows.into_iter().next().ok_or(Error::NotFound)
 }
 
-/// [`create`] without asking whose right it is.
+/// [`create`] without asking whose right it is. The roles must be locked.
 pub(crate) async fn insert(
     work: &mut Work,
     principal: &PrincipalRow,
     bound: Bound,
 ) -> Result<Uuid> {
-    principals::lock_roles(work).await?;
     let there = principals::by_id(work, principal.id.uuid()).await?;
     there.ok_or(Error::NotFound)?;
     let id = work.next_id();
@@ -196,12 +196,12 @@ pub async fn delete(tx: &mut Tx<RoleBindingWrite>, binding: &BindingRow) -> Resu
         role: binding.role,
         mesh: binding.mesh.as_ref().map(|(id, _)| *id),
     };
+    principals::lock_roles(work).await?;
     match bound.mesh {
         None => work.require_org()?,
         Some(mesh) => work.enter(mesh)?,
     }
     work.require_role(bound)?;
-    principals::lock_roles(work).await?;
     if bound.role == Role::Owner {
         principals::keep_an_owner(work, binding.principal.uuid()).await?;
     }

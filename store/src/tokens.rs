@@ -152,6 +152,8 @@ pub async fn create(
     new: &NewToken,
 ) -> Result<Created> {
     let work = &mut tx.work;
+    // With the roles that it has now, whatever the caller read before.
+    principals::lock_roles(work).await?;
     let owner = match account {
         Some(account) => {
             require(work, Action::TokenWrite)?;
@@ -159,8 +161,6 @@ pub async fn create(
         }
         None => work.principal().ok_or(Error::NoPrincipal)?,
     };
-    // With the roles that it has now, whatever the caller read before.
-    principals::lock_roles(work).await?;
     let owner = principals::by_id(work, owner.uuid()).await?;
     let owner = owner.ok_or(Error::NotFound)?;
     let wanted = Rights::new(owner.bound.clone(), new.scopes.clone(), new.meshes.clone());

@@ -2,6 +2,7 @@
 
 mod chain;
 mod record;
+mod still;
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;

@@ -18,6 +18,7 @@ mod events;
 mod history;
 mod identity;
 mod isolation;
+mod lost;
 mod matrix;
 mod outage;
 mod parameters;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{Caller, Credential, Principal};
 use crate::error::{Result, inconsistent, is_broken};
 use crate::lease::Lease;
+use crate::origin::Digest;
 use crate::rights::{self, Bound, Facts, Rights};
 use crate::secret;
 use crate::session_keys::{self, Claimed};
@@ -90,7 +91,7 @@ impl Store {
             return Ok(None);
         };
         let holder = self.door(presented.door, &presented.credential).await?;
-        self.judge(holder, presented.claimed)
+        self.judge(holder, presented)
     }
 
     /// [`Self::authenticate`] for a request that only reads: the question is the first one of the very transaction that the
@@ -121,7 +122,7 @@ impl Store {
             }
         };
         let holder = row.map(|row| Holder::from_row(&row)).transpose()?;
-        let caller = self.judge(holder, presented.claimed)?;
+        let caller = self.judge(holder, presented)?;
         Ok(caller.map(|caller| {
             let org = caller.org;
             (caller, Opened { lease, org })
@@ -150,7 +151,7 @@ impl Store {
     }
 
     /// Whether what the door said still holds, and is what the token claimed.
-    fn judge(&self, holder: Option<Holder>, claimed: Option<Claimed>) -> Result<Option<Caller>> {
+    fn judge(&self, holder: Option<Holder>, presented: Presented) -> Result<Option<Caller>> {
         let Some(holder) = holder else {
             return Ok(None);
         };
@@ -158,8 +159,10 @@ impl Store {
         if holder.revoked_at.is_some() || holder.expires_at.is_some_and(|at| at <= now) {
             return Ok(None);
         }
+        let claimed = presented.claimed;
         let session = claimed.as_ref().map(|claimed| claimed.session);
-        let caller = caller(holder, session)?;
+        let mut caller = caller(holder, session)?;
+        caller.digest = session.is_none().then_some(Digest(presented.credential));
         let member = claimed.map(|claimed| Principal::Member(claimed.member));
         Ok(Some(caller).filter(|caller| member.is_none() || caller.principal == member))
     }
@@ -219,6 +222,7 @@ fn caller(holder: Holder, session: Option<SessionId>) -> Result<Caller> {
             None => Credential::Token(TokenId::from_uuid(id)),
             Some(session) => Credential::Session(session),
         },
+        digest: None,
         credential_name: holder.name.unwrap_or_default(),
         principal,
         principal_name: facts.name,

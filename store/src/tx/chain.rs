@@ -23,7 +23,7 @@ macro_rules! record_text {
 }
 pub(crate) use record_text;
 
-/// Appends nothing at all unless every chain has a head. `made` are the revisions.
+/// Appends nothing at all unless every chain has a head, and says how many rows, and what the caller is now. `made` are the revisions.
 pub(super) const APPEND: &str = concat!(
     "with heads as ( \
          select h.chain, h.seq, h.hash from heddle.audit_heads h where h.chain = any($15::uuid[]) \
@@ -51,13 +51,15 @@ pub(super) const APPEND: &str = concat!(
      moved as ( \
          update heddle.audit_heads h set seq = l.seq, hash = l.hash \
          from (select distinct on (c.chain) c.chain, c.seq, c.hash from linked c order by c.chain, c.seq desc) l \
-         where h.chain = l.chain) \
+         where h.chain = l.chain), \
+     appended as ( \
      insert into heddle.changes (org_id, actor, client, token_id, message, change_group, ip, id, mesh_id, revision, action, \
                                  kind, resource_id, name, before, after, at, outcome, chain, seq, previous_hash, hash) \
      select c.org_id, c.actor, c.client, c.token_id, c.message, c.change_group, c.ip, c.id, c.mesh_id, c.revision, c.action, \
             c.kind, c.resource_id, c.name, c.before, c.after, c.at, c.outcome, c.chain, c.seq, \
             coalesce(lag(c.hash) over (partition by c.chain order by c.seq), c.head), c.hash \
-     from linked c"
+     from linked c returning 1) \
+     select (select count(*) from appended) as written, heddle.still($28, $29, $30, $31, $7) as still"
 );
 
 impl Work {

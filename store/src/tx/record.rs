@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::Work;
 use super::chain::APPEND;
+use super::still::Still;
 use crate::error::{Result, inconsistent};
 
 /// One row of the audit log.
@@ -144,17 +145,17 @@ impl Work {
         let rows = recorded.as_slice();
         let chains: BTreeSet<Uuid> = rows.iter().map(|r| r.chain(self.org.uuid())).collect();
         let chains: Vec<Uuid> = chains.into_iter().collect();
-        let written = self.append(rows, &revisions, &chains).await?;
-        if written == rows.len() as u64 {
-            return Ok(());
+        let done = self.append(rows, &revisions, &chains).await?;
+        if done.written.unsigned_abs() == rows.len() as u64 {
+            return self.judge(&done.still);
         }
         // The first of a mesh, or of an organisation. The second statement sees what the others began meanwhile.
         self.begin_chains(&chains).await?;
-        let written = self.append(rows, &revisions, &chains).await?;
-        if written == rows.len() as u64 {
-            return Ok(());
+        let done = self.append(rows, &revisions, &chains).await?;
+        if done.written.unsigned_abs() == rows.len() as u64 {
+            return self.judge(&done.still);
         }
-        let reason = format!("{written} of {} rows have a place", rows.len());
+        let reason = format!("{} of {} rows have a place", done.written, rows.len());
         Err(inconsistent("audit_heads", "chain", self.org, reason))
     }
 
@@ -163,11 +164,12 @@ impl Work {
         rows: &[Recorded],
         revisions: &Revisions,
         chains: &[Uuid],
-    ) -> Result<u64> {
+    ) -> Result<Appended> {
         fn column<'a, T>(rows: &'a [Recorded], of: impl Fn(&'a Recorded) -> T) -> Vec<T> {
             rows.iter().map(of).collect()
         }
-        let query = sqlx::query(APPEND)
+        let came = self.came();
+        let query = sqlx::query_as(APPEND)
             .bind(self.org.uuid())
             .bind(self.actor.clone())
             .bind(self.client.clone())
@@ -194,10 +196,21 @@ impl Work {
             .bind(column(rows, |r| r.before.as_ref().map(Json)))
             .bind(column(rows, |r| r.after.as_ref().map(Json)))
             .bind(column(rows, |r| r.at))
-            .bind(column(rows, |r| r.outcome));
-        let done = query.execute(self.conn()).await?;
-        Ok(done.rows_affected())
+            .bind(column(rows, |r| r.outcome))
+            .bind(came.token)
+            .bind(came.digest)
+            .bind(came.session)
+            .bind(came.principal);
+        Ok(query.fetch_one(self.conn()).await?)
     }
+}
+
+/// What the statement that writes the record says.
+#[derive(sqlx::FromRow)]
+struct Appended {
+    written: i64,
+    #[sqlx(json)]
+    still: Still,
 }
 
 /// The rows of `revisions`, as columns.

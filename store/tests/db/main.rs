@@ -26,5 +26,6 @@ mod rights;
 mod rollout;
 mod sessions;
 mod snapshot;
+mod still;
 mod tenancy;
 mod tokens;
