@@ -1,14 +1,15 @@
 //! Credentials and permissions. A handler names its permission in its signature; nothing else opens a transaction.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header;
 use axum::http::request::Parts;
 use heddle_model::authz::{Permission, access};
 use heddle_model::code::Code;
 use heddle_store::{Caller, Denied, Grant, Tx};
 
+use crate::ends::Ends;
 use crate::note::note;
 use crate::problem::Problem;
 use crate::state::App;
@@ -71,8 +72,7 @@ pub(crate) fn grant<P: Permission>(caller: &Caller, org: &str) -> Result<Grant<P
 
 /// The other end of the connection, as far as this process can see.
 pub(crate) fn peer(parts: &Parts) -> Option<IpAddr> {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
-    Some(peer.0.ip().to_canonical())
+    Ends::of(parts).map(|ends| ends.peer.ip().to_canonical())
 }
 
 /// [`peer`], for a handler that has no permission to ask for.

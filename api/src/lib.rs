@@ -14,6 +14,7 @@ mod complete;
 mod declared;
 mod digest;
 mod docs;
+mod ends;
 mod extract;
 mod guardrails;
 pub mod health;
@@ -34,6 +35,7 @@ mod table;
 mod v1;
 mod view;
 
+pub use ends::Ends;
 pub use live::Live;
 pub use router::{document, router};
 pub use state::{App, XdsFacts};

@@ -23,7 +23,7 @@ pub struct App {
     pub ids: Arc<dyn Ids>,
     /// Seals the keys that sign sessions' tokens.
     pub sealer: Arc<dyn KeySealer>,
-    /// Where people reach the console and the API, without a slash at the end; `None`: where the request came to.
+    /// Where people reach the console and the API, without a slash at the end; `None`: where the request arrived.
     pub public_url: Option<String>,
     /// What a proxy must know to connect.
     pub xds: Arc<XdsFacts>,

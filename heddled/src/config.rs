@@ -47,7 +47,7 @@ pub(crate) struct Settings {
     /// Where the API listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "HEDDLE_API_LISTEN")]
     pub(crate) api_listen: Option<SocketAddr>,
-    /// Where people reach the console and the API, such as https://heddle.example.com [default: where a request comes to]
+    /// Where people reach the console and the API, such as https://heddle.example.com [default: where a request arrives]
     #[arg(long, value_name = "URL", env = "HEDDLE_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
     /// Where the xDS server listens [default: 127.0.0.1:18000]

@@ -50,6 +50,15 @@ async fn sec_a17_a_device_is_let_in_by_a_member() {
         format!("{page}?code={code}")
     );
     assert_eq!(asked.json["interval"], 5);
+    // Whoever asks may name any host: it stands in no link.
+    let headers = [
+        ("content-type", "application/json"),
+        ("host", "evil.example"),
+    ];
+    let body = json!({"client": "x"}).to_string().into_bytes();
+    let poisoned = anyone.raw(Method::POST, ASK, &headers, body).await;
+    let poisoned = poisoned.expect(201).json;
+    assert_eq!(poisoned["verification_uri"], page.as_str());
     let seconds = asked.json["expires_in"].as_u64().unwrap();
     assert!((590..=600).contains(&seconds), "{seconds}");
     let device = json!({"device_code": asked.json["device_code"]});

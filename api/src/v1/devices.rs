@@ -1,9 +1,7 @@
 //! Devices that ask to be let in: programs without a browser, such as the command line.
 
-use std::net::SocketAddr;
-
 use axum::Json;
-use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, State};
+use axum::extract::{FromRequestParts, OriginalUri, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
@@ -21,6 +19,7 @@ use utoipa::ToSchema;
 use super::members::Empty;
 use super::sessions::{refused, signed_in};
 use crate::auth::Allow;
+use crate::ends::Ends;
 use crate::extract::{Headers, JsonBytes, Query, Segments, decode};
 use crate::intent::Intent;
 use crate::problem::Problem;
@@ -72,29 +71,22 @@ pub(crate) fn token_sample() -> Value {
     json!({"device_code": "heddle_dev_"})
 }
 
-/// The address that a request came from, as far as this process can see.
-pub(crate) struct Peer(Option<String>);
+/// The connection that a request came by.
+pub(crate) struct By(Option<Ends>);
 
-impl FromRequestParts<App> for Peer {
+impl FromRequestParts<App> for By {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(peer.map(|ConnectInfo(address)| {
-            address.ip().to_canonical().to_string()
-        })))
+        Ok(Self(Ends::of(parts)))
     }
 }
 
-/// Where the console is for whoever sent the request: it goes back to them and to nobody else.
-fn console(app: &App, headers: &HeaderMap) -> String {
-    if let Some(url) = &app.public_url {
-        return format!("{url}{PAGE}");
-    }
-    let host = headers.get(header::HOST).and_then(|v| v.to_str().ok());
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
-    let host = host.filter(|host| !host.is_empty() && host.bytes().all(plain));
-    host.map_or_else(|| PAGE.to_owned(), |host| format!("http://{host}{PAGE}"))
+/// Where the console is for whoever sent the request.
+fn console(app: &App, by: Option<Ends>, headers: &HeaderMap) -> String {
+    let url = app.public_url.clone();
+    let url = url.or_else(|| by?.origin(headers));
+    format!("{}{PAGE}", url.unwrap_or_default())
 }
 
 /// Everything that is wrong with what a device says about itself.
@@ -131,19 +123,20 @@ fn wait(wait: devices::Wait) -> Problem {
 pub(crate) async fn create(
     State(app): State<App>,
     Headers(headers): Headers,
-    Peer(address): Peer,
+    By(by): By,
     query: Query,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     query.finish()?;
     let wanted: CreateDeviceAuthorization = decode(&body)?;
+    let address = by.map(|by| by.peer.ip().to_canonical().to_string());
     let new = NewRequest {
         scopes: judge(&wanted)?,
         client: &wanted.client,
         address: address.as_deref(),
     };
     let asked = devices::ask(&app.store, &new).await?.map_err(wait)?;
-    let (page, code) = (console(&app, &headers), asked.user_code.expose_secret());
+    let (page, code) = (console(&app, by, &headers), asked.user_code.expose_secret());
     let body = json!({
         "device_code": asked.device_code.expose_secret(),
         "user_code": code,

@@ -1,6 +1,5 @@
 //! API, xDS and certificate authority in one process.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,7 +101,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         .merge(heddle_api::router(app));
     let stop = shutdown.clone();
     let api = tokio::spawn(async move {
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let service = router.into_make_service_with_connect_info::<heddle_api::Ends>();
         axum::serve(api_listener, service)
             .with_graceful_shutdown(stop.cancelled_owned())
             .await
