@@ -7,6 +7,7 @@ mod support;
 mod audit;
 mod authorities;
 mod build;
+mod cancelled;
 mod catalogue;
 mod devices;
 mod feed;

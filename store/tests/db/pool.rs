@@ -34,7 +34,11 @@ async fn write(
 
 /// Drops a future after it was polled `polls` times: at once, while the database is still busy, or when the
 /// answer has come and nobody took it.
-async fn cancel_after<T>(future: impl Future<Output = T>, polls: u32, at_once: bool) -> Option<T> {
+pub(crate) async fn cancel_after<T>(
+    future: impl Future<Output = T>,
+    polls: u32,
+    at_once: bool,
+) -> Option<T> {
     let mut future = pin!(future);
     let mut left = polls;
     std::future::poll_fn(move |context| {
