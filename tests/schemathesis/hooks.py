@@ -314,8 +314,11 @@ def before_call(context, case, kwargs):
 
 @schemathesis.hook
 def after_call(context, case, response):
+    # What was only tried was not accepted. As it was sent: what the tool makes of a case is decided after the other hook.
+    sent = urllib.parse.urlsplit(response.request.url).query
+    tried = "true" in urllib.parse.parse_qs(sent).get("dry_run", ())
     with lock:
-        counts[f"{case.operation.label} {response.status_code // 100}xx"] += 1
+        counts[f"{case.operation.label} {'tried' if tried else ''}{response.status_code // 100}xx"] += 1
 
 
 @atexit.register
