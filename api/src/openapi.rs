@@ -6,6 +6,7 @@ mod kind;
 pub(crate) mod live;
 mod objects;
 mod operation;
+pub(crate) mod proxy_config;
 mod schema;
 
 use heddle_model::kind::{AccessRule, Mesh, Profile, Route, Service, Split};
@@ -32,6 +33,7 @@ pub(crate) fn frame() -> OpenApi {
     crate::audit_log::schemas(&mut schemas);
     let others = declared::schemas().into_iter().chain(history::schemas());
     let others = others.chain(live::schemas());
+    let others = others.chain(proxy_config::schemas());
     for (name, schema) in objects::schemas().into_iter().chain(others) {
         schemas.push((name.to_owned(), from_json(schema)));
     }

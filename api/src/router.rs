@@ -13,14 +13,14 @@ use crate::accounts;
 use crate::audit_log;
 use crate::complete::complete;
 use crate::declared::{collection, singleton};
-use crate::openapi::{Op, frame, history, live};
+use crate::openapi::{Op, frame, history, live, proxy_config as shapes};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::state::App;
 use crate::table::Table;
 use crate::v1::{
-    apply, bootstrap, codes, effective, events, join_tokens, meshes, proxies, revisions, rollbacks,
-    rollout, whoami,
+    apply, bootstrap, codes, effective, events, join_tokens, meshes, proxies, proxy_config,
+    revisions, rollbacks, rollout, whoami,
 };
 use crate::{docs, health, request};
 
@@ -123,6 +123,7 @@ fn proxy_operations(table: Table) -> Table {
         .op(Get, proxies::COLLECTION, Op::new("list_proxies", "List proxies", "Proxies").paged().answer(200, "One page.", Some(String::from("ProxyList"))), proxies::list)
         .op(Get, proxies::ITEM, Op::new("get_proxy", "Read a proxy", "Proxies").answer(200, "The proxy.", view()), proxies::get)
         .op(Delete, proxies::ITEM, Op::new("delete_proxy", "Forget a proxy", "Proxies").about("It is disconnected and loses its binding to the join token; with a reusable token it may join again.").tries().answer(204, "Forgotten.", None), proxies::delete)
+        .op(Get, proxy_config::PATH, Op::new("get_proxy_config", "Read the effective configuration of a proxy", "Proxies").paged().parameter(shapes::of_type()).about("Every Envoy resource that the proxy is told, how far it is with each, and the object and field that it came from. Worked out from the mesh as every server does it; how far the proxy is comes from what its server wrote down. Certificates by what is public of them; a key or token is never in it. Needs the permission `config:read` as well.").answer(200, "One page.", Some(String::from("ProxyConfig"))), proxy_config::get)
         // Its own check: a member's API token with bootstrap:read, or the join token itself.
         .special(
             Get,

@@ -1,6 +1,7 @@
 //! What every handler can reach.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use heddle_model::clock::{Ids, SharedClock};
 use heddle_model::name::Name;
@@ -44,4 +45,6 @@ pub struct XdsFacts {
     pub port: u16,
     /// Certificate authority of the xDS server, PEM.
     pub ca_pem: String,
+    /// How long the certificate of a proxy lives: what it is told depends on it.
+    pub leaf_lifetime: Duration,
 }

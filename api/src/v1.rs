@@ -15,6 +15,7 @@ pub(crate) mod permissions;
 pub(crate) mod principals;
 pub(crate) mod profiles;
 pub(crate) mod proxies;
+pub(crate) mod proxy_config;
 pub(crate) mod revisions;
 pub(crate) mod role_bindings;
 pub(crate) mod rollbacks;

@@ -1,14 +1,15 @@
 //! The journal of issuance: a row for each leaf, written before it is signed.
 
 use chrono::{DateTime, Utc};
-use heddle_model::id::{AuthorityId, ProxyId};
+use heddle_model::authz::Permission;
+use heddle_model::id::{AuthorityId, MeshId, ProxyId};
 use heddle_model::name::Name;
 use uuid::Uuid;
 
 use crate::authz::MeshRef;
 use crate::error::Result;
 use crate::store::Store;
-use crate::tx::Mode;
+use crate::tx::{Mode, Tx};
 
 /// A leaf about to be signed. No secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,19 @@ pub struct CertificateEntry {
     pub tbs_sha256: String,
 }
 
+/// What anybody may know of a leaf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedLeaf {
+    /// The serial number, in hex.
+    pub serial: String,
+    /// The only name in it.
+    pub spiffe_id: String,
+    /// Start of validity.
+    pub not_before: DateTime<Utc>,
+    /// End of validity.
+    pub not_after: DateTime<Utc>,
+}
+
 /// What the journal knows about a serial number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Journalled {
@@ -46,6 +60,34 @@ pub struct Journalled {
     pub issued_at: DateTime<Utc>,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// The leaf that a proxy was issued last and that was not revoked: serial, SPIFFE id, validity.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`], [`crate::Error::NotFound`] where the permission does not reach the mesh.
+pub async fn newest<P: Permission>(
+    tx: &mut Tx<P>,
+    mesh: MeshId,
+    proxy: ProxyId,
+) -> Result<Option<IssuedLeaf>> {
+    tx.work.enter(mesh)?;
+    let row: Option<(String, String, DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
+        "select serial, spiffe_id, not_before, not_after from heddle.certificates \
+         where mesh_id = $1 and proxy_id = $2 and revoked_at is null order by issued_at desc limit 1",
+    )
+    .bind(mesh.uuid())
+    .bind(proxy.uuid())
+    .fetch_optional(tx.work.conn())
+    .await?;
+    Ok(
+        row.map(|(serial, spiffe_id, not_before, not_after)| IssuedLeaf {
+            serial,
+            spiffe_id,
+            not_before,
+            not_after,
+        }),
+    )
 }
 
 /// Makes an entry durable.

@@ -47,6 +47,8 @@ pub struct ProxyRow {
     pub lease_until: Option<DateTime<Utc>>,
     /// Its Envoy's version, as it says.
     pub envoy_version: Option<String>,
+    /// How it is set up, as the xDS server described it; `None` when it was not connected since that is kept.
+    pub setup: Option<Value>,
     /// The newest mesh revision of which it has everything that concerns it.
     pub acked_revision: Option<u64>,
     /// The mesh revision that gave it the configuration that it should have.
@@ -81,6 +83,7 @@ struct Row {
     draining: bool,
     lease_until: Option<DateTime<Utc>>,
     envoy_version: Option<String>,
+    setup: Option<Value>,
     acked_revision: Option<i64>,
     target_revision: Option<i64>,
     pending_types: Json<Vec<String>>,
@@ -89,7 +92,7 @@ struct Row {
 }
 
 const COLUMNS: &str = "p.id, p.node_id, p.service, p.join_token_id, p.joined_at, p.connected, \
-     host(p.address) as address, p.ports, p.version, p.draining, p.lease_until, p.envoy_version, \
+     host(p.address) as address, p.ports, p.version, p.draining, p.lease_until, p.envoy_version, p.setup, \
      case when p.connected and p.acked_revision >= p.target_revision \
           then greatest(p.acked_revision, r.revision) else p.acked_revision end as acked_revision, \
      p.target_revision, p.pending_types, p.nacks, p.seen_at";
@@ -138,6 +141,7 @@ impl TryFrom<Row> for ProxyRow {
             registration,
             lease_until: row.lease_until,
             envoy_version: row.envoy_version,
+            setup: row.setup,
             acked_revision: row.acked_revision.map(i64::unsigned_abs),
             target_revision: row.target_revision.map(i64::unsigned_abs),
             pending_types: row.pending_types.0,

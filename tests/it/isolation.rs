@@ -150,6 +150,7 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
     all.push((Method::GET, format!("{mesh}/events"), None));
     all.push((Method::GET, format!("{mesh}/proxies"), None));
     all.push((Method::GET, format!("{mesh}/proxies/p"), None));
+    all.push((Method::GET, format!("{mesh}/proxies/p/config"), None));
     all.push((Method::DELETE, format!("{mesh}/proxies/p"), None));
     all.push((
         Method::GET,
@@ -256,7 +257,7 @@ async fn everything(api: &Api) -> Vec<Value> {
         if method == Method::GET
             && path.starts_with("/meshes")
             && !path.contains("bootstrap")
-            && !path.ends_with("/proxies/p")
+            && !path.contains("/proxies/p")
             && !path.contains("/resources/")
         {
             all.push(api.get(&path).await.expect(200).json);

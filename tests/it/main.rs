@@ -23,6 +23,7 @@ mod matrix;
 mod outage;
 mod parameters;
 mod proxies;
+mod proxy_config;
 mod refused;
 mod retries;
 mod rollbacks;

@@ -25,14 +25,20 @@ mod origin;
 mod outbound;
 mod proxy;
 mod rbac;
+mod readable;
 mod resource;
 mod secret;
 mod settings;
+mod whole;
 
 pub use endpoints::endpoints;
 pub use mesh::{Reach, clusters, hosts, mesh, outbound_of, outbound_to_all, reach};
 pub use nack::explain_nack;
 pub use outbound::Hosts;
 pub use proxy::{ProxyView, proxy};
+#[doc(hidden)]
+pub use readable::everything;
+pub use readable::readable;
 pub use resource::{Diagnostic, Options, Origin, Output, Resource, ResourceKey, ResourceType};
 pub use secret::{identity_secret, trust_secret};
+pub use whole::{whole, whole_of_service};

@@ -20,5 +20,5 @@ mod telemetry;
 pub use serve::{Options, ServeError, serve};
 pub use source::{
     IdentitySource, Leaf, MeshKey, Nack, NackOrigin, NodeClaims, Proxy, ProxyStatus, Refusal,
-    SnapshotSource, SourceError,
+    Setup, SnapshotSource, SourceError,
 };

@@ -61,6 +61,17 @@ pub struct NodeClaims {
     pub envoy_version: Option<String>,
 }
 
+impl NodeClaims {
+    pub(crate) fn setup(&self) -> Setup {
+        Setup {
+            bind_address: self.bind_address,
+            app_address: self.app_address,
+            outbound_port: self.outbound_port,
+            inbound_ports: self.inbound_ports.clone(),
+        }
+    }
+}
+
 /// Why a proxy may not have a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
@@ -124,6 +135,19 @@ pub struct Nack {
     pub at: DateTime<Utc>,
 }
 
+/// How a proxy is set up, by its own words: what decides which listeners it gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// Where its listeners bind.
+    pub bind_address: IpAddr,
+    /// Where its application listens.
+    pub app_address: IpAddr,
+    /// The port of the outbound listener.
+    pub outbound_port: u16,
+    /// The port of the inbound listener for each port of the service.
+    pub inbound_ports: BTreeMap<Name, u16>,
+}
+
 /// What is known of a proxy right now; a later status of the same proxy replaces an earlier one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProxyStatus {
@@ -138,6 +162,8 @@ pub struct ProxyStatus {
     pub lease_until: Option<DateTime<Utc>>,
     /// The Envoy's version, if it says so.
     pub envoy_version: Option<String>,
+    /// What decides its listeners; `None`: as before.
+    pub setup: Option<Setup>,
     /// The newest mesh revision of which it has acknowledged everything. While it is connected, no more than `target_revision`:
     /// when the two are equal it is as far as the server, see [`SnapshotSource::checkpoint`].
     pub acked_revision: Option<u64>,

@@ -11,7 +11,7 @@ use heddle_translate::{Origin, explain_nack};
 
 use crate::engine::kind::{KINDS, Kind};
 use crate::engine::session::{Progress, Rejection, Session};
-use crate::source::{Nack, NackOrigin, ProxyStatus};
+use crate::source::{Nack, NackOrigin, ProxyStatus, Setup};
 
 /// How long a registration holds without news. Long: while no server runs nobody renews it, and a server that
 /// starts after hours must find the endpoints that are still there. Who leaves is withdrawn explicitly.
@@ -166,6 +166,7 @@ pub(crate) fn printable(text: &str) -> String {
 pub(crate) struct Record {
     pub(crate) connected: bool,
     pub(crate) envoy_version: Option<String>,
+    pub(crate) setup: Option<Setup>,
     pub(crate) standing: Standing,
     /// The revision that gave it the configuration that it should have; later ones did not concern it.
     target: Option<u64>,
@@ -262,6 +263,7 @@ impl Board {
                 registration,
                 lease_until: record.lease_until,
                 envoy_version: record.envoy_version.clone(),
+                setup: record.setup.clone(),
                 acked_revision: record.acked(),
                 target_revision: record.target,
                 pending_types: record.standing.pending.clone(),

@@ -12,7 +12,7 @@ use heddle_model::workload::Endpoints;
 use heddle_store::proxies::{self, Checkpoint, JoinRefused};
 use heddle_store::{FeedPosition, MeshRef, Store};
 use heddle_xds_server::{
-    MeshKey, Nack, NodeClaims, Proxy, ProxyStatus, Refusal, SnapshotSource, SourceError,
+    MeshKey, Nack, NodeClaims, Proxy, ProxyStatus, Refusal, Setup, SnapshotSource, SourceError,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, broadcast};
@@ -165,6 +165,7 @@ fn nack(nack: &Nack) -> Value {
         "at": nack.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         "type": nack.kind.to_ascii_uppercase(),
         "resource": nack.resource,
+        "version": nack.version,
         "cause": nack.origin.as_ref().map(|origin| json!({
             "kind": origin.kind,
             "uid": origin.id,
@@ -176,6 +177,15 @@ fn nack(nack: &Nack) -> Value {
     })
 }
 
+fn setup(setup: &Setup) -> Value {
+    json!({
+        "bind_address": setup.bind_address,
+        "app_address": setup.app_address,
+        "outbound_port": setup.outbound_port,
+        "inbound_ports": setup.inbound_ports,
+    })
+}
+
 fn checkpoint(status: ProxyStatus) -> Checkpoint {
     Checkpoint {
         proxy: status.proxy,
@@ -183,6 +193,7 @@ fn checkpoint(status: ProxyStatus) -> Checkpoint {
         registration: status.registration,
         lease_until: status.lease_until,
         envoy_version: status.envoy_version,
+        setup: status.setup.as_ref().map(setup),
         acked_revision: status.acked_revision,
         target_revision: status.target_revision,
         pending_types: status

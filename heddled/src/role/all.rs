@@ -161,6 +161,7 @@ fn app(
             host: host.to_owned(),
             port,
             ca_pem,
+            leaf_lifetime: config.leaf_lifetime,
         }),
         draw_trust_domain: Arc::new(move |mesh| {
             TrustDomain::generate(mesh.as_str(), &SystemRandom, &suffix)

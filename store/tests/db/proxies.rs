@@ -57,6 +57,7 @@ pub(crate) fn checkpoint(proxy: ProxyId, registration: Option<Endpoint>) -> Chec
         registration,
         lease_until: Some(start() + TimeDelta::minutes(1)),
         envoy_version: Some(String::from("1.36.1")),
+        setup: Some(json!({"outbound_port": 15001})),
         acked_revision: Some(3),
         target_revision: Some(4),
         pending_types: vec![String::from("lds"), String::from("rds")],
@@ -102,6 +103,7 @@ async fn a_checkpoint_is_what_is_read() {
     assert_eq!(row.pending_types, ["lds", "rds"]);
     assert_eq!(row.nacks, batch[0].nacks);
     assert_eq!(row.envoy_version.as_deref(), Some("1.36.1"));
+    assert_eq!(row.setup, batch[0].setup);
     assert_eq!((row.connected, row.seen_at), (true, Some(start())));
     assert_eq!(
         (row.node_id.as_str(), row.service.as_str()),

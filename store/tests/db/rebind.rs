@@ -26,6 +26,7 @@ async fn a_node_id_moves_to_another_token_only_when_nobody_uses_it() {
         registration: None,
         lease_until: Some(start() + TimeDelta::minutes(1)),
         envoy_version: None,
+        setup: None,
         acked_revision: None,
         target_revision: None,
         pending_types: Vec::new(),

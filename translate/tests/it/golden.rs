@@ -10,7 +10,7 @@ use crate::case::Case;
 use crate::envoy::{Identity, assert_accepted, static_bootstrap};
 use crate::protos;
 
-fn cases() -> Vec<PathBuf> {
+pub(crate) fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut cases: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()

@@ -8,5 +8,6 @@ mod envoy;
 mod golden;
 mod properties;
 mod protos;
+mod readable;
 mod sidecar;
 mod traffic;

@@ -68,6 +68,12 @@ fn pool() -> &'static DescriptorPool {
     })
 }
 
+/// A message by its full name.
+pub(crate) fn decode(name: &str, bytes: bytes::Bytes) -> DynamicMessage {
+    let descriptor = pool().get_message_by_name(name).unwrap();
+    DynamicMessage::decode(descriptor, bytes).unwrap()
+}
+
 /// A resource as JSON, with `@type`; keys sorted, defaults left out.
 pub(crate) fn json(resource: &Resource) -> Value {
     let any = pool().get_message_by_name("google.protobuf.Any").unwrap();

@@ -327,6 +327,7 @@ impl Mesh {
         record.aim(target, self.offered);
         record.connected = true;
         record.envoy_version.clone_from(&claims.envoy_version);
+        record.setup = Some(claims.setup());
         self.board.touch(id);
         let refused = self.refused.get(&id).into_iter().flatten();
         let attachment = Attachment {

@@ -180,6 +180,41 @@ fn explore(seed: u64, changes: usize, compare: usize) {
     }
 }
 
+/// Whoever works it out in one step, as the API does, comes to what the graph serves.
+#[test]
+fn the_whole_of_a_proxy_is_what_the_graph_serves() {
+    let mut world = World::new(7);
+    let mut compared = 0;
+    for step in 0..400 {
+        let _change = world.change();
+        if step % 10 != 0 {
+            continue;
+        }
+        let run = Run::from_nothing(&world);
+        for (view, seen) in run.all_seen() {
+            let served = seen.unwrap().into_iter();
+            let served: BTreeMap<(String, String), String> = served
+                .filter(|((kind, _), _)| *kind != Kind::Secret)
+                .map(|((kind, name), (version, ..))| {
+                    (
+                        (kind.short().to_uppercase(), name.to_string()),
+                        version.to_string(),
+                    )
+                })
+                .collect();
+            let whole = heddle_translate::whole(&world.snapshot, view, &world.workloads, &OPTIONS);
+            let whole: BTreeMap<(String, String), String> = whole
+                .resources
+                .into_iter()
+                .map(|r| ((r.kind.short_name().to_owned(), r.name), r.version))
+                .collect();
+            assert_eq!(whole, served, "step {step}, {view:?}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 100, "{compared}");
+}
+
 #[test]
 fn incremental_equals_rebuild_from_scratch() {
     explore(1, 1_500, 1);
