@@ -7,6 +7,8 @@ use clap_complete::Shell;
 
 use crate::output::Format;
 
+pub(crate) mod proxy;
+
 /// Describe, look at and change what Envoys do, from a shell.
 #[derive(Parser)]
 #[command(
@@ -96,6 +98,23 @@ pub(crate) enum Command {
         after_help = "Examples:\n  heddle delete split payments/all\n  heddle delete service payments --dry-run"
     )]
     Delete(Delete),
+    /// The Envoys of a mesh: who has what it should have, what each is told, what they refuse
+    #[command(subcommand, after_help = "Examples:\n  heddle proxies list")]
+    Proxies(proxy::ProxiesCommand),
+    /// Print the file that an Envoy of a service starts with
+    #[command(
+        after_help = "It names the file that holds the join token on the Envoy's host, and not the token.\n\n\
+        Examples:\n  heddle bootstrap payments payments-1 --advertise-address 10.0.3.17 > envoy.yaml\n  \
+        heddle bootstrap payments payments-1 --advertise-address 10.0.3.17 --new-token ./heddle-token > envoy.yaml\n  \
+        heddle bootstrap payments payments-1 --bind-address 10.0.3.17 --join-token-file /run/heddle/token -o json"
+    )]
+    Bootstrap(proxy::Bootstrap),
+    /// Let an Envoy of this host join the mesh, and watch it arrive
+    #[command(after_help = proxy::CONNECT_EXAMPLES)]
+    Connect(proxy::Connect),
+    /// Find out why an Envoy on this host does not work
+    #[command(after_help = proxy::DOCTOR_EXAMPLES)]
+    Doctor(proxy::Doctor),
     /// Explain an error code
     #[command(after_help = "Examples:\n  heddle explain HED-1002")]
     Explain {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
@@ -110,7 +110,6 @@ impl Client {
         }
         let http = reqwest::Client::builder()
             .user_agent(concat!("heddle/", env!("CARGO_PKG_VERSION")))
-            .timeout(PATIENCE)
             // A redirect would carry the credential elsewhere.
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -134,6 +133,18 @@ impl Client {
 
     /// Sends a request and takes any answer that is no error.
     pub(crate) async fn send(&self, request: Request) -> Result<Reply, Failure> {
+        let response = self.open(request, PATIENCE).await?;
+        let text = response.text().await;
+        let text = text.map_err(|error| self.unreachable(&error))?;
+        Ok(Reply { text })
+    }
+
+    /// Sends a request; an answer that is no error is read by whoever asked, as it comes, for at most so long.
+    pub(crate) async fn open(
+        &self,
+        request: Request,
+        patience: Duration,
+    ) -> Result<Response, Failure> {
         let method = request.method.clone();
         let mut url = format!("{}{}", self.server, request.path);
         if !request.query.is_empty() {
@@ -142,7 +153,7 @@ impl Client {
             url.push(if url.contains('?') { '&' } else { '?' });
             url.push_str(&query);
         }
-        let mut builder = self.http.request(request.method, url);
+        let mut builder = self.http.request(request.method, url).timeout(patience);
         for (name, value) in &request.headers {
             let value = HeaderValue::from_str(value)
                 .map_err(|_| Failure::usage(format!("`{name}` cannot hold that text")))?;
@@ -163,13 +174,13 @@ impl Client {
             .await
             .map_err(|error| self.unreachable(&error))?;
         let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
         let text = response
             .text()
             .await
             .map_err(|error| self.unreachable(&error))?;
-        if status.is_success() {
-            return Ok(Reply { text });
-        }
         let body = serde_json::from_str(&text).unwrap_or_else(|_| json!({}));
         Err(self.refused(status, body))
     }
@@ -212,6 +223,15 @@ impl Client {
 
     /// Every item of a list, page by page, at most so many.
     pub(crate) async fn list(&self, request: Request, most: usize) -> Result<Vec<Value>, Failure> {
+        Ok(self.list_with(request, most).await?.1)
+    }
+
+    /// The same with what the last page says beside its items.
+    pub(crate) async fn list_with(
+        &self,
+        request: Request,
+        most: usize,
+    ) -> Result<(Value, Vec<Value>), Failure> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
@@ -224,7 +244,7 @@ impl Client {
             }
             cursor = page["next_cursor"].as_str().map(ToOwned::to_owned);
             if cursor.is_none() || items.len() >= most {
-                return Ok(items);
+                return Ok((page, items));
             }
         }
     }

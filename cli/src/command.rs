@@ -1,9 +1,13 @@
 //! What each command does: one file each, or one for a noun.
 
 mod apply;
+mod bootstrap;
+mod connect;
 mod context;
+mod doctor;
 mod get;
 mod login;
+mod proxies;
 mod small;
 
 use crate::args::{Cli, Command};
@@ -24,6 +28,10 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Delete(args) => get::delete(&Here::find(place)?, &args).await,
         Command::Apply(args) => apply::apply(&Here::find(place)?, &args).await,
         Command::Diff(args) => apply::diff(&Here::find(place)?, args).await,
+        Command::Proxies(command) => proxies::run(&Here::find(place)?, command).await,
+        Command::Bootstrap(args) => bootstrap::bootstrap(&Here::find(place)?, &args).await,
+        Command::Connect(args) => connect::connect(&Here::find(place)?, &args).await,
+        Command::Doctor(args) => doctor::doctor(Here::find(place).ok().as_ref(), &args).await,
         Command::Api(args) => small::api(&Here::find(place)?, &args).await,
     }
 }

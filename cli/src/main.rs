@@ -11,6 +11,7 @@ mod command;
 mod config;
 mod documents;
 mod failure;
+mod host;
 mod kinds;
 mod output;
 mod place;

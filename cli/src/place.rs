@@ -80,6 +80,15 @@ impl Here {
         Client::new(self.server()?, self.org.as_deref().unwrap_or("-"), token)
     }
 
+    /// A client with a credential that somebody holds beside their own.
+    pub(crate) fn as_holder(&self, token: SecretString) -> Result<Client, Failure> {
+        Client::new(
+            self.server()?,
+            self.org.as_deref().unwrap_or("-"),
+            Some(token),
+        )
+    }
+
     /// An API token, from wherever one is named.
     fn token(&self) -> Result<Option<SecretString>, Failure> {
         if let Some(path) = &self.place.token_file {

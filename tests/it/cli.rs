@@ -89,6 +89,19 @@ async fn every_example_of_the_help_works() {
                     kind: split\nservice: payments\nroute: all\nweights: [{version: v1, weight: 1}]\n";
     std::fs::write(folder.path().join("services/all.yaml"), services).unwrap();
 
+    let begin = format!("heddle apply -f mesh.yaml -f services/ --server {server} --mesh prod");
+    let begun = run(&begin, folder.path(), &server, &api.token).await;
+    assert!(begun.status.success(), "{}", text(&begun.stderr));
+    let workload = heddle_tests::WorkloadSpec {
+        mesh: "prod",
+        service: "payments",
+        version: "v1",
+        proxy: "payments-1",
+        envoy: heddle_tests::EnvoyVersion::Newest,
+    };
+    let workload = heddle_tests::Workload::start(&stack, &api, &workload).await;
+    workload.ready(&api, "prod").await;
+
     let mut left = vec![String::new()];
     let mut all = Vec::new();
     while let Some(path) = left.pop() {

@@ -16,6 +16,7 @@ mod docs;
 mod document;
 mod events;
 mod history;
+mod hosts;
 mod identity;
 mod isolation;
 mod lost;

@@ -46,7 +46,7 @@ pub(crate) async fn get(here: &Here, args: &Get) -> Result<(), Failure> {
 }
 
 /// As a table, or by name.
-fn show(noun: &Noun, items: &[Value], format: Format) -> Result<(), Failure> {
+pub(super) fn show(noun: &Noun, items: &[Value], format: Format) -> Result<(), Failure> {
     if format == Format::Name {
         let line = |item: &Value| format!("{}/{}\n", noun.name, plain(&noun.title(item)));
         return data(&items.iter().map(line).collect::<String>());
