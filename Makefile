@@ -66,7 +66,7 @@ docs-terraform: terraform ## Write the pages of the Terraform provider into terr
 # What only computes runs beside what mostly waits. Both are the build that `test-rust` makes.
 test-long: test-setup terraform ## The tests that take minutes
 	cargo test --workspace --locked --no-run
-	nice cargo test --workspace --locked --lib --test session_model -- --ignored --skip cost_of_writing & computing=$$!; \
+	nice cargo test --workspace --locked --lib --test session_model --test guided -- --ignored --skip cost_of_writing & computing=$$!; \
 	cargo test --workspace --locked --test it -- --ignored || failed=1; \
 	wait $$computing || failed=1; exit $${failed:-0}
 	cd terraform-provider && TF_ACC=1 HEDDLE_TEST_ROUNDS=20 go test -count=1 -timeout 60m -run Random ./internal/acceptance

@@ -199,6 +199,8 @@ impl Decoder for Requests {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod feed;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]

@@ -9,6 +9,8 @@
 
 mod codec;
 pub mod engine;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod graph;
 mod node;
 mod registry;

@@ -1,63 +1,20 @@
 //! Bytes from outside: whatever they are, they become a message or an error, and a message never harms a session.
 //!
 //! Requests that a client could send are changed at random, bit by bit and piece by piece, and put through all that reads
-//! them: the decoder, the node's claims, a session with something to answer, the encoder. What once did harm stands in
-//! `corpus.hex`, a message in each line, and is read again by every run.
-
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Duration;
+//! them ([`feed`]). What once did harm stands in `corpus.hex`, a message in each line, and is read again by every run; so is
+//! what the guided fuzzer found to reach the most code (`xds-server/fuzz/corpus/`, a run of messages in each line).
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::google::protobuf::{ListValue, Struct, Value, value};
 use envoy_types::pb::google::rpc::Status as PbStatus;
 use prost::Message;
 
-use super::{DeltaDiscoveryRequest, DiscoveryRequest, Said, read, write};
+use super::feed::{self, feed};
+use super::{DeltaDiscoveryRequest, DiscoveryRequest, read};
 use crate::engine::kind::Kind;
-use crate::engine::resource::Resource;
-use crate::engine::session::{Limits, Protocol, Session};
-use crate::engine::view::{Tables, View};
+use crate::engine::session::Protocol;
 
 const BOTH: [Protocol; 2] = [Protocol::Delta, Protocol::Sotw];
-
-/// Everything that reads a message.
-fn feed(protocol: Protocol, messages: &[&[u8]]) {
-    let now = tokio::time::Instant::now().into_std();
-    let mut tables = Tables::default();
-    for kind in Kind::ALL {
-        let names = ["a", "b", "c"];
-        tables = tables.with(kind, names.map(|name| Resource::new(kind, name, "1", b"")));
-    }
-    let limits = Limits {
-        names_per_request: 100,
-        ..Limits::default()
-    };
-    let mut session = Session::new(protocol, now, limits, [(Kind::Secret, "me")]);
-    session.set_view(&Arc::new(View::first(1, tables, Tables::default(), now)));
-    let mut out = VecDeque::new();
-    for bytes in messages {
-        let Ok(inbound) = read(protocol, *bytes) else {
-            continue;
-        };
-        if let Some(node) = &inbound.node {
-            let _refused = crate::node::claims(node);
-        }
-        let outcome = match &inbound.said {
-            Said::Delta(request) => session.on_request(request),
-            Said::Sotw(request) => session.on_state_request(request),
-        };
-        if outcome.is_err() {
-            return;
-        }
-        let mut responses = 0;
-        while let Some(response) = session.poll(now) {
-            responses += 1;
-            assert!(responses <= 2 * Kind::ALL.len(), "no end of responses");
-            write(protocol, &response, &mut out);
-        }
-    }
-}
 
 /// Random numbers that a seed brings back.
 struct Dice(u64);
@@ -224,6 +181,19 @@ fn xds_x43_p11_the_corpus_does_no_harm() {
     }
 }
 
+/// What `tests/guided.rs` keeps.
+#[test]
+fn xds_x43_p11_what_the_guided_fuzzer_kept_does_no_harm() {
+    fn replay(corpus: &str, feed: fn(&[u8])) {
+        assert!(corpus.lines().count() >= 50);
+        for line in corpus.lines() {
+            feed(&unhex(line));
+        }
+    }
+    replay(include_str!("../../fuzz/corpus/delta.hex"), feed::delta);
+    replay(include_str!("../../fuzz/corpus/sotw.hex"), feed::sotw);
+}
+
 #[test]
 fn sec_p11_metadata_that_is_nested_without_end_is_refused() {
     let mut deep = Value::default();
@@ -252,21 +222,4 @@ fn sec_p11_metadata_that_is_nested_without_end_is_refused() {
 #[test]
 fn xds_x43_p11_spoilt_requests_do_no_harm() {
     fuzz(heddle_evidence::seed(), 10_000);
-}
-
-#[test]
-#[ignore = "ten minutes; `make test-long`"]
-fn xds_x43_p11_ten_minutes_of_spoilt_requests_do_no_harm() {
-    let first = heddle_evidence::seed();
-    let end = tokio::time::Instant::now() + Duration::from_secs(600);
-    let mut rounds = 0;
-    while tokio::time::Instant::now() < end {
-        fuzz(first.wrapping_add(rounds), 100_000);
-        rounds += 1;
-    }
-    heddle_evidence::evidence(
-        "spoilt-requests",
-        first,
-        serde_json::json!({ "requests": rounds * 100_000, "panics": 0, "seconds": 600 }),
-    );
 }
