@@ -294,6 +294,16 @@ export const screens = {
       "read-only": readOnly("proxies:write"),
     },
   },
+  "/meshes/$mesh/proxies/$proxy/config": {
+    full: (world) => ({ mesh: world.mesh, proxy: "payments-v1" }),
+    bare: { mesh: "bare", proxy: "gone" },
+    states: {
+      empty: { text: "There is no such proxy" },
+      loading: loading("proxy"),
+      error,
+      "read-only": { none: "It only shows; each part leads to the object that it comes from." },
+    },
+  },
   "/meshes/$mesh/join-tokens": {
     full: shop,
     bare: { mesh: "void" },

@@ -24,6 +24,7 @@ import { MeshNew } from "./screens/mesh-new";
 import { MeshOverview } from "./screens/mesh-overview";
 import { MeshSettings } from "./screens/mesh-settings";
 import { Proxies } from "./screens/proxies";
+import { ProxyConfig } from "./screens/proxy-config";
 import { ProxyDetail } from "./screens/proxy-detail";
 import { RevisionDetail } from "./screens/revision";
 import { RevisionObjects } from "./screens/revision-objects";
@@ -157,6 +158,7 @@ const tree = root.addChildren([
     screen("/meshes/$mesh/access", AccessScreen),
     screen("/meshes/$mesh/proxies", Proxies),
     screen("/meshes/$mesh/proxies/$proxy", ProxyDetail),
+    screen("/meshes/$mesh/proxies/$proxy/config", ProxyConfig),
     screen("/meshes/$mesh/join-tokens", JoinTokens),
     screen("/meshes/$mesh/history", History),
     revision,

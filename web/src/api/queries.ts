@@ -212,6 +212,28 @@ export const proxyQuery = (mesh: string, proxy: string) =>
     refetchInterval: liveInterval,
   });
 
+/** Everything that a proxy is told, and how far it is with it. */
+export const proxyConfigQuery = (mesh: string, proxy: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "proxies", proxy, "config"],
+    queryFn: async ({ signal }): Promise<Schemas["ProxyConfig"]> => {
+      const items: Schemas["ProxyConfigResource"][] = [];
+      let cursor: string | undefined;
+      for (;;) {
+        const page = await good(
+          api.GET("/v1/orgs/{org}/meshes/{mesh}/proxies/{proxy}/config", {
+            params: { path: { org: ORG, mesh, proxy }, query: { limit: PAGE, cursor } },
+            signal,
+          }),
+        );
+        items.push(...page.items);
+        cursor = page.next_cursor;
+        if (cursor === undefined) return { ...page, items };
+      }
+    },
+    refetchInterval: liveInterval,
+  });
+
 export const joinTokensQuery = (mesh: string) =>
   queryOptions({
     queryKey: ["mesh", mesh, "join-tokens"],

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
-import { TriangleAlert } from "lucide-react";
+import { FileSearch, TriangleAlert } from "lucide-react";
 import { api } from "../api/client";
 import { good } from "../api/problem";
 import { proxyQuery } from "../api/queries";
@@ -24,6 +24,16 @@ export function ProxyDetail() {
       <PageHead
         title={query.data?.name ?? "Proxy"}
         badge={query.data && <ProxyState proxy={query.data} />}
+        actions={
+          <Link
+            to="/meshes/$mesh/proxies/$proxy/config"
+            params={{ mesh, proxy }}
+            search={{}}
+            className={linkButton()}
+          >
+            <FileSearch aria-hidden className="size-4" /> Effective configuration
+          </Link>
+        }
         crumbs={
           <>
             <Link to="/meshes/$mesh" params={{ mesh }} className="hover:text-ink">
