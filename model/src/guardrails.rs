@@ -32,7 +32,8 @@ pub struct Guardrails {
 #[serde(rename_all = "snake_case")]
 #[schema(as = ForbiddenWrite)]
 pub enum Forbidden {
-    /// To let everybody in: an access rule that allows and has no `from`, or the mesh's `access_default: allow`.
+    /// To let everybody in: an access rule that allows and names no caller (no `from`, networks alone, or a whole trust domain), or the
+    /// mesh's `access_default: allow`.
     WildcardAllow,
 }
 

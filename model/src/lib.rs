@@ -8,6 +8,7 @@
 //! and one line in `kind.rs`; a new setting is one file in `settings/` and one field in `settings.rs`.
 #![warn(missing_docs)]
 
+pub mod access;
 pub mod authz;
 pub mod clock;
 pub mod code;
@@ -22,6 +23,7 @@ pub mod manager;
 pub mod merge;
 pub mod name;
 pub mod net;
+pub mod path;
 pub mod settings;
 pub mod snapshot;
 pub mod violation;

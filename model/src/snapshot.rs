@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
 use crate::id::{AccessRuleId, MeshId, OrgId, ProfileId, RouteId, ServiceId, SplitId};
 use crate::kind::{AccessRule, Mesh, Profile, Route, Service, Split};
 use crate::name::Name;
@@ -57,6 +59,23 @@ pub struct RouteNode {
 }
 
 impl MeshSnapshot {
+    /// Takes out the access rules whose time is over at `now`. Returns when the next one's is.
+    pub fn drop_expired(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let mut next: Option<DateTime<Utc>> = None;
+        for node in self.services.values_mut() {
+            node.access_rules.retain(|rule| {
+                let Some(end) = rule.spec.ends() else {
+                    return true;
+                };
+                if end > now {
+                    next = Some(next.map_or(end, |next| next.min(end)));
+                }
+                end > now
+            });
+        }
+        next
+    }
+
     /// The profile that a service names, unless it was deleted.
     #[must_use]
     pub fn profile(&self, service: &ServiceNode) -> Option<&Object<ProfileId, Profile>> {

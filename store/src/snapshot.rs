@@ -142,7 +142,7 @@ fn assemble(
         let access_rules: Vec<Object<AccessRuleId, AccessRule>> =
             take(Kind::AccessRule, Some(stored.id))
                 .iter()
-                .filter_map(|s| object(s, AccessRuleId::from_uuid, &mut skipped))
+                .filter_map(|s| access_rule(s, &mut skipped))
                 .collect();
         let node = ServiceNode {
             service,
@@ -176,6 +176,29 @@ fn spec<T: Spec>(stored: &Stored) -> Result<T> {
             |v| format!("{} at {:?}: {}", v.code.as_str(), v.pointer, v.detail),
         );
         inconsistent("resources", "spec", stored.id, reason)
+    })
+}
+
+/// A rule that cannot be read, because a newer version of this program wrote it, lets nobody in; unless it says that it allows,
+/// it refuses everybody. To leave it out would open what it closes.
+fn access_rule(
+    stored: &Stored,
+    skipped: &mut Vec<Error>,
+) -> Option<Object<AccessRuleId, AccessRule>> {
+    let read = object(stored, AccessRuleId::from_uuid, skipped);
+    let allows = stored
+        .sent
+        .get("action")
+        .and_then(serde_json::Value::as_str)
+        == Some("allow");
+    if read.is_some() || allows {
+        return read;
+    }
+    Some(Object {
+        id: AccessRuleId::from_uuid(stored.id),
+        name: stored.name.clone(),
+        revision: stored.revision,
+        spec: AccessRule::deny_all(),
     })
 }
 

@@ -1,9 +1,11 @@
-//! Access rules on real Envoys: deny wins, paths end at segments, headers cannot lie about the caller.
+//! Access rules on real Envoys: deny wins, paths end at segments, headers cannot lie about the caller, and rules end by
+//! themselves.
 
 use std::time::Duration;
 
-use heddle_tests::{EnvoyVersion, ServerOptions, Stack, Workload, WorkloadSpec, until};
+use heddle_tests::{Api, EnvoyVersion, ServerOptions, Stack, Workload, WorkloadSpec, until};
 use serde_json::json;
+use time::OffsetDateTime;
 
 async fn rules(envoy: EnvoyVersion) {
     let stack = Stack::start(ServerOptions::default()).await;
@@ -71,6 +73,36 @@ async fn rules(envoy: EnvoyVersion) {
     let (_, answer) = frontend.call("payments", "/whoami").await;
     let shown = answer["xfcc"].as_str().unwrap_or_default();
     assert!(shown.contains("/service/frontend"), "{answer}");
+
+    rules_that_come_and_go(&api, &frontend).await;
+}
+
+/// What only reports lets everything be; what expires is gone from the proxies without anybody's doing.
+async fn rules_that_come_and_go(api: &Api, frontend: &Workload) {
+    let rule = "/meshes/shop/services/payments/access-rules";
+    let deny =
+        json!({"action": "deny", "report_only": true, "to": [{"paths": [{"prefix": "/later"}]}]});
+    let _ = api.put(&format!("{rule}/later"), deny).await.expect(201);
+    // In force with the next rule at the latest: one revision after the other.
+    let end = OffsetDateTime::now_utc() + Duration::from_secs(6);
+    let (date, (h, m, s)) = (end.date(), end.time().as_hms());
+    let expires = format!("{date}T{h:02}:{m:02}:{s:02}.{:06}Z", end.microsecond());
+    let deny =
+        json!({"action": "deny", "expires": expires, "to": [{"paths": [{"prefix": "/closed"}]}]});
+    let _ = api.put(&format!("{rule}/closed"), deny).await.expect(201);
+    until("the path is denied", Duration::from_secs(5), async || {
+        frontend.call("payments", "/closed").await.0 == 403
+    })
+    .await;
+    assert_eq!(frontend.call("payments", "/later").await.0, 200);
+    let revision = api.get("/meshes/shop").await.expect(200).json["meta"]["revision"].clone();
+    until("the rule ends", Duration::from_secs(15), async || {
+        frontend.call("payments", "/closed").await.0 == 200
+    })
+    .await;
+    assert!(OffsetDateTime::now_utc() >= end, "too early");
+    let after = api.get("/meshes/shop").await.expect(200);
+    assert_eq!(after.json["meta"]["revision"], revision);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,11 +1,11 @@
 //! How requests are compared: the conditions of routes and access rules as Envoy's matchers.
 
-use heddle_model::kind::route::{HeaderMatch, Match, Method, PathMatch, Paths};
+use heddle_model::kind::route::{HeaderMatch, Match, Method, PathMatch};
 
 use crate::envoy::route::header_matcher::HeaderMatchSpecifier;
 use crate::envoy::route::route_match::PathSpecifier;
 use crate::envoy::route::{HeaderMatcher, RouteMatch};
-use crate::envoy::{exact, long_regex, matcher, prefix, regex};
+use crate::envoy::{exact, prefix, regex};
 
 /// A path prefix without the slashes at its end; empty when it takes every path.
 pub(crate) fn trimmed(prefix: &str) -> &str {
@@ -75,38 +75,4 @@ pub(crate) fn request(one: &Match) -> RouteMatch {
 /// Every request.
 pub(crate) fn everything() -> RouteMatch {
     request(&Match::default())
-}
-
-/// Exactly the paths that an allow rule names: no more than what was written.
-pub(crate) fn narrow(paths: Paths<'_>) -> Vec<matcher::StringMatcher> {
-    match paths {
-        Paths::Exact(path) => vec![exact(path)],
-        Paths::Prefix(path) => {
-            let path = trimmed(path);
-            vec![exact(path), prefix(format!("{path}/"))]
-        }
-    }
-}
-
-/// The paths that a deny rule names, and every spelling of them that some server takes for the same: other
-/// letter case, dots at the end of a segment, parameters after a semicolon.
-pub(crate) fn broad(paths: Paths<'_>) -> matcher::StringMatcher {
-    let (path, below) = match paths {
-        Paths::Exact(path) => (path, ""),
-        Paths::Prefix(path) => (trimmed(path), "(?:/.*)?"),
-    };
-    let mut pattern = String::from("(?i)");
-    for segment in path.split('/').skip(1) {
-        pattern.push('/');
-        for character in segment.chars() {
-            // RE2 takes a backslash before punctuation, but not before an underscore.
-            if !character.is_ascii_alphanumeric() && character != '_' {
-                pattern.push('\\');
-            }
-            pattern.push(character);
-        }
-        pattern.push_str(r"\.*(?:;[^/]*)?");
-    }
-    pattern.push_str(below);
-    long_regex(pattern)
 }

@@ -17,6 +17,7 @@
 //! | the control plane, in the bootstrap | `heddle/xds` |
 //! | cluster of a collector of access logs | `heddle-otlp/<host>:<port>` |
 //! | policy of an access rule | the rule's id, `ar_...` |
+//! | policy that refuses paths with disguised dot segments | `heddle/dot-segments` |
 //!
 //! The application's cluster is not `heddle/local/<port>`: that is the cluster of a service called `local`.
 
@@ -37,6 +38,13 @@ pub const UNKNOWN_HOST: &str = "heddle/unknown-host";
 pub const RBAC_DENY: &str = "heddle.rbac.deny";
 /// The HTTP filter that refuses what no allow rule matches.
 pub const RBAC_ALLOW: &str = "heddle.rbac.allow";
+/// What stands before the statistics, and what the access log knows, of rules that would deny.
+pub const WOULD_DENY: &str = "heddle_would_deny_";
+/// The same of rules that would allow.
+pub const WOULD_ALLOW: &str = "heddle_would_allow_";
+/// The policy that refuses paths with a dot segment that parameters disguise (`/public/..;/admin`), wherever some rule is about
+/// paths: the rule and the application would not see the same path.
+pub const DOT_SEGMENTS: &str = "heddle/dot-segments";
 /// The HTTP filter that answers health checks of callers.
 pub const HEALTH: &str = "heddle.health";
 /// The path that callers ask it at. No application is called there.

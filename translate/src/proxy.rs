@@ -74,7 +74,7 @@ pub fn proxy(snapshot: &MeshSnapshot, view: &ProxyView) -> Output {
                 problem => diagnostics.push(no_listener(node, index, port, problem.copied())),
             }
         }
-        diagnostics.extend(rbac::rules(snapshot, node).diagnostics);
+        diagnostics.extend(rbac::diagnostics(snapshot, node));
         let levels = Scope::own(snapshot, node).levels(None);
         for otlp in settings::access_log::collectors(&levels) {
             let origins = vec![Source::Service(node).at("", naming::collector(&otlp))];
@@ -217,7 +217,7 @@ fn inbound_routes(
     name: String,
 ) -> Resource {
     let port = &node.service.spec.ports[index];
-    let rules = rbac::rules(snapshot, node);
+    let rules = rbac::rules(snapshot, node, &port.name);
     let target = naming::local(&port.name);
     let to_application = Route {
         name: node.service.name.to_string(),

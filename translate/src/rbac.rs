@@ -4,7 +4,10 @@
 //! The filters in the listener are empty and closed; the rules come with the routes. A listener that changes
 //! drains: connections that exist would keep the old rules for minutes. A route that changes is in force
 //! for the next request.
+//!
+//! Rules that only report are the shadow rules of the same filters: Envoy counts them and leaves their ids for the access log.
 
+mod pattern;
 mod policy;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,10 +16,12 @@ use envoy_types::pb::envoy::config::rbac::v3 as config;
 use envoy_types::pb::envoy::config::rbac::v3::Policy;
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3 as filter;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
+use heddle_model::access;
 use heddle_model::id::AccessRuleId;
 use heddle_model::kind::AccessRule;
 use heddle_model::kind::access_rule::Effect;
 use heddle_model::kind::mesh::AccessDefault;
+use heddle_model::name::Name;
 use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
 use prost::{Message as _, Name as _};
 
@@ -37,8 +42,14 @@ struct OrderedPerRoute {
 struct OrderedFilter {
     #[prost(message, optional, tag = "1")]
     rules: Option<OrderedRules>,
+    #[prost(message, optional, tag = "2")]
+    shadow_rules: Option<OrderedRules>,
+    #[prost(string, tag = "3")]
+    shadow_rules_stat_prefix: String,
     #[prost(string, tag = "6")]
     rules_stat_prefix: String,
+    #[prost(bool, tag = "7")]
+    track_per_rule_stats: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -49,30 +60,70 @@ struct OrderedRules {
     policies: BTreeMap<String, Policy>,
 }
 
-const DENY_STATS: &str = "heddle_deny.";
-const ALLOW_STATS: &str = "heddle_allow.";
+/// One of the two filters.
+#[derive(Clone, Copy)]
+struct Side {
+    name: &'static str,
+    action: config::rbac::Action,
+    /// Before the statistics of rules that decide.
+    stats: &'static str,
+    /// Before those of rules that only report, and before what the access log knows of them.
+    reports: &'static str,
+}
+
+const DENY: Side = Side {
+    name: naming::RBAC_DENY,
+    action: config::rbac::Action::Deny,
+    stats: "heddle_deny.",
+    reports: naming::WOULD_DENY,
+};
+const ALLOW: Side = Side {
+    name: naming::RBAC_ALLOW,
+    action: config::rbac::Action::Allow,
+    stats: "heddle_allow.",
+    reports: naming::WOULD_ALLOW,
+};
+
+type Policies = BTreeMap<String, Policy>;
+
+impl Side {
+    /// `None`: no rules are enforced. Present and empty: an allow filter refuses everything.
+    fn filter(self, rules: Option<Policies>, reporting: Policies) -> OrderedFilter {
+        let of = |policies| OrderedRules {
+            action: self.action.into(),
+            policies,
+        };
+        OrderedFilter {
+            rules: rules.map(of),
+            shadow_rules: (!reporting.is_empty()).then(|| of(reporting)),
+            shadow_rules_stat_prefix: self.reports.to_owned(),
+            rules_stat_prefix: self.stats.to_owned(),
+            track_per_rule_stats: true,
+        }
+    }
+
+    /// The same for the routes of a service.
+    fn per_route(self, rules: Option<Policies>, reporting: Policies) -> Any {
+        let config = OrderedPerRoute {
+            rbac: Some(self.filter(rules, reporting)),
+        };
+        Any {
+            type_url: filter::RbacPerRoute::type_url(),
+            value: config.encode_to_vec(),
+        }
+    }
+}
 
 /// The two filters as they stand in a listener. Without rules from a route the second refuses everything.
 pub(crate) fn filters() -> Vec<HttpFilter> {
-    let filter = |name: &str, stats: &str, rules: Option<OrderedRules>| {
-        let config = OrderedFilter {
-            rules,
-            rules_stat_prefix: stats.to_owned(),
-        };
+    let filter = |side: Side, rules: Option<Policies>| {
         let config = Any {
             type_url: filter::Rbac::type_url(),
-            value: config.encode_to_vec(),
+            value: side.filter(rules, Policies::new()).encode_to_vec(),
         };
-        http::http_filter(name, config)
+        http::http_filter(side.name, config)
     };
-    let nobody = OrderedRules {
-        action: config::rbac::Action::Allow.into(),
-        policies: BTreeMap::new(),
-    };
-    vec![
-        filter(naming::RBAC_DENY, DENY_STATS, None),
-        filter(naming::RBAC_ALLOW, ALLOW_STATS, Some(nobody)),
-    ]
+    vec![filter(DENY, None), filter(ALLOW, Some(Policies::new()))]
 }
 
 /// What a service's routes tell the two filters. Each map has at most one entry, so that its bytes have one order:
@@ -81,64 +132,74 @@ pub(crate) struct Rules {
     pub(crate) deny: HashMap<String, Any>,
     pub(crate) allow: HashMap<String, Any>,
     pub(crate) origins: Vec<Origin>,
-    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
-/// The access rules of a service.
-pub(crate) fn rules(snapshot: &MeshSnapshot, node: &ServiceNode) -> Rules {
+/// The access rules of a service at one of its ports.
+pub(crate) fn rules(snapshot: &MeshSnapshot, node: &ServiceNode, port: &Name) -> Rules {
     let default = snapshot.mesh.spec.access_default();
     let mut origins = vec![Source::Mesh(snapshot).at("/access_default", naming::RBAC_ALLOW)];
-    let mut diagnostics = Vec::new();
-    let mut deny = BTreeMap::new();
-    let mut allow = BTreeMap::new();
+    let (mut deny, mut would_deny) = (Policies::new(), Policies::new());
+    let (mut allow, mut would_allow) = (Policies::new(), Policies::new());
     for rule in &node.access_rules {
         let id = rule.id.to_string();
         origins.push(Source::AccessRule(node, rule).at("", id.clone()));
-        diagnostics.extend(unknown_callers(snapshot, node, rule));
-        let (policy, lost) = policy::of(&snapshot.trust_domain, &rule.spec);
-        let source = Source::AccessRule(node, rule);
-        diagnostics.extend(lost.into_iter().map(|lost| lost.diagnose(source)));
-        let policies = match rule.spec.action {
-            Effect::Deny => &mut deny,
-            Effect::Allow => &mut allow,
+        let (policy, _) = policy::of(&snapshot.trust_domain, &rule.spec, Some(port));
+        let policies = match (rule.spec.action, rule.spec.is_report_only()) {
+            (Effect::Deny, false) => &mut deny,
+            (Effect::Deny, true) => &mut would_deny,
+            (Effect::Allow, false) => &mut allow,
+            (Effect::Allow, true) => &mut would_allow,
         };
         policies.extend(policy.map(|policy| (id, policy)));
     }
+    if access::looks_at_paths(node) {
+        deny.insert(naming::DOT_SEGMENTS.to_owned(), policy::dot_segments());
+    }
     let mut deny_config = HashMap::new();
-    if !deny.is_empty() {
-        let config = per_route(DENY_STATS, config::rbac::Action::Deny, Some(deny));
+    if !deny.is_empty() || !would_deny.is_empty() {
+        let enforced = (!deny.is_empty()).then_some(deny);
+        let config = DENY.per_route(enforced, would_deny);
         deny_config.insert(naming::RBAC_DENY.to_owned(), config);
     }
     let allow = (default == AccessDefault::Deny).then_some(allow);
-    let allow_config = per_route(ALLOW_STATS, config::rbac::Action::Allow, allow);
+    let allow_config = ALLOW.per_route(allow, would_allow);
     Rules {
         deny: deny_config,
         allow: HashMap::from([(naming::RBAC_ALLOW.to_owned(), allow_config)]),
         origins,
-        diagnostics,
     }
 }
 
-/// `None`: no rules are enforced. Present and empty: an allow filter refuses everything.
-fn per_route(
-    stats: &str,
-    action: config::rbac::Action,
-    policies: Option<BTreeMap<String, Policy>>,
-) -> Any {
-    let rules = policies.map(|policies| OrderedRules {
-        action: action.into(),
-        policies,
-    });
-    let config = OrderedPerRoute {
-        rbac: Some(OrderedFilter {
-            rules,
-            rules_stat_prefix: stats.to_owned(),
-        }),
-    };
-    Any {
-        type_url: filter::RbacPerRoute::type_url(),
-        value: config.encode_to_vec(),
+/// What somebody should know about the access rules of a service.
+pub(crate) fn diagnostics(snapshot: &MeshSnapshot, node: &ServiceNode) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for rule in &node.access_rules {
+        let source = Source::AccessRule(node, rule);
+        found.extend(unknown_callers(snapshot, node, rule));
+        found.extend(unknown_ports(node, rule));
+        let (_, lost) = policy::of(&snapshot.trust_domain, &rule.spec, None);
+        found.extend(lost.into_iter().map(|lost| lost.diagnose(source)));
     }
+    found
+}
+
+fn unknown_ports<'a>(
+    node: &'a ServiceNode,
+    rule: &'a Object<AccessRuleId, AccessRule>,
+) -> impl Iterator<Item = Diagnostic> + 'a {
+    let targets = rule.spec.to.iter().flatten().enumerate();
+    let ports = targets.flat_map(|(i, target)| {
+        let ports = target.ports.iter().flatten().enumerate();
+        ports.map(move |(j, port)| (i, j, port))
+    });
+    ports.filter_map(move |(i, j, port)| {
+        let known = node.service.spec.ports.iter().any(|one| one.name == *port);
+        (!known).then(|| {
+            let message = format!("the service has no port {port}; the rule waits for one");
+            let pointer = format!("/to/{i}/ports/{j}");
+            Source::AccessRule(node, rule).diagnose(pointer, message)
+        })
+    })
 }
 
 fn unknown_callers<'a>(

@@ -49,7 +49,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "heddle-translate",
-        may: &["heddle-model"],
+        may: &["heddle-model", "heddle-evidence"],
         because: "translation is pure",
     },
     Layer {

@@ -245,9 +245,12 @@ impl Computed<'_> {
             None => store.snapshot(&self.mesh).await?,
             Some(revision) => store.snapshot_at(&self.mesh, revision).await?,
         };
-        let Some(loaded) = loaded else {
+        let Some(mut loaded) = loaded else {
             return Ok(None);
         };
+        if revision.is_none() {
+            let _next = loaded.snapshot.drop_expired(self.app.clock.now());
+        }
         // Servers keep what they have until such a row is mended.
         if !loaded.skipped.is_empty() {
             return Err(Problem::internal(&"a stored object does not parse"));

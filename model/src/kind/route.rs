@@ -137,30 +137,10 @@ pub struct Backend {
     pub service: Option<Name>,
 }
 
-/// What a [`PathMatch`] compares with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Paths<'a> {
-    /// One path.
-    Exact(&'a str),
-    /// A path and everything below it.
-    Prefix(&'a str),
-}
-
 impl PathMatch {
-    /// What it compares with; `None` when that is nothing, or more than one thing.
-    #[must_use]
-    pub fn paths(&self) -> Option<Paths<'_>> {
-        let Self { exact, prefix } = self;
-        match (exact, prefix) {
-            (Some(path), None) => Some(Paths::Exact(path)),
-            (None, Some(path)) => Some(Paths::Prefix(path)),
-            (None, None) | (Some(_), Some(_)) => None,
-        }
-    }
-
     /// Adds the rules that this breaks.
     pub fn validate(&self, at: &Pointer<'_>, violations: &mut Violations) {
-        if self.paths().is_none() {
+        if self.exact.is_some() == self.prefix.is_some() {
             violations.add(at, Code::ExactlyOne, "exactly one of `exact` and `prefix`");
         }
         for (field, path) in [("exact", &self.exact), ("prefix", &self.prefix)] {
@@ -177,7 +157,39 @@ impl PathMatch {
     }
 }
 
+/// What a [`HeaderMatch`] wants of a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderIs<'a> {
+    /// That it has this value.
+    Exactly(&'a str),
+    /// That its value begins like this.
+    Beginning(&'a str),
+    /// That it is there.
+    Present,
+    /// That it is not.
+    Absent,
+}
+
 impl HeaderMatch {
+    /// What it wants; `None` when that is nothing, or more than one thing.
+    #[must_use]
+    pub fn wants(&self) -> Option<HeaderIs<'_>> {
+        let Self {
+            name: _,
+            exact,
+            prefix,
+            present,
+        } = self;
+        match (exact, prefix, present) {
+            (Some(value), None, None) => Some(HeaderIs::Exactly(value)),
+            (None, Some(value), None) => Some(HeaderIs::Beginning(value)),
+            (None, None, Some(true)) => Some(HeaderIs::Present),
+            (None, None, Some(false)) => Some(HeaderIs::Absent),
+            (None, None, None) | (Some(_), Some(_), _) | (Some(_), _, Some(_)) => None,
+            (None, Some(_), Some(_)) => None,
+        }
+    }
+
     /// Adds the rules that this breaks.
     pub fn validate(&self, at: &Pointer<'_>, violations: &mut Violations) {
         let given = [

@@ -1,7 +1,7 @@
 //! Snapshots: complete, sorted, and never lost to one bad row.
 
 use heddle_model::id::{MeshId, ServiceId};
-use heddle_model::kind::{Kind, Mesh, Spec as _};
+use heddle_model::kind::{AccessRule, Kind, Mesh, Spec as _};
 use heddle_store::Error;
 
 use crate::build::{
@@ -162,4 +162,31 @@ async fn sec_i16_a_bad_row_is_reported_and_costs_only_itself() {
     ];
     wanted.sort();
     assert_eq!(skipped, wanted);
+}
+
+/// A rule that cannot be read opens nothing: neither by what it allows nor by what it denies.
+#[tokio::test]
+async fn sec_z04_a_rule_that_cannot_be_read_refuses() {
+    let db = TestDb::new().await;
+    let owner = db.owner("acme").await;
+    let mesh = mesh(&db.store, &owner, "prod").await;
+    let mesh_ref = mesh_ref(&db.store, &owner, &mesh).await;
+    let service = service(&db.store, &owner, mesh.id, "pay").await.id;
+    for action in ["allow", "deny"] {
+        let rule = name(action);
+        let at = address(mesh.id, Kind::AccessRule, Some(service), &rule);
+        let spec = serde_json::json!({"action": action, "from": [{"spiffe": "spiffe://td/x"}]});
+        let serde_json::Value::Object(spec) = spec else {
+            panic!("not an object")
+        };
+        put(&db.store, &owner, &at, &spec).await;
+    }
+    let newer = "update heddle.resources set spec = spec || '{\"moon_phase\": \"full\"}' where kind = 'access_rule'";
+    let superuser = db.superuser().await;
+    sqlx::query(newer).execute(&superuser).await.unwrap();
+    let loaded = db.store.snapshot(&mesh_ref).await.unwrap().unwrap();
+    assert_eq!(loaded.skipped.len(), 2);
+    let rules = &loaded.snapshot.services[&name("pay")].access_rules;
+    let specs: Vec<_> = rules.iter().map(|rule| &rule.spec).collect();
+    assert_eq!(specs, [&AccessRule::deny_all()]);
 }

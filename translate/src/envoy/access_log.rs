@@ -53,7 +53,7 @@ struct OrderedStruct {
     fields: BTreeMap<String, Value>,
 }
 
-const FIELDS: [(&str, &str); 14] = [
+const FIELDS: [(&str, &str); 16] = [
     ("time", "%START_TIME%"),
     ("method", "%REQ(:METHOD)%"),
     ("authority", "%REQ(:AUTHORITY)%"),
@@ -68,6 +68,14 @@ const FIELDS: [(&str, &str); 14] = [
     ("upstream_host", "%UPSTREAM_HOST%"),
     ("upstream_failure", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"),
     ("downstream_peer_uri_san", "%DOWNSTREAM_PEER_URI_SAN%"),
+    (
+        "would_deny",
+        "%DYNAMIC_METADATA(envoy.filters.http.rbac:heddle_would_deny_shadow_effective_policy_id)%",
+    ),
+    (
+        "would_allow",
+        "%DYNAMIC_METADATA(envoy.filters.http.rbac:heddle_would_allow_shadow_effective_policy_id)%",
+    ),
 ];
 
 /// What is logged of one listener.

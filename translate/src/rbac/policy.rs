@@ -5,9 +5,13 @@ use envoy_types::pb::envoy::config::rbac::v3::{
     Permission, Policy, Principal, permission, principal,
 };
 use heddle_model::kind::AccessRule;
-use heddle_model::kind::access_rule::{Caller, Effect, Target, Who};
-use heddle_model::kind::route::{PathMatch, Paths};
+use heddle_model::kind::access_rule::{Caller, Effect, PathRule, Paths, Target, Who};
+use heddle_model::kind::route::HeaderMatch;
+use heddle_model::name::Name;
+use heddle_model::net::Cidr;
 
+use super::pattern;
+use crate::envoy::route::HeaderMatcher;
 use crate::envoy::{exact, matcher, prefix};
 use crate::origin::Source;
 use crate::resource::Diagnostic;
@@ -34,14 +38,21 @@ impl Lost {
 /// Collects what cannot be said.
 struct Draft<'a> {
     trust_domain: &'a str,
+    /// Whose listener it is for; `None`: any.
+    port: Option<&'a Name>,
     effect: Effect,
     lost: Vec<Lost>,
 }
 
-/// The policy of a rule, and what of the rule is not in it. No policy: it matches nothing.
-pub(super) fn of(trust_domain: &str, rule: &AccessRule) -> (Option<Policy>, Vec<Lost>) {
+/// The policy of a rule at a port, and what of the rule is not in it. No policy: it matches nothing there.
+pub(super) fn of(
+    trust_domain: &str,
+    rule: &AccessRule,
+    port: Option<&Name>,
+) -> (Option<Policy>, Vec<Lost>) {
     let mut draft = Draft {
         trust_domain,
+        port,
         effect: rule.action,
         lost: Vec::new(),
     };
@@ -85,16 +96,53 @@ impl Draft<'_> {
         }
     }
 
-    /// One caller by its whole SPIFFE id, trust domain included.
+    /// One caller by its SPIFFE id, trust domain included, and where it calls from.
     fn principal(&mut self, i: usize, caller: &Caller) -> Option<Principal> {
-        match caller.who() {
+        let who = match caller.who() {
+            Some(Who::Anybody) => None,
             Some(Who::Service(service)) => {
                 let id = naming::spiffe_id(self.trust_domain, service);
                 Some(whoever(exact(id)))
             }
             Some(Who::Spiffe(id)) => Some(whoever(exact(id))),
-            None => self.instead(format!("/from/{i}"), anybody),
+            Some(Who::Below(id)) => Some(any_of(vec![
+                whoever(exact(id)),
+                whoever(prefix(format!("{id}/"))),
+            ])),
+            None => return self.instead(format!("/from/{i}"), anybody),
+        };
+        let networks = match &caller.networks {
+            None => None,
+            Some(networks) => Some(self.networks(i, networks)?),
+        };
+        match (who, networks) {
+            (Some(who), Some(networks)) => {
+                let ids = vec![who, networks];
+                let all = principal::Identifier::AndIds(principal::Set { ids });
+                Some(identified(all))
+            }
+            (Some(one), None) | (None, Some(one)) => Some(one),
+            (None, None) => self.instead(format!("/from/{i}"), anybody),
         }
+    }
+
+    fn networks(&mut self, i: usize, networks: &[String]) -> Option<Principal> {
+        let mut any = Vec::new();
+        for (j, network) in networks.iter().enumerate() {
+            match network.parse::<Cidr>() {
+                Ok(network) => any.extend(
+                    pattern::ranges(network)
+                        .into_iter()
+                        // The peer of the connection: `remote_ip` would believe `x-forwarded-for`.
+                        .map(|range| identified(principal::Identifier::DirectRemoteIp(range))),
+                ),
+                Err(_) => any.extend(self.instead(format!("/from/{i}/networks/{j}"), anybody)),
+            }
+        }
+        if networks.is_empty() {
+            return self.instead(format!("/from/{i}/networks"), anybody);
+        }
+        (!any.is_empty()).then(|| any_of(any))
     }
 
     fn permissions(&mut self, to: Option<&[Target]>) -> Vec<Permission> {
@@ -114,45 +162,106 @@ impl Draft<'_> {
 
     /// All of what a target says.
     fn permission(&mut self, i: usize, target: &Target) -> Option<Permission> {
-        let Target { methods, paths } = target;
+        let Target {
+            methods,
+            paths,
+            headers,
+            hosts,
+            ports,
+        } = target;
+        if *target == Target::default() {
+            return self.instead(format!("/to/{i}"), anything);
+        }
         let mut all = Vec::new();
+        match (ports.as_deref(), self.port) {
+            (Some([]), _) => all.push(self.instead(format!("/to/{i}/ports"), anything)?),
+            // The rules of a port are those of its listener: its number there is not the service's.
+            (Some(ports), Some(here)) if !ports.contains(here) => return None,
+            (None | Some(_), _) => {}
+        }
         match methods.as_deref() {
             None => {}
             Some([]) => all.push(self.instead(format!("/to/{i}/methods"), anything)?),
-            Some(methods) => all.push(of_kind(permission::Rule::Header(matching::methods(
-                methods,
-            )))),
+            Some(methods) => all.push(header(matching::methods(methods))),
         }
         if let Some(paths) = paths {
             all.push(self.paths(i, paths)?);
         }
-        match all.len() {
-            0 => self.instead(format!("/to/{i}"), anything),
-            1 => all.pop(),
-            _ => {
-                let rules = permission::Set { rules: all };
-                Some(of_kind(permission::Rule::AndRules(rules)))
+        match hosts.as_deref() {
+            None => {}
+            Some([]) => all.push(self.instead(format!("/to/{i}/hosts"), anything)?),
+            Some(hosts) => {
+                let each = hosts
+                    .iter()
+                    .map(|host| header(pattern::host(host.as_str())));
+                all.extend(or(each.collect()));
             }
         }
+        if let Some(headers) = headers {
+            self.headers(i, headers, &mut all)?;
+        }
+        // Ports alone: whatever is asked of them.
+        Some(and(all).unwrap_or_else(anything))
     }
 
     /// Any of these paths.
-    fn paths(&mut self, i: usize, paths: &[PathMatch]) -> Option<Permission> {
+    fn paths(&mut self, i: usize, paths: &[PathRule]) -> Option<Permission> {
+        if paths.is_empty() {
+            return self.instead(format!("/to/{i}/paths"), anything);
+        }
         let mut any = Vec::new();
         for (j, path) in paths.iter().enumerate() {
             match path.paths() {
-                Some(paths) => any.extend(at(self.effect, paths)),
+                Some(paths) => any.extend(at(self.effect, &paths)),
                 None => any.extend(self.instead(format!("/to/{i}/paths/{j}"), anything)),
             }
         }
-        match any.len() {
-            0 if paths.is_empty() => self.instead(format!("/to/{i}/paths"), anything),
-            0 | 1 => any.pop(),
-            _ => {
-                let rules = permission::Set { rules: any };
-                Some(of_kind(permission::Rule::OrRules(rules)))
-            }
+        or(any)
+    }
+
+    /// All of these headers.
+    fn headers(
+        &mut self,
+        i: usize,
+        headers: &[HeaderMatch],
+        all: &mut Vec<Permission>,
+    ) -> Option<()> {
+        if headers.is_empty() {
+            all.push(self.instead(format!("/to/{i}/headers"), anything)?);
         }
+        for (j, one) in headers.iter().enumerate() {
+            let Some(wants) = one.wants() else {
+                all.push(self.instead(format!("/to/{i}/headers/{j}"), anything)?);
+                continue;
+            };
+            let holds = |one: pattern::Conditions| {
+                let must_not = one.must_not.map(|other| not(header(other)));
+                let both = std::iter::once(header(one.must)).chain(must_not);
+                and(both.collect())
+            };
+            let any = match self.effect {
+                Effect::Allow => match pattern::narrow_header(&one.name, wants) {
+                    Some(conditions) => vec![conditions],
+                    None => {
+                        let instead = self.instead(format!("/to/{i}/headers/{j}"), anything);
+                        all.push(instead?);
+                        continue;
+                    }
+                },
+                Effect::Deny => pattern::broad_header(&one.name, wants),
+            };
+            all.extend(or(any.into_iter().filter_map(holds).collect()));
+        }
+        Some(())
+    }
+}
+
+/// Paths with a dot segment that parameters disguise, from whomever.
+pub(super) fn dot_segments() -> Policy {
+    Policy {
+        permissions: vec![path(pattern::dot_segments())],
+        principals: vec![anybody()],
+        ..Policy::default()
     }
 }
 
@@ -161,15 +270,24 @@ fn whoever(id: matcher::StringMatcher) -> Principal {
     let authenticated = principal::Authenticated {
         principal_name: Some(id),
     };
+    identified(principal::Identifier::Authenticated(authenticated))
+}
+
+const fn identified(identifier: principal::Identifier) -> Principal {
     Principal {
-        identifier: Some(principal::Identifier::Authenticated(authenticated)),
+        identifier: Some(identifier),
     }
 }
 
-const fn anybody() -> Principal {
-    Principal {
-        identifier: Some(principal::Identifier::Any(true)),
+fn any_of(mut ids: Vec<Principal>) -> Principal {
+    if ids.len() == 1 {
+        return ids.remove(0);
     }
+    identified(principal::Identifier::OrIds(principal::Set { ids }))
+}
+
+const fn anybody() -> Principal {
+    identified(principal::Identifier::Any(true))
 }
 
 const fn of_kind(rule: permission::Rule) -> Permission {
@@ -180,21 +298,50 @@ const fn anything() -> Permission {
     of_kind(permission::Rule::Any(true))
 }
 
-fn at(effect: Effect, paths: Paths<'_>) -> Vec<Permission> {
-    if matches!(paths, Paths::Prefix(prefix) if matching::trimmed(prefix).is_empty()) {
+fn header(matcher: HeaderMatcher) -> Permission {
+    of_kind(permission::Rule::Header(matcher))
+}
+
+fn path(pattern: matcher::StringMatcher) -> Permission {
+    of_kind(permission::Rule::UrlPath(matcher::PathMatcher {
+        rule: Some(matcher::path_matcher::Rule::Path(pattern)),
+    }))
+}
+
+fn not(permission: Permission) -> Permission {
+    of_kind(permission::Rule::NotRule(Box::new(permission)))
+}
+
+/// Any of them; `None` of none.
+fn or(mut rules: Vec<Permission>) -> Option<Permission> {
+    match rules.len() {
+        0 | 1 => rules.pop(),
+        _ => Some(of_kind(permission::Rule::OrRules(permission::Set {
+            rules,
+        }))),
+    }
+}
+
+/// All of them; `None` of none.
+fn and(mut rules: Vec<Permission>) -> Option<Permission> {
+    match rules.len() {
+        0 | 1 => rules.pop(),
+        _ => Some(of_kind(permission::Rule::AndRules(permission::Set {
+            rules,
+        }))),
+    }
+}
+
+fn at(effect: Effect, paths: &Paths<'_>) -> Vec<Permission> {
+    if pattern::is_every(paths) {
         // Not a prefix of "/": `OPTIONS *` has a path without one.
         return vec![anything()];
     }
     let patterns = match effect {
-        Effect::Allow => matching::narrow(paths),
-        Effect::Deny => vec![matching::broad(paths)],
+        Effect::Allow => pattern::narrow(paths),
+        Effect::Deny => vec![pattern::broad(paths)],
     };
-    let permission = |pattern| {
-        of_kind(permission::Rule::UrlPath(matcher::PathMatcher {
-            rule: Some(matcher::path_matcher::Rule::Path(pattern)),
-        }))
-    };
-    patterns.into_iter().map(permission).collect()
+    patterns.into_iter().map(path).collect()
 }
 
 #[cfg(test)]
@@ -208,7 +355,7 @@ mod tests {
         let mut rule = rest;
         rule["action"] = json!(effect);
         let rule: AccessRule = serde_json::from_value(rule).unwrap();
-        let (policy, lost) = of("td", &rule);
+        let (policy, lost) = of("td", &rule, None);
         (policy, lost.into_iter().map(|lost| lost.pointer).collect())
     }
 
@@ -221,7 +368,20 @@ mod tests {
             (json!({"from": [two]}), "/from/0"),
             (json!({"to": []}), "/to"),
             (json!({"to": [{}]}), "/to/0"),
+            (json!({"from": [{"networks": []}]}), "/from/0/networks"),
+            (json!({"from": [{"networks": ["x"]}]}), "/from/0/networks/0"),
             (json!({"to": [{"methods": []}]}), "/to/0/methods"),
+            (json!({"to": [{"ports": []}]}), "/to/0/ports"),
+            (json!({"to": [{"hosts": []}]}), "/to/0/hosts"),
+            (json!({"to": [{"headers": []}]}), "/to/0/headers"),
+            (
+                json!({"to": [{"headers": [{"name": "x"}]}]}),
+                "/to/0/headers/0",
+            ),
+            (
+                json!({"to": [{"paths": [{"template": "/{x}"}]}]}),
+                "/to/0/paths/0",
+            ),
             (json!({"to": [{"paths": []}]}), "/to/0/paths"),
             (json!({"to": [{"paths": [{}]}]}), "/to/0/paths/0"),
             (

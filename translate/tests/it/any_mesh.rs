@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use heddle_model::kind::access_rule::{AccessRule, Caller, Effect, Target};
+use heddle_model::kind::access_rule::{AccessRule, Caller, Effect, PathRule, Target};
 use heddle_model::kind::mesh::AccessDefault;
 use heddle_model::kind::route::{Backend, Match, Method, PathMatch};
 use heddle_model::kind::service::{Port, Protocol, Upstream};
@@ -125,14 +125,22 @@ fn route() -> impl Strategy<Value = (Route, Option<Split>)> {
 }
 
 fn rule() -> impl Strategy<Value = AccessRule> {
-    let target =
-        (methods(), proptest::collection::vec(path(), 1..3)).prop_map(|(methods, paths)| Target {
-            methods,
-            paths: Some(paths),
-        });
+    let rule = |path: PathMatch| PathRule {
+        exact: path.exact,
+        prefix: path.prefix,
+        template: None,
+    };
+    let ports = proptest::option::of(subsequence(PORTS.to_vec(), 1..=2));
+    let paths = proptest::collection::vec(path().prop_map(rule), 1..3);
+    let target = (methods(), paths, ports).prop_map(|(methods, paths, ports)| Target {
+        methods,
+        paths: Some(paths),
+        ports: ports.map(|ports| ports.into_iter().map(name).collect()),
+        ..Target::default()
+    });
     let to = proptest::option::of(proptest::collection::vec(target, 1..3));
     let from = proptest::option::of(subsequence(SERVICES.to_vec(), 1..=3));
-    (any::<bool>(), from, to).prop_map(|(deny, from, to)| AccessRule {
+    (any::<bool>(), any::<bool>(), from, to).prop_map(|(deny, report, from, to)| AccessRule {
         display_name: None,
         labels: None,
         annotations: None,
@@ -140,11 +148,13 @@ fn rule() -> impl Strategy<Value = AccessRule> {
         from: from.map(|from| {
             let caller = |service| Caller {
                 service: Some(name(service)),
-                spiffe: None,
+                ..Caller::default()
             };
             from.into_iter().map(caller).collect()
         }),
         to,
+        report_only: report.then_some(true),
+        expires: None,
         reason: None,
     })
 }

@@ -55,6 +55,11 @@ pub(crate) struct Identity {
 impl Identity {
     /// A leaf for this SPIFFE id, which its own root signed.
     pub(crate) fn of(spiffe_id: &str) -> Self {
+        Self::family(&[spiffe_id]).remove(0)
+    }
+
+    /// A leaf for each of these SPIFFE ids, which one root signed.
+    pub(crate) fn family(spiffe_ids: &[&str]) -> Vec<Self> {
         use rcgen::{
             BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose,
             SanType,
@@ -63,16 +68,19 @@ impl Identity {
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
-        let mut leaf = CertificateParams::new(Vec::new()).unwrap();
-        leaf.subject_alt_names = vec![SanType::URI(spiffe_id.try_into().unwrap())];
-        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        let key = KeyPair::generate().unwrap();
-        let leaf = leaf.signed_by(&key, &root).unwrap();
-        Self {
-            roots_pem: root.pem(),
-            chain_pem: leaf.pem(),
-            key_pem: key.serialize_pem(),
-        }
+        let leaf = |spiffe_id: &&str| {
+            let mut leaf = CertificateParams::new(Vec::new()).unwrap();
+            leaf.subject_alt_names = vec![SanType::URI((*spiffe_id).try_into().unwrap())];
+            leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+            let key = KeyPair::generate().unwrap();
+            let leaf = leaf.signed_by(&key, &root).unwrap();
+            Self {
+                roots_pem: root.pem(),
+                chain_pem: leaf.pem(),
+                key_pem: key.serialize_pem(),
+            }
+        };
+        spiffe_ids.iter().map(leaf).collect()
     }
 
     /// A leaf for a service of the cases' trust domain.

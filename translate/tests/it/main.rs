@@ -4,10 +4,12 @@
 mod any_mesh;
 mod bootstrap;
 mod case;
+mod decisions;
 mod envoy;
 mod golden;
 mod properties;
 mod protos;
 mod readable;
+mod shapes;
 mod sidecar;
 mod traffic;

@@ -19,8 +19,17 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
+/// So many ports that nothing listens at, all different.
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
+    let held: Vec<TcpListener> = (0..count)
+        .map(|_| TcpListener::bind((LOCAL, 0)).unwrap())
+        .collect();
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    held.iter().map(port).collect()
+}
+
 /// Calls `probe` until it gives something.
-fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = probe() {
@@ -31,8 +40,8 @@ fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Reads the head of a message, and as much of its body as `content-length` says.
-fn read_message(stream: &mut TcpStream) -> Option<String> {
+/// Reads the head of a message, and as much of its body as `content-length` says, unless it is the answer to HEAD.
+pub(crate) fn read_message(stream: &mut TcpStream, head_alone: bool) -> Option<String> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     loop {
@@ -43,7 +52,7 @@ fn read_message(stream: &mut TcpStream) -> Option<String> {
                 name.eq_ignore_ascii_case("content-length")
                     .then(|| value.trim().parse().ok())?
             });
-            if bytes.len() >= end + 4 + length.unwrap_or(0) {
+            if head_alone || bytes.len() >= end + 4 + length.unwrap_or(0) {
                 return Some(text);
             }
         }
@@ -55,14 +64,14 @@ fn read_message(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// An application that answers every request with the head that it saw. It ends with the test process.
-fn application() -> u16 {
+pub(crate) fn application() -> u16 {
     let listener = TcpListener::bind((LOCAL, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { continue };
             std::thread::spawn(move || {
-                while let Some(head) = read_message(&mut stream) {
+                while let Some(head) = read_message(&mut stream, false) {
                     let length = head.len();
                     let answer = format!(
                         "HTTP/1.1 200 OK\r\nserver: app\r\ncontent-length: {length}\r\n\r\n{head}"
@@ -109,6 +118,19 @@ impl Envoy {
         }
     }
 
+    /// The same, once it listens at all of these.
+    pub(crate) fn up(binary: &Path, bootstrap: &Value, ports: &[u16]) -> Self {
+        let mut envoy = Self::start(binary, bootstrap);
+        eventually("Envoy listens", || {
+            if let Some(status) = envoy.process.try_wait().unwrap() {
+                panic!("Envoy ended: {status}");
+            }
+            let up = |port: &u16| TcpStream::connect(SocketAddr::new(LOCAL, *port)).is_ok();
+            ports.iter().all(up).then_some(())
+        });
+        envoy
+    }
+
     /// The line of the access log for this request id.
     pub(crate) fn logged(&self, request_id: &str) -> Value {
         eventually(request_id, || {
@@ -133,11 +155,11 @@ pub(crate) struct Answer {
 }
 
 /// One request, byte for byte as given; `None` when the connection ends without an answer.
-pub(crate) fn send(port: u16, request: &str) -> Option<Answer> {
+pub(crate) fn send(port: u16, request: impl AsRef<[u8]>) -> Option<Answer> {
     let mut stream = TcpStream::connect(SocketAddr::new(LOCAL, port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let text = read_message(&mut stream)?;
+    stream.write_all(request.as_ref()).unwrap();
+    let text = read_message(&mut stream, false)?;
     let status = text.split(' ').nth(1)?.parse().ok()?;
     Some(Answer { status, text })
 }
@@ -148,7 +170,7 @@ pub(crate) fn get(port: u16, host: &str, path: &str) -> Answer {
 }
 
 /// A listener that hands bytes on through TLS with the given identity: a peer that says what it wants.
-fn peer(name: &str, port: u16, to: u16, identity: &Identity) -> (Value, Value) {
+pub(crate) fn peer(name: &str, port: u16, to: u16, identity: &Identity) -> (Value, Value) {
     let socket = |port: u16| json!({"socket_address": {"address": LOCAL, "port_value": port}});
     let listener = json!({
         "name": name,
@@ -236,17 +258,7 @@ proxy:
 impl Mesh {
     /// The mesh in this version of Envoy, once it answers.
     pub(crate) fn run(&self, binary: &Path) -> Envoy {
-        let mut envoy = Envoy::start(binary, &self.bootstrap);
-        eventually("Envoy listens", || {
-            if let Some(status) = envoy.process.try_wait().unwrap() {
-                panic!("Envoy ended: {status}");
-            }
-            let up = |port| TcpStream::connect(SocketAddr::new(LOCAL, port)).is_ok();
-            [self.outbound, self.inbound, self.inside, self.outside]
-                .into_iter()
-                .all(up)
-                .then_some(())
-        });
-        envoy
+        let ports = [self.outbound, self.inbound, self.inside, self.outside];
+        Envoy::up(binary, &self.bootstrap, &ports)
     }
 }

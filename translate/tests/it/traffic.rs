@@ -36,7 +36,7 @@ const ENVOY_HEADERS: [&str; 26] = [
 const ALLOW_ALL: &str = "{all: {action: allow, from: [{service: payments}]}}";
 
 #[test]
-fn a_request_crosses_the_mesh_with_the_callers_identity_and_nothing_that_it_claims() {
+fn sec_z02_a_request_crosses_the_mesh_with_the_callers_identity_and_nothing_that_it_claims() {
     let mesh = mesh(ALLOW_ALL);
     for binary in binaries() {
         let envoy = mesh.run(&binary);

@@ -52,6 +52,10 @@ test.each([
   [[deny("a", some)], "deny", "default_deny"],
   [[{ action: "allow" }], "deny", "allow"],
   [[{ action: "deny" }, allow("a")], "allow", "deny"],
+  [[{ action: "deny", report_only: true }, allow("a")], "deny", "allow"],
+  [[{ ...allow("a"), expires: "2020-01-01T00:00:00Z" }], "deny", "default_deny"],
+  [[{ action: "allow", from: [{ spiffe_prefix: "spiffe://td/service" }] }], "deny", "some"],
+  [[{ action: "deny", from: [{ service: "a", networks: ["10.0.0.0/8"] }] }, allow("a")], "deny", "some"],
 ] as const)("the matrix says of %j with the default %s: %s", (rules, fallback, expected) => {
   expect(judge("a", rules as never, fallback)).toBe(expected);
 });
@@ -183,6 +187,9 @@ test("a form that nobody touched sends back what was sent", async () => {
     [{ methods: ["GET" as const] }],
     [{ paths: [{ prefix: "/a" }] }],
     [{ paths: [{ exact: "/a" }] }],
+    [{ paths: [{ template: "/a/{*}" }] }],
+    [{ paths: [{ prefix: "/a" }], headers: [{ name: "x", exact: "1" }] }],
+    [{ hosts: ["a.example"], ports: ["http"] }],
     [{ paths: [{ prefix: "/a" }, { prefix: "/b" }] }, { methods: ["PUT" as const] }],
     // Of what a later server knows and this form does not, nothing is lost.
     [{ methods: ["GET" as const], headers: [{ name: "x", exact: "1" }] }, { headers: [{ name: "y" }] }],
@@ -190,7 +197,15 @@ test("a form that nobody touched sends back what was sent", async () => {
   ]) {
     const rule = {
       action: "deny" as const,
-      from: [{ service: "a" }, { spiffe: "spiffe://a/b" }, { networks: ["10.0.0.0/8"] }],
+      from: [
+        { service: "a" },
+        { spiffe: "spiffe://a/b" },
+        { networks: ["10.0.0.0/8"] },
+        { spiffe_prefix: "spiffe://a" },
+        { service: "b", networks: ["::/0"] },
+      ],
+      report_only: true,
+      expires: "2027-01-31T00:00:00Z",
       later: { at: 1 },
       ...(to === undefined ? {} : { to }),
     };

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use heddle_model::id::ProxyId;
 use heddle_model::name::Name;
 use heddle_model::snapshot::MeshSnapshot;
@@ -160,6 +161,22 @@ impl Graph {
             }
         }
         self.follow(news, workloads, now)
+    }
+
+    /// Takes the access rules out of force whose time is over. Returns when the next one's is.
+    pub(super) fn expire(
+        &mut self,
+        at: DateTime<Utc>,
+        workloads: &Endpoints,
+        now: Instant,
+    ) -> (Views, Option<DateTime<Utc>>) {
+        let Some(state) = &self.state else {
+            return (Views::new(), None);
+        };
+        let mut snapshot = MeshSnapshot::clone(&state.snapshot);
+        let roots = state.roots.clone();
+        let next = snapshot.drop_expired(at);
+        (self.load(snapshot, &roots, workloads, now), next)
     }
 
     /// Workloads of these services may be elsewhere.

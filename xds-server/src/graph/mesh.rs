@@ -82,6 +82,8 @@ pub(super) struct Mesh {
     generations: u64,
     load: Job<Result<Option<Loaded>, SourceError>>,
     reload: Option<Instant>,
+    /// When to look which access rules have expired.
+    expiry: Option<Instant>,
     failures: u32,
     revocations: Job<Result<Vec<ProxyId>, SourceError>>,
     ask_revocations: Instant,
@@ -127,6 +129,7 @@ impl Mesh {
             generations: 0,
             load: None,
             reload: Some(now),
+            expiry: None,
             failures: 0,
             revocations: None,
             ask_revocations: now + REVOCATIONS,
@@ -367,6 +370,10 @@ impl Mesh {
     }
 
     fn tick(&mut self, now: Instant) {
+        // Also without a database: who may call until noon may not call after noon.
+        if self.expiry.is_some_and(|at| at <= now) {
+            self.expire(now);
+        }
         // While nobody can join, a proxy that lost its stream cannot come back: it has not left.
         if self.source_down {
             return;

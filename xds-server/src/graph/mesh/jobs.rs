@@ -79,7 +79,7 @@ impl Mesh {
         let write = self.may_write().then_some(self.write_at);
         let idle = self.idle_since.map(|since| since + IDLE);
         let due = self.registry.next_deadline(now);
-        for at in [load, write, idle, due].into_iter().flatten() {
+        for at in [load, write, idle, due, self.expiry].into_iter().flatten() {
             wake = wake.min(at);
         }
         wake

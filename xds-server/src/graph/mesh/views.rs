@@ -1,8 +1,9 @@
 //! What the proxies of a mesh see: groups, and the views that they are shown.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use heddle_model::id::ProxyId;
 use heddle_model::name::Name;
 use heddle_translate::ProxyView;
@@ -16,6 +17,9 @@ use crate::source::{NodeClaims, Proxy};
 
 /// How long what follows from a revision is waited for before it is written who has it.
 const SETTLE: Duration = Duration::from_millis(50);
+
+/// How long at most until the clock is compared with the end of an access rule again.
+const LONGEST_NAP: Duration = Duration::from_secs(60);
 
 /// Proxies whose descriptions are equal see the same.
 pub(super) struct Group {
@@ -95,9 +99,10 @@ impl Mesh {
         }
         self.trust_domain = loaded.snapshot.trust_domain.as_str().into();
         let workloads = self.registry.endpoints();
-        let views = self
-            .graph
-            .load(loaded.snapshot, &loaded.roots, workloads, now());
+        let mut snapshot = loaded.snapshot;
+        let next = snapshot.drop_expired(self.parts.clock.now());
+        let views = self.graph.load(snapshot, &loaded.roots, workloads, now());
+        self.look_again_at(next);
         self.aim(&views);
         self.show(views);
         self.offer();
@@ -114,6 +119,23 @@ impl Mesh {
             self.show(views);
             self.offer();
         }
+    }
+
+    /// Takes expired access rules out of force.
+    pub(super) fn expire(&mut self, now: Instant) {
+        let at = self.parts.clock.now();
+        let (views, next) = self.graph.expire(at, self.registry.endpoints(), now);
+        self.look_again_at(next);
+        self.aim(&views);
+        self.show(views);
+    }
+
+    /// When the next access rule expires. The clock may be set meanwhile, so it is looked at now and then.
+    pub(super) fn look_again_at(&mut self, next: Option<DateTime<Utc>>) {
+        self.expiry = next.map(|next| {
+            let left = (next - self.parts.clock.now()).to_std().unwrap_or_default();
+            now() + left.clamp(Duration::from_millis(1), LONGEST_NAP)
+        });
     }
 
     /// These views are what a revision says, and not only where workloads are: whoever sees them is to have them.

@@ -1,0 +1,350 @@
+//! Who may call whom: what the access rules of a service say to one request. Proxies decide for themselves, by what the rules
+//! become there; a property test holds both to the same decisions.
+
+use std::net::IpAddr;
+
+use crate::id::AccessRuleId;
+use crate::kind::AccessRule;
+use crate::kind::access_rule::{
+    Caller, Effect, LONGEST_VALUE, PathRule, Paths, Target, Template, Who,
+};
+use crate::kind::mesh::AccessDefault;
+use crate::kind::route::{HeaderIs, HeaderMatch};
+use crate::name::Name;
+use crate::path;
+use crate::snapshot::{MeshSnapshot, Object, ServiceNode};
+
+/// A request as a callee's proxy sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The SPIFFE id of who calls.
+    pub caller: &'a str,
+    /// Where the connection comes from.
+    pub address: IpAddr,
+    /// Which port of the service is called.
+    pub port: &'a Name,
+    /// The method, as sent.
+    pub method: &'a str,
+    /// The host, with or without a port.
+    pub host: &'a str,
+    /// The path, as sent: with its query, in any spelling.
+    pub path: &'a str,
+    /// All further headers in their order, names in lower case.
+    pub headers: &'a [(String, String)],
+}
+
+/// A stored access rule.
+pub type Rule = Object<AccessRuleId, AccessRule>;
+
+/// Why a call passes or does not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Because<'a> {
+    /// This rule says so.
+    Rule(&'a Rule),
+    /// No rule says anything, and this is what the mesh does then.
+    Default,
+    /// It is no request that could be compared with rules: refused in whatever mesh.
+    Malformed,
+    /// Some servers take its path for another one: a dot segment with parameters. Newer Envoys do, too: they resolve it, and
+    /// decide about what the application gets then.
+    Disguised,
+}
+
+/// What comes of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision<'a> {
+    /// Whether it reaches the application.
+    pub allowed: bool,
+    /// Why.
+    pub because: Because<'a>,
+    /// The first rule that only reports and would deny it, if there is one.
+    pub would_deny: Option<&'a Rule>,
+    /// The first rule that only reports and would allow it, if there is one.
+    pub would_allow: Option<&'a Rule>,
+}
+
+/// What the access rules of a service say to a call. Expired rules are taken for what they were: see
+/// [`MeshSnapshot::drop_expired`].
+#[must_use]
+pub fn decide<'a>(snapshot: &MeshSnapshot, node: &'a ServiceNode, call: &Call<'_>) -> Decision<'a> {
+    let refused = |because| Decision {
+        allowed: false,
+        because,
+        would_deny: None,
+        would_allow: None,
+    };
+    let Ok(path) = path::plain(call.path) else {
+        return refused(Because::Malformed);
+    };
+    if call.headers.iter().any(|(name, _)| name.contains('_')) {
+        return refused(Because::Malformed);
+    }
+    let facts = Facts {
+        trust_domain: &snapshot.trust_domain,
+        call,
+        path: &path,
+    };
+    // As proxies do it: of several, the one with the lowest id is named.
+    let mut rules: Vec<&Rule> = node.access_rules.iter().collect();
+    rules.sort_by_key(|rule| rule.id.to_string());
+    let first = |effect: Effect, report_only: bool| {
+        rules.iter().copied().find(|rule| {
+            let spec = &rule.spec;
+            spec.action == effect && spec.is_report_only() == report_only && facts.fit(spec)
+        })
+    };
+    let default = snapshot.mesh.spec.access_default();
+    let (allowed, because) = match (first(Effect::Deny, false), first(Effect::Allow, false)) {
+        (Some(rule), _) => (false, Because::Rule(rule)),
+        (None, _) if looks_at_paths(node) && is_disguised(&path) => (false, Because::Disguised),
+        (None, Some(rule)) => (true, Because::Rule(rule)),
+        (None, None) => (default == AccessDefault::Allow, Because::Default),
+    };
+    Decision {
+        allowed,
+        because,
+        would_deny: first(Effect::Deny, true),
+        would_allow: first(Effect::Allow, true),
+    }
+}
+
+/// Whether some rule of a service is about paths: then paths that lie about where they lead are refused.
+#[must_use]
+pub fn looks_at_paths(node: &ServiceNode) -> bool {
+    let targets = node.access_rules.iter().flat_map(|rule| &rule.spec.to);
+    targets.flatten().any(|target| target.paths.is_some())
+}
+
+/// Whether a segment is `.` or `..` to those servers that cut parameters off first, as in `/public/..;/admin`.
+fn is_disguised(path: &str) -> bool {
+    path.split('/').skip(1).any(|segment| {
+        let segment = path::lenient(segment);
+        let name = segment.split_once(';').map(|(name, _)| name);
+        matches!(name, Some("." | ".."))
+    })
+}
+
+struct Facts<'a> {
+    trust_domain: &'a str,
+    call: &'a Call<'a>,
+    path: &'a str,
+}
+
+impl Facts<'_> {
+    /// What cannot be said to a proxy fits a rule that denies, and no rule that allows.
+    fn fit(&self, rule: &AccessRule) -> bool {
+        let lost = rule.action == Effect::Deny;
+        let from = match rule.from.as_deref() {
+            None => lost || self.is_below(&format!("spiffe://{}", self.trust_domain)),
+            Some([]) => lost,
+            Some(callers) => callers.iter().any(|caller| self.is_caller(caller, lost)),
+        };
+        let to = match rule.to.as_deref() {
+            None => true,
+            Some([]) => lost,
+            Some(targets) => targets.iter().any(|target| self.is_target(target, lost)),
+        };
+        from && to
+    }
+
+    fn is_below(&self, id: &str) -> bool {
+        let rest = self.call.caller.strip_prefix(id);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    fn is_caller(&self, caller: &Caller, lost: bool) -> bool {
+        let id = match caller.who() {
+            None => return lost,
+            Some(Who::Anybody) => true,
+            Some(Who::Service(service)) => {
+                self.call.caller == format!("spiffe://{}/service/{service}", self.trust_domain)
+            }
+            Some(Who::Spiffe(id)) => self.call.caller == id,
+            Some(Who::Below(prefix)) => self.is_below(prefix),
+        };
+        let network = |text: &String| match text.parse::<crate::net::Cidr>() {
+            Ok(network) => network.contains(self.call.address),
+            Err(_) => lost,
+        };
+        let networks = match caller.networks.as_deref() {
+            None => true,
+            Some([]) => lost,
+            Some(networks) => networks.iter().any(network),
+        };
+        id && networks
+    }
+
+    fn is_target(&self, target: &Target, lost: bool) -> bool {
+        let Target {
+            methods,
+            paths,
+            headers,
+            hosts,
+            ports,
+        } = target;
+        if *target == Target::default() {
+            return lost;
+        }
+        let any = |given: bool, len: Option<usize>| match len {
+            None => true,
+            Some(0) => lost,
+            Some(_) => given,
+        };
+        let method = methods
+            .iter()
+            .flatten()
+            .any(|m| m.as_str() == self.call.method);
+        let path = paths.iter().flatten().any(|path| self.is_path(path, lost));
+        let host = hosts
+            .iter()
+            .flatten()
+            .any(|host| self.is_host(host.as_str()));
+        let port = ports.iter().flatten().any(|port| port == self.call.port);
+        let header = headers
+            .iter()
+            .flatten()
+            .all(|header| self.has_header(header, lost));
+        any(method, methods.as_ref().map(Vec::len))
+            && any(path, paths.as_ref().map(Vec::len))
+            && any(host, hosts.as_ref().map(Vec::len))
+            && any(port, ports.as_ref().map(Vec::len))
+            && any(header, headers.as_ref().map(Vec::len))
+    }
+
+    fn is_host(&self, host: &str) -> bool {
+        let given = self.call.host;
+        let given = match given.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => given,
+        };
+        given.trim_end_matches('.').eq_ignore_ascii_case(host)
+    }
+
+    fn is_path(&self, rule: &PathRule, lost: bool) -> bool {
+        match (rule.paths(), lost) {
+            (None, lost) => lost,
+            (Some(paths), false) => is_exactly(&paths, self.path),
+            (Some(paths), true) => is_like(&paths, self.path),
+        }
+    }
+
+    fn has_header(&self, header: &HeaderMatch, lost: bool) -> bool {
+        let sent = self.call.headers.iter();
+        let mut values = sent
+            .filter(|(name, _)| *name == header.name)
+            .map(|(_, v)| v.trim());
+        let some = self
+            .call
+            .headers
+            .iter()
+            .any(|(name, _)| *name == header.name);
+        let lower = |text: &str| text.to_ascii_lowercase();
+        let mut parts = values
+            .clone()
+            .flat_map(|value| value.split(',').map(str::trim));
+        let long = |value: &str| value.len() > LONGEST_VALUE;
+        match (header.wants(), lost) {
+            (None, lost) => lost,
+            (Some(HeaderIs::Exactly(value) | HeaderIs::Beginning(value)), false) if long(value) => {
+                false
+            }
+            (Some(HeaderIs::Present), _) => some,
+            (Some(HeaderIs::Absent), _) => !some,
+            (Some(HeaderIs::Exactly(wanted)), false) => some && values.all(|v| v == wanted),
+            (Some(HeaderIs::Beginning(wanted)), false) => {
+                some && values.all(|v| v.starts_with(wanted))
+            }
+            (Some(HeaderIs::Exactly(wanted)), true) => {
+                !values.all(is_plain) || parts.any(|v| lower(v) == lower(wanted))
+            }
+            (Some(HeaderIs::Beginning(wanted)), true) => {
+                !values.all(is_plain) || parts.any(|v| lower(v).starts_with(&lower(wanted)))
+            }
+        }
+    }
+}
+
+/// Whether a value is all printable ASCII: nobody compares others reliably.
+fn is_plain(value: &str) -> bool {
+    value
+        .bytes()
+        .all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
+}
+
+fn segments(path: &str) -> Vec<&str> {
+    let trimmed = path.trim_end_matches('/');
+    trimmed.split('/').skip(1).collect()
+}
+
+/// Exactly what a rule that allows says.
+fn is_exactly(paths: &Paths<'_>, path: &str) -> bool {
+    match paths {
+        Paths::Exact(wanted) => path == *wanted,
+        Paths::Prefix(prefix) => match prefix.trim_end_matches('/') {
+            "" => true,
+            prefix => {
+                let rest = path.strip_prefix(prefix);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+        },
+        Paths::Template(Template { segments, open }) => {
+            let given: Vec<&str> = path.split('/').skip(1).collect();
+            let fits = |(wanted, given): (&Option<&str>, &&str)| match wanted {
+                Some(wanted) => wanted == given,
+                None => !given.is_empty(),
+            };
+            let enough = match open {
+                true => given.len() >= segments.len(),
+                false => given.len() == segments.len(),
+            };
+            // `/{**}` has no segment to begin with, and takes every path.
+            enough
+                && (path.starts_with('/') || segments.is_empty())
+                && segments.iter().zip(&given).all(fits)
+        }
+    }
+}
+
+/// One segment as a rule that denies compares it.
+fn is_segment_like(wanted: &str, given: &str) -> bool {
+    let (wanted, given) = (path::lenient(wanted), path::lenient(given));
+    let rest = given.strip_prefix(wanted.as_ref());
+    let rest = rest.map(|rest| rest.trim_start_matches('.'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(';'))
+}
+
+/// What a rule that denies says, and every spelling of it that some server takes for the same.
+fn is_like(paths: &Paths<'_>, path: &str) -> bool {
+    let (wanted, open): (Vec<Option<&str>>, bool) = match paths {
+        Paths::Exact(wanted) => (segments(wanted).into_iter().map(Some).collect(), false),
+        Paths::Prefix(prefix) => (segments(prefix).into_iter().map(Some).collect(), true),
+        Paths::Template(Template { segments, open }) => {
+            let mut wanted = segments.clone();
+            while wanted.last() == Some(&Some("")) {
+                wanted.pop();
+            }
+            (wanted, *open)
+        }
+    };
+    if wanted.is_empty() && open {
+        return true;
+    }
+    let Some(rest) = path.strip_prefix('/') else {
+        return false;
+    };
+    let given: Vec<&str> = rest.split('/').collect();
+    let Some((given, after)) = given.split_at_checked(wanted.len()) else {
+        return false;
+    };
+    let tail = match after {
+        [] => true,
+        // A slash at the end, or what is nothing to those who cut dots and parameters off.
+        [only] => open || is_segment_like("", only),
+        _ => open,
+    };
+    let fits = |(wanted, given): (&Option<&str>, &&str)| match wanted {
+        Some(wanted) => is_segment_like(wanted, given),
+        None => !given.is_empty(),
+    };
+    tail && wanted.iter().zip(given).all(fits)
+}
