@@ -1,9 +1,15 @@
 //! What people type. Every command has an example, and a test runs each of them.
 
+pub(crate) mod history;
+pub(crate) mod look;
+pub(crate) mod tokens;
+
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use heddle_model::duration::HumanDuration;
 
 use crate::output::Format;
 
@@ -79,12 +85,16 @@ pub(crate) enum Command {
         heddle get services --filter 'labels.team = \"pay\"' -o name"
     )]
     Get(Get),
+    /// Show an object with everything that concerns it
+    #[command(after_help = look::DESCRIBE_EXAMPLES)]
+    Describe(look::Describe),
     /// Write what files describe: all of it, or nothing
     #[command(
         after_help = "Files hold YAML or JSON, one or more documents, each with `kind` and `name`, and with `service` and `route` where it\n\
         belongs to one. Whatever `get` prints can be applied again.\n\n\
         Examples:\n  heddle apply -f mesh.yaml\n  heddle apply -f services/ --dry-run\n  \
         heddle get service payments -o yaml | heddle apply -f -\n  \
+        heddle apply -f services/ --wait=2m\n  \
         heddle apply -f services/ --sync --manager 'deploys; ref=\"acme/shop\"' --message 'PAY-1123'"
     )]
     Apply(Apply),
@@ -115,6 +125,18 @@ pub(crate) enum Command {
     /// Find out why an Envoy on this host does not work
     #[command(after_help = proxy::DOCTOR_EXAMPLES)]
     Doctor(proxy::Doctor),
+    /// What was changed when, and the way back
+    #[command(subcommand, visible_alias = "revision", after_help = history::EXAMPLES)]
+    Revisions(history::RevisionsCommand),
+    /// What programs call the API with
+    #[command(subcommand, after_help = tokens::TOKEN_EXAMPLES)]
+    Token(tokens::TokenCommand),
+    /// What Envoys join the mesh with
+    #[command(subcommand, after_help = tokens::JOIN_EXAMPLES)]
+    JoinToken(tokens::JoinTokenCommand),
+    /// Tell what happens in the mesh
+    #[command(after_help = look::EVENTS_EXAMPLES)]
+    Events(look::Events),
     /// Explain an error code
     #[command(after_help = "Examples:\n  heddle explain HED-1002")]
     Explain {
@@ -225,12 +247,41 @@ pub(crate) struct Note {
     pub(crate) dry_run: bool,
 }
 
+/// Whether to wait for proxies.
+#[derive(Args, Default)]
+pub(crate) struct Waiting {
+    /// Wait until every proxy that it concerns has it, at most this long: 7 when that is over, 1 when one refuses it
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "5m",
+          value_parser = parse_wait, conflicts_with = "dry_run")]
+    pub(crate) wait: Option<Duration>,
+}
+
+/// How long to wait.
+fn parse_wait(text: &str) -> Result<Duration, String> {
+    let length = parse_length(text)?.parse::<HumanDuration>();
+    length.map(|l| l.get()).map_err(|error| error.to_string())
+}
+
+/// A length of time as the API reads it; days are people's.
+fn parse_length(text: &str) -> Result<String, String> {
+    let hours = text
+        .strip_suffix('d')
+        .and_then(|days| days.parse::<u32>().ok()?.checked_mul(24));
+    let text = hours.map_or_else(|| text.to_owned(), |hours| format!("{hours}h"));
+    let length = text.parse::<HumanDuration>();
+    length
+        .map(|length| length.as_str().to_owned())
+        .map_err(|_| String::from("a number and one of s, m, h, d, such as 90s, 12h or 30d"))
+}
+
 #[derive(Args)]
 pub(crate) struct Apply {
     #[command(flatten)]
     pub(crate) files: Files,
     #[command(flatten)]
     pub(crate) note: Note,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }
@@ -267,4 +318,60 @@ pub(crate) struct Api {
     pub(crate) path: String,
     /// The body, as JSON; - for standard input
     pub(crate) body: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Every command below one, with its path.
+    fn tree(command: &clap::Command, path: &str, all: &mut Vec<(String, clap::Command)>) {
+        for below in command.get_subcommands() {
+            let path = format!("{path} {}", below.get_name());
+            tree(below, &path, all);
+            all.push((path, below.clone()));
+        }
+    }
+
+    #[test]
+    fn no_command_is_without_an_example_or_hidden_from_the_test_that_runs_them() {
+        let mut root = Cli::command();
+        root.build();
+        let mut all = Vec::new();
+        tree(&root, "heddle", &mut all);
+        all.retain(|(path, _)| !path.split(' ').any(|word| word == "help"));
+        assert!(all.len() > 25, "{}", all.len());
+        for (path, command) in all {
+            assert!(!command.is_hide_set(), "{path} is in no list of commands");
+            let after = command.get_after_help().map(ToString::to_string);
+            let after = after.unwrap_or_default();
+            let examples = after.split_once("Examples:\n").map_or("", |(_, e)| e);
+            // A noun may show what one of its verbs does.
+            let own = examples.lines().any(|line| line.contains(&path));
+            assert!(own, "{path} has no example of its own");
+            for line in examples.lines().filter(|line| !line.is_empty()) {
+                assert!(
+                    line.starts_with("  ") && line.contains("heddle "),
+                    "{path}: {line}"
+                );
+            }
+            assert!(command.get_about().is_some(), "{path} is not described");
+            for argument in command.get_arguments() {
+                let described = argument.get_help().is_some();
+                assert!(described, "{path}: {} is not described", argument.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn days_are_hours() {
+        assert_eq!(parse_length("30d").unwrap(), "720h");
+        assert_eq!(parse_length("90s").unwrap(), "90s");
+        assert_eq!(parse_wait("2m").unwrap(), Duration::from_secs(120));
+        for wrong in ["", "d", "-1d", "1w", "30", "9999999999d"] {
+            assert!(parse_length(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -73,6 +73,7 @@ impl Request {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) text: String,
+    pub(crate) etag: Option<String>,
 }
 
 impl Reply {
@@ -134,9 +135,13 @@ impl Client {
     /// Sends a request and takes any answer that is no error.
     pub(crate) async fn send(&self, request: Request) -> Result<Reply, Failure> {
         let response = self.open(request, PATIENCE).await?;
+        let etag = response.headers().get("etag");
+        let etag = etag
+            .and_then(|tag| tag.to_str().ok())
+            .map(ToOwned::to_owned);
         let text = response.text().await;
         let text = text.map_err(|error| self.unreachable(&error))?;
-        Ok(Reply { text })
+        Ok(Reply { text, etag })
     }
 
     /// Sends a request; an answer that is no error is read by whoever asked, as it comes, for at most so long.

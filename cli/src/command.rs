@@ -4,11 +4,17 @@ mod apply;
 mod bootstrap;
 mod connect;
 mod context;
+mod describe;
 mod doctor;
+mod events;
 mod get;
 mod login;
 mod proxies;
+mod revisions;
+mod rollback;
+mod rollout;
 mod small;
+mod tokens;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -26,6 +32,11 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Whoami(shown) => small::whoami(&Here::find(place)?, shown).await,
         Command::Get(args) => get::get(&Here::find(place)?, &args).await,
         Command::Delete(args) => get::delete(&Here::find(place)?, &args).await,
+        Command::Describe(args) => describe::describe(&Here::find(place)?, &args).await,
+        Command::Revisions(command) => revisions::run(&Here::find(place)?, command).await,
+        Command::Token(command) => tokens::token(&Here::find(place)?, command).await,
+        Command::JoinToken(command) => tokens::join_token(&Here::find(place)?, command).await,
+        Command::Events(args) => events::events(&Here::find(place)?, &args).await,
         Command::Apply(args) => apply::apply(&Here::find(place)?, &args).await,
         Command::Diff(args) => apply::diff(&Here::find(place)?, args).await,
         Command::Proxies(command) => proxies::run(&Here::find(place)?, command).await,

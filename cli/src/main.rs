@@ -6,6 +6,8 @@
 //! It depends on `model` for the texts of error codes. A new command: a variant in `args.rs` with an example, a file in `command/`.
 
 mod args;
+mod ask;
+mod changes;
 mod client;
 mod command;
 mod config;
@@ -14,6 +16,7 @@ mod failure;
 mod host;
 mod kinds;
 mod output;
+mod paint;
 mod place;
 
 use std::process::ExitCode;

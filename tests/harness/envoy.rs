@@ -95,6 +95,12 @@ impl Envoy {
         }
     }
 
+    /// The base of its admin interface.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin_port)
+    }
+
     /// A page of its admin interface.
     pub async fn admin(&self, path: &str) -> String {
         let url = format!("http://127.0.0.1:{}{path}", self.admin_port);

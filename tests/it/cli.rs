@@ -1,5 +1,12 @@
-//! The command line against the real server: the first hour as its page tells it, every example of its help, signing in, and
+//! The command line against the real server: its page, every example of its help, the first hour in a terminal, signing in, and
 //! every way that it ends.
+
+mod credentials;
+mod examples;
+mod follow;
+mod history;
+mod look;
+mod walk;
 
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -53,98 +60,13 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_hour_goes_as_its_page_says() {
+async fn its_page_does_what_it_shows() {
     let stack = Stack::start(ServerOptions::default()).await;
     let api = stack.server.org("acme").await;
     let page = std::fs::read_to_string(repository().join("docs/cli.md")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let command = |script: &str| shell(script, folder.path(), &stack.server.url(), &api.token);
     docs::execute(&page, command).await;
-}
-
-/// The examples of a help page.
-fn examples(help: &str) -> Vec<String> {
-    let after = help.lines().skip_while(|line| *line != "Examples:").skip(1);
-    after
-        .map(str::trim)
-        .take_while(|line| !line.is_empty())
-        .map(ToOwned::to_owned)
-        .collect()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_example_of_the_help_works() {
-    let stack = Stack::start(ServerOptions::default()).await;
-    let api = stack.server.org("acme").await;
-    let server = stack.server.url();
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("services")).unwrap();
-    std::fs::write(
-        folder.path().join("mesh.yaml"),
-        "kind: mesh\nname: prod\ndeletion_protection: false\n",
-    )
-    .unwrap();
-    let services = "kind: service\nname: payments\nlabels: {team: pay}\nports: [{name: http, port: 80, protocol: http}]\n---\n\
-                    kind: route\nservice: payments\nname: all\npriority: 1\nbackends: [{version: v1}]\n---\n\
-                    kind: split\nservice: payments\nroute: all\nweights: [{version: v1, weight: 1}]\n";
-    std::fs::write(folder.path().join("services/all.yaml"), services).unwrap();
-
-    let begin = format!("heddle apply -f mesh.yaml -f services/ --server {server} --mesh prod");
-    let begun = run(&begin, folder.path(), &server, &api.token).await;
-    assert!(begun.status.success(), "{}", text(&begun.stderr));
-    let workload = heddle_tests::WorkloadSpec {
-        mesh: "prod",
-        service: "payments",
-        version: "v1",
-        proxy: "payments-1",
-        envoy: heddle_tests::EnvoyVersion::Newest,
-    };
-    let workload = heddle_tests::Workload::start(&stack, &api, &workload).await;
-    workload.ready(&api, "prod").await;
-
-    let mut left = vec![String::new()];
-    let mut all = Vec::new();
-    while let Some(path) = left.pop() {
-        let help = run(&format!("heddle {path} --help"), folder.path(), &server, "").await;
-        let help = text(&help.stdout);
-        let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-        for line in commands.take_while(|line| !line.is_empty()) {
-            let name = line
-                .strip_prefix("  ")
-                .filter(|rest| !rest.starts_with(' '));
-            let name = name.and_then(|rest| rest.split_whitespace().next());
-            left.extend(
-                name.filter(|n| *n != "help")
-                    .map(|name| format!("{path} {name}")),
-            );
-        }
-        all.extend(examples(&help));
-    }
-    assert!(all.len() > 20, "{all:#?}");
-    let mut tried = 0;
-    for example in &all {
-        // These wait for a person, or end what there is not; another test does them.
-        if example.contains("login") || example.contains("logout") {
-            continue;
-        }
-        let restore = format!(
-            "export HEDDLE_SERVER={server} HEDDLE_MESH=prod\n\
-             heddle apply -f mesh.yaml -f services/ --takeover >/dev/null 2>&1 || exit 99\n\
-             heddle context set prod >/dev/null 2>&1 || exit 98\n"
-        );
-        let example = example.replace("http://localhost:8080", &server);
-        let script = format!("{restore}set -o pipefail\n{example}");
-        let output = run(&script, folder.path(), &server, &api.token).await;
-        assert!(
-            output.status.success(),
-            "{example}: {}\n{}{}",
-            output.status,
-            text(&output.stdout),
-            text(&output.stderr)
-        );
-        tried += 1;
-    }
-    assert!(tried > 18, "{tried}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -255,7 +177,8 @@ async fn it_ends_as_its_help_says() {
     assert_eq!(shown["items"].as_array().unwrap().len(), 3);
 }
 
-async fn signed_in(stack: &Stack) -> Api {
+/// Ada, a member with this role, with her own session.
+async fn signed_in_as(stack: &Stack, role: &str) -> Api {
     let server = &stack.server;
     let script = server.org("acme").await;
     let args = [
@@ -266,7 +189,7 @@ async fn signed_in(stack: &Stack) -> Api {
         "--email",
         "ada@example.com",
         "--role",
-        "owner",
+        role,
         "--json",
     ];
     let made = server.admin(&args).await;
@@ -288,7 +211,7 @@ async fn signed_in(stack: &Stack) -> Api {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sec_a17_people_sign_in_by_a_code_and_out_again() {
     let stack = Stack::start(ServerOptions::default()).await;
-    let ada = signed_in(&stack).await;
+    let ada = signed_in_as(&stack, "owner").await;
     let url = stack.server.url();
     let folder = tempfile::tempdir().unwrap();
     let script = format!("heddle login --server {url} --mesh prod");

@@ -8,13 +8,13 @@ use tokio::process::Command;
 
 /// A command of a page and the answer that follows it, if one is shown.
 #[derive(Debug, Default)]
-struct Step {
-    command: String,
-    shown: Option<(String, String)>,
+pub(crate) struct Step {
+    pub(crate) command: String,
+    pub(crate) shown: Option<(String, String)>,
 }
 
 /// The fenced blocks of a page: `bash` is executed, whatever else follows it is its answer.
-fn steps(page: &str) -> Vec<Step> {
+pub(crate) fn steps(page: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {

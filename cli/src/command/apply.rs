@@ -1,13 +1,15 @@
 //! `apply`: meshes first, each by its own PUT, then everything in each mesh as one revision.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::args::{Apply, Diff, Files, Note};
+use crate::args::{Apply, Diff, Files, Note, Waiting};
 use crate::client::{Client, Request};
 use crate::command::get::noted;
+use crate::command::rollout;
 use crate::documents::{self, Document};
 use crate::failure::{Exit, Failure};
 use crate::kinds::segment;
@@ -34,9 +36,10 @@ pub(crate) async fn diff(here: &Here, args: Diff) -> Result<(), Failure> {
     let args = Apply {
         files: args.files,
         note,
+        waiting: Waiting::default(),
         shown: args.shown,
     };
-    let mut results = write(here, &args).await?;
+    let (mut results, _) = write(here, &args).await?;
     results.retain(|one| one["result"] != "unchanged" && one["result"] != "kept");
     if results.is_empty() {
         say("Nothing differs.");
@@ -47,16 +50,27 @@ pub(crate) async fn diff(here: &Here, args: Diff) -> Result<(), Failure> {
 }
 
 pub(crate) async fn apply(here: &Here, args: &Apply) -> Result<(), Failure> {
-    let results = write(here, args).await?;
+    let (results, revisions) = write(here, args).await?;
     show(&results, args.shown.output)?;
     if args.note.dry_run {
         say("Nothing was kept.");
     }
+    if let Some(patience) = args.waiting.wait {
+        let end = Instant::now() + patience;
+        let client = here.client().await?;
+        for (mesh, revision) in &revisions {
+            let left = end.saturating_duration_since(Instant::now());
+            rollout::wait(&client, mesh, *revision, left).await?;
+        }
+    }
     Ok(())
 }
 
-/// Writes everything; what became of each object.
-async fn write(here: &Here, args: &Apply) -> Result<Vec<Value>, Failure> {
+/// The revision that each mesh is at.
+type Revisions = BTreeMap<String, u64>;
+
+/// Writes everything; what became of each object, and where each mesh is then.
+async fn write(here: &Here, args: &Apply) -> Result<(Vec<Value>, Revisions), Failure> {
     let documents = documents::read(&args.files.files)?;
     let (meshes, rest): (Vec<Document>, Vec<Document>) =
         documents.into_iter().partition(|d| d.kind == "mesh");
@@ -78,14 +92,23 @@ async fn write(here: &Here, args: &Apply) -> Result<Vec<Value>, Failure> {
         groups.entry(mesh).or_default().push(document);
     }
     let client = here.client().await?;
-    let mut results = Vec::new();
+    let (mut results, mut revisions) = (Vec::new(), Revisions::new());
     for mesh in &meshes {
-        results.push(put_mesh(&client, args, mesh).await?);
+        let written = put_mesh(&client, args, mesh).await?;
+        if let (Some(name), Some(revision)) = (
+            written["name"].as_str(),
+            written["meta"]["revision"].as_u64(),
+        ) {
+            revisions.insert(name.to_owned(), revision);
+        }
+        results.push(written);
     }
     for (mesh, documents) in &groups {
-        results.extend(apply_to(&client, args, mesh, documents).await?);
+        let (written, revision) = apply_to(&client, args, mesh, documents).await?;
+        results.extend(written);
+        revisions.insert(mesh.clone(), revision);
     }
-    Ok(results)
+    Ok((results, revisions))
 }
 
 fn show(results: &[Value], format: Format) -> Result<(), Failure> {
@@ -142,7 +165,7 @@ async fn apply_to(
     args: &Apply,
     mesh: &str,
     documents: &[Document],
-) -> Result<Vec<Value>, Failure> {
+) -> Result<(Vec<Value>, u64), Failure> {
     let resource = |document: &Document| {
         let mut body = document.body.clone();
         body.insert(String::from("kind"), json!(document.kind));
@@ -180,8 +203,9 @@ async fn apply_to(
             ", as before"
         }
     ));
+    let revision = answer["revision"].as_u64().unwrap_or_default();
     match answer["results"].take() {
-        Value::Array(results) => Ok(results),
-        _ => Ok(Vec::new()),
+        Value::Array(results) => Ok((results, revision)),
+        _ => Ok((Vec::new(), revision)),
     }
 }

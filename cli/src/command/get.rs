@@ -11,7 +11,7 @@ use crate::output::{self, Format, cell, data, plain, say};
 use crate::place::Here;
 
 /// The mesh, where the noun lies in one.
-fn mesh_of<'a>(here: &'a Here, noun: &Noun) -> Result<Option<&'a str>, Failure> {
+pub(crate) fn mesh_of<'a>(here: &'a Here, noun: &Noun) -> Result<Option<&'a str>, Failure> {
     if noun.in_mesh() {
         here.mesh().map(Some)
     } else {
@@ -38,10 +38,15 @@ pub(crate) async fn get(here: &Here, args: &Get) -> Result<(), Failure> {
     let request =
         Request::new(Method::GET, client.org(&path)).query_if("filter", args.filter.as_deref());
     let items = client.list(request, args.limit as usize).await?;
+    list(noun, &items, format)
+}
+
+/// A list, however it is shown.
+pub(crate) fn list(noun: &Noun, items: &[Value], format: Format) -> Result<(), Failure> {
     match format {
         Format::Json => data(&output::json(&json!({"items": items}))?),
         Format::Yaml => data(&output::yaml(&json!({"items": items}))?),
-        _ => show(noun, &items, format),
+        _ => show(noun, items, format),
     }
 }
 
