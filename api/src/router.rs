@@ -129,12 +129,14 @@ fn proxy_operations(table: Table) -> Table {
             Get,
             bootstrap::PATH,
             Op::new("get_bootstrap", "Render the bootstrap of a proxy", "Proxies")
-                .about("With an API token (permission `bootstrap:read`) the join token is read from a file on the proxy's host; with a join token that very token is inlined, unless `token_file` is given. YAML with `Accept: application/yaml`.")
+                .about("With an API token (permission `bootstrap:read`) the join token is read from a file on the proxy's host; with a join token that very token is inlined, unless `token_file` is given. With `mode=augment` it is an overlay, for an Envoy that keeps its own file and listeners: `envoy -c own.yaml --config-yaml \"$(cat overlay.yaml)\"`; parameters of listeners and of the admin interface do not go with it. YAML with `Accept: application/yaml`.")
+                .query("mode", "`managed` (when absent): a whole bootstrap, all listeners come from Heddle. `augment`: an overlay for an Envoy with a file of its own.")
+                .query("keep_node", "With `mode=augment`: `true` leaves `node.id` and `node.cluster` as the Envoy's own file says them. It has to say them then.")
                 .query("proxy", "A name for this Envoy, unique within its service. Required.")
                 .query("service", "The service. Required with an API token; a join token knows its own.")
                 .query("version", "The version of the service that runs there.")
                 .query("bind_address", "Where the Envoy listens; 0.0.0.0 when absent.")
-                .query("advertise_address", "Where other proxies reach it; required unless `bind_address` is given.")
+                .query("advertise_address", "Where other proxies reach it; required unless `bind_address` is given, or with `mode=augment`.")
                 .query("app_address", "Where the application listens; 127.0.0.1 when absent.")
                 .query("inbound_port", "The first inbound port; 15006 when absent.")
                 .query("inbound_ports", "Each inbound port: `http:15006,grpc:15007`. Not together with `inbound_port`.")
@@ -143,7 +145,7 @@ fn proxy_operations(table: Table) -> Table {
                 .query("admin_port", "The port of Envoy's admin interface; 15000 when absent.")
                 .query("token_file", "Where the join token lies on the proxy's host; /etc/heddle/token when absent.")
                 .errors(&[422])
-                .answer(200, "A bootstrap.", Some(String::from("Bootstrap"))),
+                .answer(200, "A bootstrap, or an overlay.", Some(String::from("Bootstrap"))),
             bootstrap::get,
         )
 }

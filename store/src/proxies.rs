@@ -41,6 +41,8 @@ pub struct ProxyRow {
     pub joined_at: DateTime<Utc>,
     /// Whether it had a stream when it was last seen.
     pub connected: bool,
+    /// Whether it keeps its own listeners, beside what it gets.
+    pub augments: bool,
     /// Where it takes calls; `None` when it is no endpoint.
     pub registration: Option<Endpoint>,
     /// How long the registration holds without further news.
@@ -77,6 +79,7 @@ struct Row {
     join_token_id: Uuid,
     joined_at: DateTime<Utc>,
     connected: bool,
+    augments: bool,
     address: Option<String>,
     ports: Option<Json<BTreeMap<Name, u16>>>,
     version: Option<String>,
@@ -91,7 +94,7 @@ struct Row {
     seen_at: Option<DateTime<Utc>>,
 }
 
-const COLUMNS: &str = "p.id, p.node_id, p.service, p.join_token_id, p.joined_at, p.connected, \
+const COLUMNS: &str = "p.id, p.node_id, p.service, p.join_token_id, p.joined_at, p.connected, p.augments, \
      host(p.address) as address, p.ports, p.version, p.draining, p.lease_until, p.envoy_version, p.setup, \
      case when p.connected and p.acked_revision >= p.target_revision \
           then greatest(p.acked_revision, r.revision) else p.acked_revision end as acked_revision, \
@@ -138,6 +141,7 @@ impl TryFrom<Row> for ProxyRow {
             join_token: JoinTokenId::from_uuid(row.join_token_id),
             joined_at: row.joined_at,
             connected: row.connected,
+            augments: row.augments,
             registration,
             lease_until: row.lease_until,
             envoy_version: row.envoy_version,

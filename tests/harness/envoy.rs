@@ -57,6 +57,18 @@ impl Envoy {
         bootstrap: &str,
         admin_port: u16,
     ) -> Self {
+        Self::start_beside(version, directory, name, bootstrap, None, admin_port).await
+    }
+
+    /// The same with an overlay beside the file: `--config-yaml`.
+    pub async fn start_beside(
+        version: EnvoyVersion,
+        directory: &Path,
+        name: &str,
+        bootstrap: &str,
+        overlay: Option<&str>,
+        admin_port: u16,
+    ) -> Self {
         let file = directory.join(format!("{name}.yaml"));
         std::fs::write(&file, bootstrap).expect("a file can be written");
         let mut command = Command::new(version.binary());
@@ -71,6 +83,9 @@ impl Envoy {
             "--file-flush-interval-msec",
             "200",
         ]);
+        if let Some(overlay) = overlay {
+            command.args(["--config-yaml", overlay]);
+        }
         let log = directory.join(format!("{name}.log"));
         let mut child = Child::start(&mut command, &log);
         let client = reqwest::Client::new();

@@ -22,6 +22,7 @@ mod isolation;
 mod lost;
 mod matrix;
 mod outage;
+mod overlay;
 mod parameters;
 mod proxies;
 mod proxy_config;

@@ -35,7 +35,7 @@ pub use endpoints::endpoints;
 pub use mesh::{Reach, clusters, hosts, mesh, outbound_of, outbound_to_all, reach};
 pub use nack::explain_nack;
 pub use outbound::Hosts;
-pub use proxy::{ProxyView, proxy};
+pub use proxy::{ListenerPlaces, ProxyView, proxy};
 #[doc(hidden)]
 pub use readable::everything;
 pub use readable::readable;

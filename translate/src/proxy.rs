@@ -46,6 +46,15 @@ pub struct ProxyView {
     pub service: Name,
     /// Its name within the service.
     pub node_id: String,
+    /// What its listeners are; `None` when they are its own affair, and none of them comes from here.
+    pub listeners: Option<ListenerPlaces>,
+    /// How long its certificate lives.
+    pub leaf_lifetime: Duration,
+}
+
+/// Where the listeners of a proxy are, and its application.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListenerPlaces {
     /// Where its listeners bind.
     pub bind_address: IpAddr,
     /// Where its application listens.
@@ -54,22 +63,23 @@ pub struct ProxyView {
     pub outbound_port: u16,
     /// The port of the inbound listener of each port of the service.
     pub inbound_ports: BTreeMap<Name, u16>,
-    /// How long its certificate lives.
-    pub leaf_lifetime: Duration,
 }
 
 /// The listeners of one proxy, the routes of the inbound ones and the clusters of its application. A proxy of a
-/// service that the mesh does not have gets the outbound listener alone.
+/// service that the mesh does not have gets the outbound listener alone; one with listeners of its own, nothing.
 #[must_use]
 pub fn proxy(snapshot: &MeshSnapshot, view: &ProxyView) -> Output {
-    let mut resources = vec![outbound(snapshot, view)];
+    let Some(places) = &view.listeners else {
+        return Output::new(Vec::new(), Vec::new());
+    };
+    let mut resources = vec![outbound(snapshot, view, places)];
     let mut diagnostics = Vec::new();
     if let Some(node) = snapshot.services.get(&view.service) {
-        let mut taken = BTreeSet::from([view.outbound_port]);
+        let mut taken = BTreeSet::from([places.outbound_port]);
         for (index, port) in node.service.spec.ports.iter().enumerate() {
-            match view.inbound_ports.get(&port.name) {
+            match places.inbound_ports.get(&port.name) {
                 Some(number) if taken.insert(*number) => {
-                    resources.extend(inbound(snapshot, view, node, index, *number));
+                    resources.extend(inbound(snapshot, view, places, node, index, *number));
                 }
                 problem => diagnostics.push(no_listener(node, index, port, problem.copied())),
             }
@@ -121,7 +131,7 @@ fn outbound_address(bind: IpAddr) -> IpAddr {
     }
 }
 
-fn outbound(snapshot: &MeshSnapshot, view: &ProxyView) -> Resource {
+fn outbound(snapshot: &MeshSnapshot, view: &ProxyView, places: &ListenerPlaces) -> Resource {
     let name = naming::OUTBOUND;
     let node = snapshot.services.get(&view.service);
     // A service that the mesh does not have any more logs what the mesh says nothing about.
@@ -141,8 +151,8 @@ fn outbound(snapshot: &MeshSnapshot, view: &ProxyView) -> Resource {
         filter_chains: vec![chain(filter)],
         ..listener(
             name,
-            outbound_address(view.bind_address),
-            view.outbound_port,
+            outbound_address(places.bind_address),
+            places.outbound_port,
             direction,
         )
     };
@@ -158,6 +168,7 @@ fn outbound(snapshot: &MeshSnapshot, view: &ProxyView) -> Resource {
 fn inbound(
     snapshot: &MeshSnapshot,
     view: &ProxyView,
+    places: &ListenerPlaces,
     node: &ServiceNode,
     index: usize,
     number: u16,
@@ -169,8 +180,8 @@ fn inbound(
     let levels = scope.levels(None);
     // The first port is the first to get its listener here.
     let takes_calls = |first: &&Port| {
-        let number = view.inbound_ports.get(&first.name);
-        number.is_some_and(|number| *number != view.outbound_port)
+        let number = places.inbound_ports.get(&first.name);
+        number.is_some_and(|number| *number != places.outbound_port)
     };
     let first = node.service.spec.ports.first().filter(takes_calls);
     // Before the access rules: whether a workload is healthy is for every workload of the mesh to know.
@@ -193,7 +204,12 @@ fn inbound(
             transport_socket_connect_timeout: Some(duration(HANDSHAKE)),
             ..chain(filter)
         }],
-        ..listener(&name, view.bind_address, number, TrafficDirection::Inbound)
+        ..listener(
+            &name,
+            places.bind_address,
+            number,
+            TrafficDirection::Inbound,
+        )
     };
     let mut origins = vec![
         Source::Service(node).at(format!("/ports/{index}"), name.clone()),
@@ -205,7 +221,7 @@ fn inbound(
     [
         listener,
         inbound_routes(snapshot, node, index, routes),
-        cluster::application(snapshot, node, index, port, view.app_address),
+        cluster::application(snapshot, node, index, port, places.app_address),
     ]
 }
 

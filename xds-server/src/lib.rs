@@ -21,6 +21,6 @@ mod telemetry;
 
 pub use serve::{Options, ServeError, serve};
 pub use source::{
-    IdentitySource, Leaf, MeshKey, Nack, NackOrigin, NodeClaims, Proxy, ProxyStatus, Refusal,
-    Setup, SnapshotSource, SourceError,
+    IdentitySource, Leaf, ListenerClaims, MeshKey, Nack, NackOrigin, NodeClaims, Proxy,
+    ProxyStatus, Refusal, Setup, SnapshotSource, SourceError,
 };

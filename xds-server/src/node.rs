@@ -9,7 +9,7 @@ use envoy_types::pb::google::protobuf::{Struct, value::Kind as Value};
 use heddle_model::name::Name;
 use prost::Message;
 
-use crate::source::NodeClaims;
+use crate::source::{ListenerClaims, NodeClaims};
 
 /// The most that `node.metadata` may take, in bytes on the wire.
 const METADATA: usize = 64 << 10;
@@ -25,8 +25,7 @@ pub(crate) struct NodeError(&'static str);
 
 /// Reads the node of the first message of a stream.
 pub(crate) fn claims(node: &Node) -> Result<NodeClaims, NodeError> {
-    let id_byte = |b: u8| b.is_ascii_alphanumeric() || b"-_.:~/@".contains(&b);
-    if !(1..=NAME).contains(&node.id.len()) || !node.id.bytes().all(id_byte) {
+    if !is_id(&node.id) {
         return Err(NodeError(
             "node.id is not 1 to 253 letters, digits or any of -_.:~/@",
         ));
@@ -44,9 +43,10 @@ pub(crate) fn claims(node: &Node) -> Result<NodeClaims, NodeError> {
     let Some(Value::StructValue(heddle)) = value(metadata, "heddle") else {
         return Err(NodeError("node.metadata.heddle is missing"));
     };
-    let claims = NodeClaims {
-        id: node.id.clone(),
-        cluster: Some(node.cluster.clone()).filter(|cluster| !cluster.is_empty()),
+    if mode(heddle)? == Mode::Augment {
+        return augment(node, heddle);
+    }
+    let listeners = ListenerClaims {
         bind_address: address(heddle, "bind_address").ok_or(NodeError(
             "node.metadata.heddle.bind_address is not an IP address",
         ))?,
@@ -67,9 +67,67 @@ pub(crate) fn claims(node: &Node) -> Result<NodeClaims, NodeError> {
             ))?,
         inbound_ports: inbound_ports(heddle)?,
         version: version(heddle)?,
-        envoy_version: envoy_version(node),
     };
-    Ok(claims)
+    Ok(NodeClaims {
+        id: node.id.clone(),
+        cluster: Some(node.cluster.clone()).filter(|cluster| !cluster.is_empty()),
+        listeners: Some(listeners),
+        envoy_version: envoy_version(node),
+    })
+}
+
+/// Whose listeners a proxy has.
+#[derive(PartialEq, Eq)]
+enum Mode {
+    /// It gets them.
+    Managed,
+    /// It keeps its own, and gets the rest beside.
+    Augment,
+}
+
+fn mode(heddle: &Struct) -> Result<Mode, NodeError> {
+    match value(heddle, "mode") {
+        None | Some(Value::NullValue(_)) => Ok(Mode::Managed),
+        Some(Value::StringValue(text)) if text == "managed" => Ok(Mode::Managed),
+        Some(Value::StringValue(text)) if text == "augment" => Ok(Mode::Augment),
+        Some(_) => Err(NodeError(
+            "node.metadata.heddle.mode is neither managed nor augment",
+        )),
+    }
+}
+
+/// A proxy with a configuration of its own: what its node is called may be meant for others, so what it is called here stands
+/// beside it.
+fn augment(node: &Node, heddle: &Struct) -> Result<NodeClaims, NodeError> {
+    let id = match value(heddle, "proxy") {
+        None => node.id.clone(),
+        Some(Value::StringValue(text)) if is_id(text) => text.clone(),
+        Some(_) => {
+            return Err(NodeError(
+                "node.metadata.heddle.proxy is not 1 to 253 letters, digits or any of -_.:~/@",
+            ));
+        }
+    };
+    let cluster = match value(heddle, "service") {
+        None => Some(node.cluster.clone()).filter(|cluster| !cluster.is_empty()),
+        Some(Value::StringValue(text)) if text.parse::<Name>().is_ok() => Some(text.clone()),
+        Some(_) => {
+            return Err(NodeError(
+                "node.metadata.heddle.service is not the name of a service",
+            ));
+        }
+    };
+    Ok(NodeClaims {
+        id,
+        cluster,
+        listeners: None,
+        envoy_version: envoy_version(node),
+    })
+}
+
+fn is_id(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.:~/@".contains(&b);
+    (1..=NAME).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 fn value<'a>(of: &'a Struct, field: &str) -> Option<&'a Value> {
@@ -204,12 +262,42 @@ mod tests {
         let claims = claims(&node(|_| {})).unwrap();
         assert_eq!(claims.id, "payments-1");
         assert_eq!(claims.cluster.as_deref(), Some("payments"));
-        assert_eq!(claims.advertise_address.to_string(), "10.0.0.7");
+        let listeners = claims.listeners.unwrap();
+        assert_eq!(listeners.advertise_address.to_string(), "10.0.0.7");
         assert_eq!(
-            claims.inbound_ports[&"http".parse::<Name>().unwrap()],
+            listeners.inbound_ports[&"http".parse::<Name>().unwrap()],
             15006
         );
-        assert_eq!(claims.version.unwrap().as_str(), "v1");
+        assert_eq!(listeners.version.unwrap().as_str(), "v1");
+    }
+
+    #[test]
+    fn an_overlay_of_ours_is_understood_whatever_the_node_is_called() {
+        let augment = |with: &[(&'static str, &str)]| {
+            node(|fields| {
+                fields.clear();
+                fields.push(("mode", string("augment")));
+                fields.extend(with.iter().map(|(name, text)| (*name, string(text))));
+            })
+        };
+        let claimed = |node: &Node| {
+            let claims = claims(node).unwrap();
+            assert_eq!(claims.listeners, None);
+            (claims.id, claims.cluster.unwrap())
+        };
+        let named = |id: &str, cluster: &str| (id.to_owned(), cluster.to_owned());
+        assert_eq!(claimed(&augment(&[])), named("payments-1", "payments"));
+        let own = augment(&[("proxy", "edge-1"), ("service", "edge")]);
+        assert_eq!(claimed(&own), named("edge-1", "edge"));
+        for bad in [("proxy", "a b"), ("proxy", ""), ("service", "A B")] {
+            let said = claims(&augment(&[bad])).unwrap_err().0;
+            assert!(said.contains(bad.0), "{bad:?}: {said}");
+        }
+        let strange = node(|fields| fields.push(("mode", string("proxyless"))));
+        assert!(claims(&strange).unwrap_err().0.contains("mode"));
+        // Who gets listeners goes by the names of the node.
+        let managed = node(|fields| fields.push(("proxy", string("another"))));
+        assert_eq!(claims(&managed).unwrap().id, "payments-1");
     }
 
     #[test]

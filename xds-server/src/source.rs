@@ -41,10 +41,19 @@ pub struct Proxy {
 /// where it concerns nobody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeClaims {
-    /// `node.id`: names the proxy within its service.
+    /// Names the proxy within its service: `node.id`, unless the Envoy keeps that for something else.
     pub id: String,
-    /// `node.cluster`, if it is set; must equal the service of the join token.
+    /// The service that it says it belongs to, if it does; must equal that of the join token.
     pub cluster: Option<String>,
+    /// Where its listeners are; `None` when it keeps its own and takes no calls of the mesh.
+    pub listeners: Option<ListenerClaims>,
+    /// The Envoy's own version ("1.40.0"), if it says so.
+    pub envoy_version: Option<String>,
+}
+
+/// Where the listeners are that a proxy gets, and what is behind them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerClaims {
     /// Where its listeners bind.
     pub bind_address: IpAddr,
     /// Where other proxies reach it.
@@ -57,8 +66,6 @@ pub struct NodeClaims {
     pub inbound_ports: BTreeMap<Name, u16>,
     /// Which version of the service the application is.
     pub version: Option<Name>,
-    /// The Envoy's own version ("1.40.0"), if it says so.
-    pub envoy_version: Option<String>,
 }
 
 impl NodeClaims {
@@ -155,6 +162,8 @@ pub struct ProxyStatus {
     pub proxy: ProxyId,
     /// Whether it has a stream.
     pub connected: bool,
+    /// Whether it keeps its own listeners, beside what it gets.
+    pub augments: bool,
     /// Where it takes calls; `None` means that it is no endpoint (any more).
     pub registration: Option<Endpoint>,
     /// How long the registration holds without further news. Long, because a control plane that is down must

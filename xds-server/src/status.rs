@@ -61,8 +61,12 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// What follows from these reports after `before`.
-    pub(crate) fn of<'a>(reports: impl Iterator<Item = &'a Report>, before: &Self) -> Self {
+    /// What follows from these reports after `before`, of a proxy that gets its listeners or, when it `augments`, has its own.
+    pub(crate) fn of<'a>(
+        reports: impl Iterator<Item = &'a Report>,
+        before: &Self,
+        augments: bool,
+    ) -> Self {
         let mut all = Report::default();
         for report in reports {
             for (sum, one) in all.progress.iter_mut().zip(report.progress) {
@@ -81,7 +85,7 @@ impl Standing {
             serving,
             // While it does not serve, Envoy may not have asked for what its newest listeners need: nothing is pending
             // then, and yet not everything is there.
-            acked_revision: match serving {
+            acked_revision: match serving || augments {
                 true => Progress::overall(&all.progress).max(before.acked_revision),
                 false => before.acked_revision,
             },
@@ -165,6 +169,7 @@ pub(crate) fn printable(text: &str) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     pub(crate) connected: bool,
+    pub(crate) augments: bool,
     pub(crate) envoy_version: Option<String>,
     pub(crate) setup: Option<Setup>,
     pub(crate) standing: Standing,
@@ -260,6 +265,7 @@ impl Board {
             let mut status = ProxyStatus {
                 proxy,
                 connected: record.connected,
+                augments: record.augments,
                 registration,
                 lease_until: record.lease_until,
                 envoy_version: record.envoy_version.clone(),
@@ -378,10 +384,10 @@ mod tests {
         // Neither of them alone has everything.
         let before = Standing::default();
         for part in [&one, &two] {
-            let alone = Standing::of(std::iter::once(part), &before);
+            let alone = Standing::of(std::iter::once(part), &before, false);
             assert_eq!((alone.serving, alone.acked_revision), (false, None));
         }
-        let standing = Standing::of([&one, &two].into_iter(), &before);
+        let standing = Standing::of([&one, &two].into_iter(), &before, false);
         assert_eq!((standing.serving, standing.acked_revision), (true, Some(7)));
     }
 

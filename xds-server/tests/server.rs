@@ -3,6 +3,8 @@
 
 #[path = "server/access.rs"]
 mod access;
+#[path = "server/augment.rs"]
+mod augment;
 #[path = "server/changes.rs"]
 mod changes;
 #[path = "server/client.rs"]

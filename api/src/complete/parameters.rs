@@ -82,6 +82,11 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
         ("query", "service") => (dns_label(), json!("payments")),
         ("query", "caller") => (dns_label(), json!("checkout")),
         ("query", "version") => (dns_label(), json!("v1")),
+        ("query", "mode") => (
+            json!({"type": "string", "enum": ["managed", "augment"]}),
+            json!("managed"),
+        ),
+        ("query", "keep_node") => (json!({"type": "boolean", "default": false}), json!(false)),
         ("query", "bind_address") => (address(), json!("0.0.0.0")),
         ("query", "advertise_address") => (address(), json!("10.0.3.17")),
         ("query", "app_address" | "admin_address") => (address(), json!("127.0.0.1")),

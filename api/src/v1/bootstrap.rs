@@ -3,9 +3,12 @@
 //! Two kinds of callers: a member with an API token, who names the service and gets a bootstrap that reads the join
 //! token from a file; or whoever holds a join token, who gets that very token inlined (nothing is disclosed that the
 //! caller did not send).
+//!
+//! Both get, with `mode=augment`, an overlay instead: for an Envoy that keeps its own file and listeners.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
@@ -18,7 +21,7 @@ use heddle_model::kind::{Kind, Service};
 use heddle_model::name::Name;
 use heddle_model::wire;
 use heddle_store::{Tx, meshes, proxies, resources};
-use heddle_translate::bootstrap::{Bootstrap, Credential, render};
+use heddle_translate::bootstrap::{Bootstrap, ControlPlane, Credential, Overlay, render};
 use secrecy::SecretString;
 
 use crate::auth;
@@ -87,8 +90,16 @@ pub(crate) async fn get(
         )
         .await?
     };
-    let bootstrap = read_query(&app, scope, query)?;
-    let body = render(&bootstrap);
+    let control_plane = ControlPlane {
+        host: app.xds.host.clone(),
+        port: app.xds.port,
+        ca_pem: app.xds.ca_pem.clone(),
+        credential: scope.credential.clone(),
+    };
+    let body = match query.parse::<Mode>("mode")?.unwrap_or(Mode::Managed) {
+        Mode::Managed => render(&read_query(control_plane, scope, query)?),
+        Mode::Augment => read_overlay(control_plane, scope, query)?.render(),
+    };
     let wants_yaml = headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
@@ -208,7 +219,64 @@ async fn with_api_token(
     })
 }
 
-fn read_query(app: &App, scope: Scope, mut query: Query) -> Result<Bootstrap, Problem> {
+/// Whose listeners the proxy has.
+enum Mode {
+    /// It gets them.
+    Managed,
+    /// It keeps its own.
+    Augment,
+}
+
+impl FromStr for Mode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "managed" => Ok(Self::Managed),
+            "augment" => Ok(Self::Augment),
+            _ => Err("`managed` or `augment`"),
+        }
+    }
+}
+
+/// What is said of listeners and of the process: the affair of an Envoy's own file, if it has one.
+const OF_MANAGED: [&str; 9] = [
+    "admin_address",
+    "admin_port",
+    "advertise_address",
+    "app_address",
+    "bind_address",
+    "inbound_port",
+    "inbound_ports",
+    "outbound_port",
+    "version",
+];
+
+fn read_overlay(
+    control_plane: ControlPlane,
+    scope: Scope,
+    mut query: Query,
+) -> Result<Overlay, Problem> {
+    let (proxy, keep_node) = (node_id(&mut query)?, query.flag("keep_node")?);
+    check_token_file(&scope)?;
+    for name in OF_MANAGED {
+        if query.take(name).is_some() {
+            let detail = format!(
+                "`{name}` goes with `mode=managed`: in an overlay, listeners are the affair of the file beside it"
+            );
+            return Err(Problem::unfit(name, detail));
+        }
+    }
+    query.finish()?;
+    Ok(Overlay {
+        service: scope.service,
+        proxy,
+        keep_node,
+        control_plane,
+    })
+}
+
+fn node_id(query: &mut Query) -> Result<String, Problem> {
     let node_id = query.take("proxy").ok_or_else(|| {
         Problem::parameter(
             "proxy",
@@ -222,6 +290,10 @@ fn read_query(app: &App, scope: Scope, mut query: Query) -> Result<Bootstrap, Pr
             "`proxy`: 1 to 128 letters, digits and any of `-_.`",
         ));
     }
+    Ok(node_id)
+}
+
+fn check_token_file(scope: &Scope) -> Result<(), Problem> {
     let printable = |b: u8| (b' '..=b'~').contains(&b);
     if let Credential::File(path) = &scope.credential
         && (!path.starts_with('/') || path.len() > 1024 || !path.bytes().all(printable))
@@ -230,6 +302,21 @@ fn read_query(app: &App, scope: Scope, mut query: Query) -> Result<Bootstrap, Pr
             "token_file",
             "`token_file`: an absolute path of at most 1024 printable ASCII characters",
         ));
+    }
+    Ok(())
+}
+
+fn read_query(
+    control_plane: ControlPlane,
+    scope: Scope,
+    mut query: Query,
+) -> Result<Bootstrap, Problem> {
+    let node_id = node_id(&mut query)?;
+    check_token_file(&scope)?;
+    if query.take("keep_node").is_some() {
+        let detail =
+            "`keep_node` goes with `mode=augment`: a whole bootstrap says what the node is";
+        return Err(Problem::unfit("keep_node", detail));
     }
     let version = query.parse::<Name>("version")?;
     let bind_address = query
@@ -305,10 +392,7 @@ fn read_query(app: &App, scope: Scope, mut query: Query) -> Result<Bootstrap, Pr
         outbound_port,
         admin_address,
         admin_port,
-        xds_host: app.xds.host.clone(),
-        xds_port: app.xds.port,
-        xds_ca_pem: app.xds.ca_pem.clone(),
-        credential: scope.credential,
+        control_plane,
     })
 }
 

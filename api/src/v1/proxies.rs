@@ -38,6 +38,7 @@ fn render(row: &ProxyRow, mesh_revision: u64) -> Value {
         "name": row.node_id,
         "service": row.service,
         "version": row.registration.as_ref().and_then(|at| at.version.as_ref()),
+        "mode": if row.augments { "augment" } else { "managed" },
         "state": state(row, mesh_revision),
         "address": row.registration.as_ref().map(|at| at.address.to_string()),
         "ports": row.registration.as_ref().map(|at| &at.ports),

@@ -190,6 +190,7 @@ fn checkpoint(status: ProxyStatus) -> Checkpoint {
     Checkpoint {
         proxy: status.proxy,
         connected: status.connected,
+        augments: status.augments,
         registration: status.registration,
         lease_until: status.lease_until,
         envoy_version: status.envoy_version,

@@ -22,6 +22,8 @@ pub struct Checkpoint {
     pub proxy: ProxyId,
     /// Whether it has a stream.
     pub connected: bool,
+    /// Whether it keeps its own listeners, beside what it gets.
+    pub augments: bool,
     /// Where it takes calls; `None`: it is no endpoint (any more).
     pub registration: Option<Endpoint>,
     /// How long the registration holds without further news.
@@ -46,7 +48,7 @@ pub struct Checkpoint {
 /// holds the counter until the commit. A server that a proxy has left says nothing more about it.
 const CHECKPOINT: &str = "with b as ( \
          select * from rows from (jsonb_to_recordset($2) as ( \
-             id uuid, connected boolean, address inet, ports jsonb, version text, draining boolean, \
+             id uuid, connected boolean, augments boolean, address inet, ports jsonb, version text, draining boolean, \
              lease_until timestamptz, envoy_version text, setup jsonb, acked_revision bigint, \
              target_revision bigint, pending_types jsonb, nacks jsonb, seen_at timestamptz)) with ordinality), \
      offered as ( \
@@ -58,17 +60,17 @@ const CHECKPOINT: &str = "with b as ( \
          insert into heddle.mesh_status (org_id, mesh_id, seq) values ($3, $1, 1 + jsonb_array_length($2)) \
          on conflict (org_id, mesh_id) do update set seq = mesh_status.seq + excluded.seq returning seq) \
      update heddle.proxies p set \
-         connected = b.connected, address = b.address, ports = b.ports, version = b.version, \
+         connected = b.connected, augments = b.augments, address = b.address, ports = b.ports, version = b.version, \
          draining = b.draining, lease_until = b.lease_until, \
          envoy_version = coalesce(b.envoy_version, p.envoy_version), \
          setup = coalesce(b.setup, p.setup), \
          acked_revision = b.acked_revision, target_revision = b.target_revision, \
          pending_types = b.pending_types, nacks = b.nacks, seen_at = b.seen_at, replica = $4, \
          status_seq = case \
-             when (p.connected, p.address, p.ports, p.version, p.draining, p.acked_revision, p.target_revision, \
+             when (p.connected, p.augments, p.address, p.ports, p.version, p.draining, p.acked_revision, p.target_revision, \
                    p.pending_types, p.nacks) \
                   is distinct from \
-                  (b.connected, b.address, b.ports, b.version, b.draining, b.acked_revision, b.target_revision, \
+                  (b.connected, b.augments, b.address, b.ports, b.version, b.draining, b.acked_revision, b.target_revision, \
                    b.pending_types, b.nacks) \
              then news.seq - jsonb_array_length($2) + b.ordinality else p.status_seq end \
      from b, news \
@@ -121,6 +123,7 @@ fn row(entry: &Checkpoint) -> Value {
     let mut row = json!({
         "id": entry.proxy.uuid(),
         "connected": entry.connected,
+        "augments": entry.augments,
         "address": at.map(|e| e.address),
         "ports": at.map(|e| &e.ports),
         "version": at.and_then(|e| e.version.as_ref()),

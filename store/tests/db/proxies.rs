@@ -54,6 +54,7 @@ pub(crate) fn checkpoint(proxy: ProxyId, registration: Option<Endpoint>) -> Chec
     Checkpoint {
         proxy,
         connected: true,
+        augments: false,
         registration,
         lease_until: Some(start() + TimeDelta::minutes(1)),
         envoy_version: Some(String::from("1.36.1")),

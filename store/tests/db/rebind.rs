@@ -23,6 +23,7 @@ async fn a_node_id_moves_to_another_token_only_when_nobody_uses_it() {
     let connected = Checkpoint {
         proxy: joined.proxy,
         connected: true,
+        augments: false,
         registration: None,
         lease_until: Some(start() + TimeDelta::minutes(1)),
         envoy_version: None,

@@ -1,8 +1,8 @@
 //! The bootstrap, as text and before real Envoys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use heddle_translate::bootstrap::{Bootstrap, Credential, render};
+use heddle_translate::bootstrap::{Bootstrap, ControlPlane, Credential, Overlay, render};
 use serde_json::{Value, json};
 
 use crate::envoy::{Identity, assert_accepted};
@@ -24,9 +24,15 @@ fn given(host: &str, credential: Credential) -> Bootstrap {
         outbound_port: 15001,
         admin_address: "127.0.0.1".parse().unwrap(),
         admin_port: 15000,
-        xds_host: host.to_owned(),
-        xds_port: 15443,
-        xds_ca_pem: Identity::of("spiffe://throw.away/ca").roots_pem,
+        control_plane: at(host, credential),
+    }
+}
+
+fn at(host: &str, credential: Credential) -> ControlPlane {
+    ControlPlane {
+        host: host.to_owned(),
+        port: 15443,
+        ca_pem: Identity::of("spiffe://throw.away/ca").roots_pem,
         credential,
     }
 }
@@ -127,4 +133,48 @@ fn a_lost_control_plane_is_noticed_and_found_again_within_seconds() {
     let file = Credential::File("/etc/heddle/token".to_owned());
     let filed = render(&given("127.0.0.1", file)).to_string();
     assert!(filed.contains(r#""grpc.max_reconnect_backoff_ms":{"int_value":5000}"#));
+}
+
+#[test]
+fn an_overlay_says_nothing_that_a_file_of_ones_own_says() {
+    let overlay = |keep_node, credential| Overlay {
+        service: "payments".parse().unwrap(),
+        proxy: "edge-1".to_owned(),
+        keep_node,
+        control_plane: at("127.0.0.1", credential),
+    };
+    let file = || Credential::File("/etc/heddle/token".to_owned());
+    let rendered = overlay(false, file()).render();
+    let names = |value: &Value| -> Vec<String> {
+        let fields = value.as_object().unwrap();
+        fields
+            .keys()
+            .cloned()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    };
+    assert_eq!(names(&rendered), ["dynamic_resources", "node"]);
+    assert_eq!(
+        names(&rendered["dynamic_resources"]),
+        ["ads_config", "cds_config"]
+    );
+    assert_eq!(
+        rendered["dynamic_resources"]["cds_config"]["initial_fetch_timeout"],
+        "5s"
+    );
+    let heddle = json!({"mode": "augment", "service": "payments", "proxy": "edge-1"});
+    let node = json!({"id": "edge-1", "cluster": "payments", "metadata": {"heddle": heddle}});
+    assert_eq!(rendered["node"], node);
+    let kept = overlay(true, file()).render();
+    assert_eq!(kept["node"], json!({"metadata": {"heddle": heddle}}));
+    // With the token inlined there is one thing more, and it has a name of ours.
+    let inlined = overlay(false, inline()).render();
+    assert_eq!(
+        names(&inlined),
+        ["dynamic_resources", "node", "static_resources"]
+    );
+    let clusters = inlined["static_resources"]["clusters"].as_array().unwrap();
+    let clusters: Vec<_> = clusters.iter().map(|cluster| &cluster["name"]).collect();
+    assert_eq!(clusters, ["heddle/xds"]);
 }

@@ -15,7 +15,7 @@ use heddle_model::name::Name;
 use heddle_model::snapshot::{MeshSnapshot, Object, RouteNode, ServiceNode};
 use heddle_model::wire;
 use heddle_model::workload::{Endpoint, Endpoints, Health};
-use heddle_translate::{Options, Output, ProxyView, Resource, ResourceType};
+use heddle_translate::{ListenerPlaces, Options, Output, ProxyView, Resource, ResourceType};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -201,10 +201,12 @@ impl Case {
             view: ProxyView {
                 node_id: format!("{}-1", proxy.service),
                 service: proxy.service,
-                bind_address: proxy.bind_address,
-                app_address: proxy.app_address,
-                outbound_port: proxy.outbound_port,
-                inbound_ports: proxy.inbound_ports,
+                listeners: Some(ListenerPlaces {
+                    bind_address: proxy.bind_address,
+                    app_address: proxy.app_address,
+                    outbound_port: proxy.outbound_port,
+                    inbound_ports: proxy.inbound_ports,
+                }),
                 leaf_lifetime: LEAF_LIFETIME,
             },
         }

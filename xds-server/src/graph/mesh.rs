@@ -31,7 +31,8 @@ const STREAMS_PER_TYPE: usize = 8;
 struct Member {
     group: ProxyView,
     service: Name,
-    endpoint: Endpoint,
+    /// Where it takes calls, once it has its listeners; `None` when it keeps its own.
+    endpoint: Option<Endpoint>,
     /// Its streams by generation.
     lines: BTreeMap<u64, Line>,
 }
@@ -235,7 +236,7 @@ impl Mesh {
         }
         let serving = self.appraise(proxy);
         // Until the endpoints of an earlier process are here, nothing is published anyway.
-        if serving && self.registry_loaded {
+        if let (true, Some(endpoint)) = (serving && self.registry_loaded, endpoint) {
             let changed = self.registry.serve(&service, endpoint);
             if !changed.is_empty() {
                 self.unkept.extend(changed);
@@ -247,10 +248,11 @@ impl Mesh {
     /// Sums up what the streams of a proxy say. Returns whether it takes calls.
     fn appraise(&mut self, proxy: ProxyId) -> bool {
         let member = self.members.get(&proxy);
+        let augments = member.is_some_and(|member| member.endpoint.is_none());
         let lines = member.map(|member| &member.lines);
         let reports = lines.into_iter().flatten().map(|(_, line)| &line.report);
         let record = self.board.record(proxy);
-        record.standing = Standing::of(reports, &record.standing);
+        record.standing = Standing::of(reports, &record.standing, augments);
         let serving = record.standing.serving;
         self.board.touch(proxy);
         serving
@@ -268,13 +270,13 @@ impl Mesh {
         };
         let id = proxy.proxy;
         let group = view_of(proxy, claims, self.parts.leaf_lifetime);
-        let endpoint = Endpoint {
+        let endpoint = claims.listeners.as_ref().map(|at| Endpoint {
             proxy: id,
-            version: claims.version.clone(),
-            address: claims.advertise_address,
-            ports: claims.inbound_ports.clone(),
+            version: at.version.clone(),
+            address: at.advertise_address,
+            ports: at.inbound_ports.clone(),
             health: Health::Healthy,
-        };
+        });
         let known = self.members.remove(&id);
         let same = |m: &Member| m.group == group && m.endpoint == endpoint;
         let (mut member, views) = match known {
@@ -313,8 +315,10 @@ impl Mesh {
             end,
         };
         member.lines.insert(self.generations, line);
+        let augments = member.endpoint.is_none();
         let moved = self.registry.endpoint(id).is_some_and(|old| {
-            old.address != member.endpoint.address || old.ports != member.endpoint.ports
+            let new = member.endpoint.as_ref();
+            new.is_none_or(|new| old.address != new.address || old.ports != new.ports)
         });
         self.members.insert(id, member);
         if moved {
@@ -329,6 +333,7 @@ impl Mesh {
         let record = self.board.record(id);
         record.aim(target, self.offered);
         record.connected = true;
+        record.augments = augments;
         record.envoy_version.clone_from(&claims.envoy_version);
         record.setup = Some(claims.setup());
         self.board.touch(id);

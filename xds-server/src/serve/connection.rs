@@ -206,7 +206,7 @@ impl Connection {
             clock: parts.clock.clone(),
             proxy,
             method,
-            node_id: claims.id,
+            node_id: node.id.clone(),
             inbound,
             outbox,
             attachment,

@@ -251,10 +251,16 @@ impl Session {
     /// The same without what takes a look at every name.
     pub(super) fn stage(&self, kind: Kind) -> Progress {
         let track = self.track(kind);
-        let always = matches!(kind, Kind::Cluster | Kind::Listener);
+        let view = self.view.as_ref();
+        let always = match kind {
+            Kind::Cluster => true,
+            // A client for which there is none may have others than these.
+            Kind::Listener => view.is_none_or(|view| view.names(kind).next().is_some()),
+            _ => false,
+        };
         Progress {
             asked: track.requested,
-            needed: always || self.view.as_ref().is_some_and(|view| view.expects(kind)),
+            needed: always || view.is_some_and(|view| view.expects(kind)),
             holds: false,
             synced: track.synced,
         }

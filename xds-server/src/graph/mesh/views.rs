@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use heddle_model::id::ProxyId;
 use heddle_model::name::Name;
-use heddle_translate::ProxyView;
+use heddle_translate::{ListenerPlaces, ProxyView};
 use tokio::sync::watch;
 
 use super::super::Published;
@@ -80,15 +80,12 @@ impl Mesh {
             for proxy in self.members.keys() {
                 self.registry.arrive(*proxy);
             }
-            for member in self.members.values() {
-                if self
-                    .board
-                    .records
-                    .get(&member.endpoint.proxy)
-                    .is_some_and(|r| r.standing.serving)
+            for (proxy, member) in &self.members {
+                let record = self.board.records.get(proxy);
+                if record.is_some_and(|r| r.standing.serving)
+                    && let Some(endpoint) = &member.endpoint
                 {
-                    self.registry
-                        .serve(&member.service, member.endpoint.clone());
+                    self.registry.serve(&member.service, endpoint.clone());
                 }
             }
         }
@@ -184,10 +181,12 @@ pub(super) fn view_of(proxy: &Proxy, claims: &NodeClaims, leaf_lifetime: Duratio
         service: proxy.service.clone(),
         // Proxies that differ in their name alone share their resources.
         node_id: String::new(),
-        bind_address: claims.bind_address,
-        app_address: claims.app_address,
-        outbound_port: claims.outbound_port,
-        inbound_ports: claims.inbound_ports.clone(),
+        listeners: claims.listeners.as_ref().map(|at| ListenerPlaces {
+            bind_address: at.bind_address,
+            app_address: at.app_address,
+            outbound_port: at.outbound_port,
+            inbound_ports: at.inbound_ports.clone(),
+        }),
         leaf_lifetime,
     }
 }

@@ -10,7 +10,7 @@ use heddle_model::id::{
 use heddle_model::name::Name;
 use heddle_model::snapshot::{MeshSnapshot, Object, RouteNode, ServiceNode};
 use heddle_model::workload::{Endpoint, Endpoints, Health};
-use heddle_translate::ProxyView;
+use heddle_translate::{ListenerPlaces, ProxyView};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -85,16 +85,18 @@ impl World {
         world
     }
 
-    /// Proxies of a service; those of another group have another port.
+    /// Proxies of a service; those of another group have another port, and those of the last one listeners of their own.
     pub(super) fn subscriber(service: &str, group: u16) -> ProxyView {
         let ports = PORTS.iter().zip(15_006 + 10 * group..);
         ProxyView {
             service: name(service),
             node_id: String::new(),
-            bind_address: IpAddr::from([10, 0, 0, 1]),
-            app_address: IpAddr::from([127, 0, 0, 1]),
-            outbound_port: 15_001,
-            inbound_ports: ports.map(|(port, number)| (name(port), number)).collect(),
+            listeners: (group < 2).then(|| ListenerPlaces {
+                bind_address: IpAddr::from([10, 0, 0, 1]),
+                app_address: IpAddr::from([127, 0, 0, 1]),
+                outbound_port: 15_001,
+                inbound_ports: ports.map(|(port, number)| (name(port), number)).collect(),
+            }),
             leaf_lifetime: Duration::from_secs(24 * 3600),
         }
     }
@@ -369,7 +371,7 @@ impl World {
 
     fn come_or_go(&mut self) -> Change {
         let service = self.any(&SERVICES);
-        let group = u16::try_from(self.below(2)).unwrap();
+        let group = u16::try_from(self.below(3)).unwrap();
         let view = Self::subscriber(service, group);
         if self.subscribers.remove(&view) {
             Change::Leave(view)
