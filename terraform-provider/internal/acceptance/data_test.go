@@ -28,6 +28,8 @@ func TestDataSourcesSayWhatIs(t *testing.T) {
 				known("data.heddle_proxies.payments", "proxies", knownvalue.ListSizeExact(0)),
 				known("data.heddle_bootstrap.payments", "json", matches(`^\{`)),
 				known("data.heddle_bootstrap.payments", "yaml", matches(`(?s)/etc/heddle/token`)),
+				known("data.heddle_bootstrap.edge", "yaml", matches(`(?s)mode: augment`)),
+				known("data.heddle_bootstrap.edge", "json", matches(`"node":\{"metadata"`)),
 			},
 		}},
 	})

@@ -26,6 +26,7 @@ type proxyModel struct {
 	Name    string  `tfsdk:"name"`
 	Service string  `tfsdk:"service"`
 	Version *string `tfsdk:"version"`
+	Mode    string  `tfsdk:"mode"`
 	State   string  `tfsdk:"state"`
 	Address *string `tfsdk:"address"`
 }
@@ -52,8 +53,9 @@ func (s *proxiesSource) Schema(_ context.Context, _ datasource.SchemaRequest, re
 					"name":    schema.StringAttribute{Computed: true, MarkdownDescription: "The Envoy's node id: unique within its service."},
 					"service": schema.StringAttribute{Computed: true, MarkdownDescription: "The service that it serves."},
 					"version": schema.StringAttribute{Computed: true, MarkdownDescription: "The version of the service that it runs."},
+					"mode":    schema.StringAttribute{Computed: true, MarkdownDescription: "`managed`: its listeners come from Heddle. `augment`: it keeps its own."},
 					"state":   schema.StringAttribute{Computed: true, MarkdownDescription: "`connecting`, `ready` (every type acknowledged the mesh's current revision), `stale`, `nacked` or `offline`."},
-					"address": schema.StringAttribute{Computed: true, MarkdownDescription: "Where other proxies reach it."},
+					"address": schema.StringAttribute{Computed: true, MarkdownDescription: "Where other proxies reach it; null in the mode `augment`."},
 				}},
 			},
 		},
@@ -100,6 +102,7 @@ func (m *proxiesModel) add(page *reply) (string, error) {
 			Name    string  `json:"name"`
 			Service string  `json:"service"`
 			Version *string `json:"version"`
+			Mode    string  `json:"mode"`
 			State   string  `json:"state"`
 			Address *string `json:"address"`
 		} `json:"items"`

@@ -66,6 +66,7 @@ function Steps({ mesh, services }: { mesh: string; services: string[] }) {
   const [app, setApp] = useState("127.0.0.1");
   const [ports, setPorts] = useState({ inbound: "15006", outbound: "15001", admin: "15000" });
   const [reusable, setReusable] = useState(false);
+  const [own, setOwn] = useState(false);
   const [token, setToken] = useState<JoinToken | null>(null);
   const name = proxy.trim() || `${service}-1`;
   const [suffix] = useState(
@@ -91,6 +92,7 @@ function Steps({ mesh, services }: { mesh: string; services: string[] }) {
     app: app.trim(),
     ports,
     secret: token?.secret ?? "",
+    own,
   };
   return (
     <div className="space-y-6">
@@ -107,14 +109,6 @@ function Steps({ mesh, services }: { mesh: string; services: string[] }) {
                 disabled={!may || token !== null}
               />
               <Text
-                label="Version"
-                value={version}
-                onChange={setVersion}
-                disabled={!may || token !== null}
-                mono
-                hint="What a canary tells apart."
-              />
-              <Text
                 label="Name of this proxy"
                 value={proxy}
                 onChange={setProxy}
@@ -123,50 +117,71 @@ function Steps({ mesh, services }: { mesh: string; services: string[] }) {
                 placeholder={`${service}-1`}
                 hint="Unique within the service."
               />
-              <Text
-                label="Address of its host"
-                value={address}
-                onChange={setAddress}
-                disabled={!may || token !== null}
-                mono
-                placeholder="127.0.0.1"
-                hint="Where other proxies reach it."
-              />
-              <Text
-                label="Address of the application"
-                value={app}
-                onChange={setApp}
-                disabled={!may || token !== null}
-                mono
-                hint="As seen from the Envoy."
-              />
+              {!own && (
+                <>
+                  <Text
+                    label="Version"
+                    value={version}
+                    onChange={setVersion}
+                    disabled={!may || token !== null}
+                    mono
+                    hint="What a canary tells apart."
+                  />
+                  <Text
+                    label="Address of its host"
+                    value={address}
+                    onChange={setAddress}
+                    disabled={!may || token !== null}
+                    mono
+                    placeholder="127.0.0.1"
+                    hint="Where other proxies reach it."
+                  />
+                  <Text
+                    label="Address of the application"
+                    value={app}
+                    onChange={setApp}
+                    disabled={!may || token !== null}
+                    mono
+                    hint="As seen from the Envoy."
+                  />
+                </>
+              )}
             </div>
-            <details>
-              <summary className="w-fit text-muted hover:text-ink">Ports of the Envoy</summary>
-              <div className="mt-3 grid grid-cols-3 gap-4">
-                <Text
-                  label="From other proxies"
-                  value={ports.inbound}
-                  onChange={(inbound) => setPorts({ ...ports, inbound })}
-                  disabled={!may || token !== null}
-                  mono
-                />
-                <Text
-                  label="From the application"
-                  value={ports.outbound}
-                  onChange={(outbound) => setPorts({ ...ports, outbound })}
-                  disabled={!may || token !== null}
-                  mono
-                />
-                <Text
-                  label="Admin interface"
-                  value={ports.admin}
-                  onChange={(admin) => setPorts({ ...ports, admin })}
-                  disabled={!may || token !== null}
-                  mono
-                />
-              </div>
-            </details>
+            {!own && (
+              <details>
+                <summary className="w-fit text-muted hover:text-ink">Ports of the Envoy</summary>
+                <div className="mt-3 grid grid-cols-3 gap-4">
+                  <Text
+                    label="From other proxies"
+                    value={ports.inbound}
+                    onChange={(inbound) => setPorts({ ...ports, inbound })}
+                    disabled={!may || token !== null}
+                    mono
+                  />
+                  <Text
+                    label="From the application"
+                    value={ports.outbound}
+                    onChange={(outbound) => setPorts({ ...ports, outbound })}
+                    disabled={!may || token !== null}
+                    mono
+                  />
+                  <Text
+                    label="Admin interface"
+                    value={ports.admin}
+                    onChange={(admin) => setPorts({ ...ports, admin })}
+                    disabled={!may || token !== null}
+                    mono
+                  />
+                </div>
+              </details>
+            )}
+            <Tick
+              label="I run my own listeners"
+              hint="The Envoy keeps its file as it is and gets the clusters of the mesh beside it. Routes of its own can then name them."
+              checked={own}
+              onChange={setOwn}
+              disabled={!may || token !== null}
+            />
             <Tick
               label="Let further proxies join with the same token"
               hint="For instances that come and go by themselves. Otherwise the token is bound to the first proxy."
@@ -209,6 +224,13 @@ function Steps({ mesh, services }: { mesh: string; services: string[] }) {
                 </Link>{" "}
                 if it falls into wrong hands.
               </p>
+              {own && (
+                <p className="mb-3 text-muted">
+                  The last line is yours, with one argument more. A file with a <code>cds_config</code> or an{" "}
+                  <code>ads_config</code> of its own does not go with an overlay. If something goes by the{" "}
+                  <code>node</code> in your file, add <code>&amp;keep_node=true</code> to the address.
+                </p>
+              )}
               <Snippet label="commands" text={commands(facts)} />
             </Step>
           </Card>
@@ -332,10 +354,16 @@ export function judgeLights(
           about:
             proxy?.state === "ready" ? `Revision ${proxy.revision.acked}, all of it acknowledged.` : null,
         },
-    {
-      light: after(proxy?.state === "ready", proxy?.state === "ready" && Boolean(proxy.address)),
-      title: "Others can call it",
-      about: proxy?.address ? `At ${proxy.address}.` : null,
-    },
+    proxy?.mode === "augment"
+      ? {
+          light: after(proxy.state === "ready", proxy.state === "ready"),
+          title: "Its own routes can lead into the mesh",
+          about: "To clusters such as heddle/payments/http: the service, then the name of its port.",
+        }
+      : {
+          light: after(proxy?.state === "ready", proxy?.state === "ready" && Boolean(proxy.address)),
+          title: "Others can call it",
+          about: proxy?.address ? `At ${proxy.address}.` : null,
+        },
   ];
 }

@@ -113,6 +113,31 @@ test("what the lights say follows the proxy", async () => {
   expect(lights(proxy("connecting"))).toBe("on on on next waiting");
   expect(lights(proxy("ready"))).toBe("on on on on on");
   expect(lights(proxy("offline"))).toBe("on on wrong waiting waiting");
+  const own = { mode: "augment", address: null };
+  expect(lights(proxy("connecting", own))).toBe("on on on next waiting");
+  expect(lights(proxy("ready", own))).toBe("on on on on on");
+});
+
+test("an Envoy with listeners of its own is given an overlay, and starts as before with one argument more", async () => {
+  const { commands } = await import("./commands.ts");
+  const facts = {
+    origin: "https://heddle.example",
+    mesh: "shop",
+    proxy: "edge-1",
+    service: "edge",
+    version: "v1",
+    address: "10.0.0.1",
+    app: "",
+    ports: { inbound: "15006", outbound: "15001", admin: "15000" },
+    secret: "s",
+  };
+  const managed = commands({ ...facts, own: false });
+  expect(managed).toContain("envoy -c envoy.yaml");
+  expect(managed).not.toContain("augment");
+  const own = commands({ ...facts, own: true });
+  expect(own).toContain("proxy=edge-1&service=edge&mode=augment&token_file=");
+  expect(own).not.toContain("address=");
+  expect(own.split("\n").at(-1)).toBe('envoy -c /etc/envoy/envoy.yaml --config-yaml "$(cat overlay.yaml)"');
 });
 
 test("a permission holds in the organisation, or in the mesh that one looks at", async () => {
