@@ -180,9 +180,15 @@ async fn run(seconds: u32, seed_number: u64) -> (BTreeMap<String, u64>, String) 
     };
     let (output, ()) = tokio::join!(tested, join(&stack.server, &api, stop));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    // What failed inside stands in the log alone.
+    let log = stack.server.log();
+    let failed: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("request failed"))
+        .collect();
     assert!(
         output.status.success(),
-        "{said}\n{}",
+        "{said}\n{}\n{failed:#?}",
         String::from_utf8_lossy(&output.stderr)
     );
     let metrics = stack.server.metrics().await;
