@@ -219,6 +219,32 @@ const DIFFERING: &str = "lo as (select r.* from heddle.resources r \
                                from lo full join hi on lo.id = hi.id \
                                where lo.spec is distinct from hi.spec)";
 
+/// The same, object by object: for two revisions with much in between. What it costs does not grow with the number of versions that
+/// each object had meanwhile, but with that of all objects that there ever were.
+const DIFFERING_FAR: &str = "ids as ( \
+                                 (select r.id from heddle.resources r where r.mesh_id = $1 order by r.id limit 1) \
+                                 union all \
+                                 select (select r.id from heddle.resources r \
+                                         where r.mesh_id = $1 and r.id > ids.id order by r.id limit 1) \
+                                 from ids where ids.id is not null), \
+                             r as (select coalesce(lo.org_id, hi.org_id) as org_id, coalesce(lo.mesh_id, hi.mesh_id) as mesh_id, \
+                                          ids.id, coalesce(lo.kind, hi.kind) as kind, \
+                                          coalesce(lo.parent_id, hi.parent_id) as parent_id, \
+                                          coalesce(lo.name, hi.name) as name, \
+                                          coalesce(lo.created_at, hi.created_at) as created_at, \
+                                          lo.spec as lo, hi.spec as hi \
+                                   from ids \
+                                   left join lateral (select v.* from heddle.resources v \
+                                                      where v.mesh_id = $1 and v.id = ids.id and v.from_revision <= $2 \
+                                                      order by v.from_revision desc limit 1) lo \
+                                       on lo.to_revision is null or lo.to_revision > $2 \
+                                   left join lateral (select v.* from heddle.resources v \
+                                                      where v.mesh_id = $1 and v.id = ids.id and v.from_revision <= $3 \
+                                                      order by v.from_revision desc limit 1) hi \
+                                       on hi.to_revision is null or hi.to_revision > $3 \
+                                   where ids.id is not null and lo.from_revision is distinct from hi.from_revision \
+                                     and lo.spec is distinct from hi.spec)";
+
 /// The objects that differ between two revisions, in either order, in the order of their identifiers, after the identifier
 /// `after`, at most `limit`. Revision 0 is the empty mesh.
 ///
@@ -241,8 +267,27 @@ pub(crate) async fn differences_in(
     after: Option<Uuid>,
     limit: Option<u32>,
 ) -> Result<Vec<Placed<Difference>>> {
+    differing(work, mesh, (from, to), (after, limit), DIFFERING).await
+}
+
+/// [`differences_in`] of two revisions that may be far from each other: all of them.
+pub(crate) async fn differences_far(
+    work: &mut Work,
+    mesh: MeshId,
+    (from, to): (u64, u64),
+) -> Result<Vec<Placed<Difference>>> {
+    differing(work, mesh, (from, to), (None, None), DIFFERING_FAR).await
+}
+
+async fn differing(
+    work: &mut Work,
+    mesh: MeshId,
+    (from, to): (u64, u64),
+    (after, limit): (Option<Uuid>, Option<u32>),
+    found: &str,
+) -> Result<Vec<Placed<Difference>>> {
     let sql = format!(
-        "with {DIFFERING} \
+        "with recursive {found} \
          select r.id, r.kind, r.parent_id, r.name, r.created_at, r.lo, r.hi, \
                 p.name as parent_name, g.name as grandparent_name \
          from r {PARENTS} \

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::meshes::MeshRow;
 use crate::resources::{SPEC_VERSION, granted};
-use crate::revisions::{Difference, Placed, differences_in};
+use crate::revisions::{Difference, Placed, differences_far};
 use crate::tx::{Change, RevisionCause, Tx, Work};
 
 /// Where to.
@@ -97,7 +97,7 @@ pub async fn plan(tx: &mut Tx<ConfigWrite>, mesh: &MeshRow, goal: Goal) -> Resul
     let (steps, obstacles) = match goal {
         Goal::To(revision) => {
             let both = (mesh.revision, revision);
-            let steps = differences_in(work, mesh.id, both, None, None).await?;
+            let steps = differences_far(work, mesh.id, both).await?;
             // That revision was accepted as a whole. Only the rules about single objects may have changed since.
             let obstacles = judge::content(&steps);
             (steps, obstacles)
@@ -130,8 +130,9 @@ async fn owners(
 ) -> Result<BTreeMap<Uuid, ManagedBy>> {
     let ids: Vec<Uuid> = steps.iter().map(|step| step.object.id).collect();
     let rows: Vec<(Uuid, Option<Json<ManagedBy>>)> = sqlx::query_as(
-        "select distinct on (r.id) r.id, r.managed_by from heddle.resources r \
-         where r.mesh_id = $1 and r.id = any($2) order by r.id, r.from_revision desc",
+        "select i.id, r.managed_by from unnest($2::uuid[]) as i (id), \
+                lateral (select v.managed_by from heddle.resources v \
+                         where v.mesh_id = $1 and v.id = i.id order by v.from_revision desc limit 1) r",
     )
     .bind(mesh.uuid())
     .bind(ids)

@@ -45,20 +45,38 @@ async fn everything(api: &Api, mesh: &str) -> Vec<Value> {
                 .map(|cursor| format!("{mesh}/{list}?limit=500&cursor={cursor}"));
         }
     }
-    let splits: Vec<String> = all
-        .iter()
-        .filter(|one| one["meta"]["kind"] == "route")
-        .map(|one| {
-            let service = one["meta"]["parent"]["service"].as_str().unwrap();
-            let route = one["name"].as_str().unwrap();
-            format!("{mesh}/services/{service}/routes/{route}/split")
-        })
-        .collect();
-    for split in splits {
-        let split = api.get(&split).await;
-        if split.status == 200 {
-            all.push(split.json);
-        }
+    // Of splits there is no list. Which there are says the mesh as it is at its newest revision; each is then asked for by its own
+    // address, and so are some that should not be there.
+    let newest = revision(api).await;
+    let mut path = Some(format!(
+        "{mesh}/revisions/{newest}/resources?kind=split&limit=500"
+    ));
+    let mut splits = Vec::new();
+    while let Some(page) = path {
+        let page = api.get(&page).await.expect(200).json;
+        let items = page["items"].as_array().unwrap();
+        splits.extend(
+            items
+                .iter()
+                .map(|one| one["meta"]["path"].as_str().unwrap().to_owned()),
+        );
+        path = page["next_cursor"].as_str().map(|cursor| {
+            format!("{mesh}/revisions/{newest}/resources?kind=split&limit=500&cursor={cursor}")
+        });
+    }
+    let routes = all.iter().filter(|one| one["meta"]["kind"] == "route");
+    let others = routes.step_by(50).map(|one| {
+        let service = one["meta"]["parent"]["service"].as_str().unwrap();
+        let route = one["name"].as_str().unwrap();
+        format!("services/{service}/routes/{route}/split")
+    });
+    let others: Vec<String> = others.filter(|path| !splits.contains(path)).collect();
+    for split in &splits {
+        let split = format!("{mesh}/{split}");
+        all.push(api.get(&split).await.expect(200).json);
+    }
+    for split in others {
+        let _ = api.get(&format!("{mesh}/{split}")).await.expect(404);
     }
     for one in &mut all {
         let members = one.as_object_mut().unwrap();
