@@ -21,18 +21,18 @@ const BEGIN: &str = "select set_config('role', 'heddle_tenant', true), set_confi
 const COLUMNS: &str = "r.id, r.kind, r.parent_id, r.name, r.spec, r.spec_version, r.from_revision, r.created_at, \
                        r.updated_at, r.managed_by";
 
-/// What a write of the server leaves beside the object, in tables of the same shape: the history proper is the server's.
+/// Where a write of the server leaves its history, once more: the history proper is the server's. The same columns, indexes, checks,
+/// foreign keys and row security, or else it would not be the same transaction. The chain of hashes is not among what is compared
+/// with: its columns are filled, but nobody locks its end, hashes anything or moves it on.
 const HISTORY: &str = "
     create schema bench;
-    create table bench.revisions (org_id uuid, mesh_id uuid, revision bigint, actor text, token_id uuid,
-        added bigint, changed bigint, removed bigint, created_at timestamptz, primary key (org_id, mesh_id, revision));
-    create table bench.changes (org_id uuid, id uuid default gen_random_uuid(), mesh_id uuid, revision bigint, actor text,
-        action text, kind text, resource_id uuid, name text, before jsonb, after jsonb, at timestamptz,
-        xid xid8 default pg_current_xact_id(), primary key (org_id, id));
-    create index on bench.changes (xid);
-    create index on bench.changes (org_id, mesh_id, revision);
-    grant usage on schema bench to heddle_tenant;
-    grant select, insert on all tables in schema bench to heddle_tenant;";
+    create table bench.revisions (like heddle.revisions including all,
+        foreign key (org_id, mesh_id) references heddle.meshes (org_id, mesh_id));
+    create table bench.changes (like heddle.changes including all,
+        foreign key (org_id) references heddle.orgs (org_id),
+        foreign key (org_id, mesh_id) references heddle.meshes (org_id, mesh_id));
+    select heddle.own_by_org('bench.revisions', 'select, insert'), heddle.own_by_org('bench.changes', 'select, insert');
+    grant usage on schema bench to heddle_tenant;";
 
 /// One statement with the effect of a PUT: the mesh's revision, the row that ends, the one that begins, the history.
 const WRITE: &str = "
@@ -50,10 +50,12 @@ const WRITE: &str = "
                created_at, now(), managed_by from ended
         returning *),
     made as (
-        insert into bench.revisions
-        select org_id, mesh_id, from_revision, 'bench', null, 0, 1, 0, now() from begun)
-    insert into bench.changes (org_id, mesh_id, revision, actor, action, kind, resource_id, name, before, after, at)
-    select b.org_id, b.mesh_id, b.from_revision, 'bench', 'replace', b.kind, b.id, b.name, e.spec, b.spec, now()
+        insert into bench.revisions (org_id, mesh_id, revision, actor, added, changed, removed, created_at)
+        select org_id, mesh_id, from_revision, 'bench', 0, 1, 0, now() from begun)
+    insert into bench.changes (org_id, id, mesh_id, revision, actor, action, kind, resource_id, name, before, after, at,
+                               outcome, chain, seq, previous_hash, hash)
+    select b.org_id, gen_random_uuid(), b.mesh_id, b.from_revision, 'bench', 'replace', b.kind, b.id, b.name, e.spec, b.spec,
+           now(), 'done', b.mesh_id, b.from_revision, decode(repeat('00', 32), 'hex'), decode(repeat('00', 32), 'hex')
     from begun b join ended e using (id)";
 
 impl Bare {
@@ -135,7 +137,7 @@ impl Bare {
         let sql = format!(
             "select {COLUMNS} from heddle.resources r \
              where r.mesh_id = $1 and r.kind = 'service' and coalesce(r.parent_id, r.mesh_id) = $1 \
-               and r.to_revision is null order by r.name, r.id limit $2"
+               and r.to_revision is null order by r.name limit $2"
         );
         let query = sqlx::query(&sql).bind(mesh).bind(limit);
         let rows = query.fetch_all(&mut *tx).await?;

@@ -12,28 +12,14 @@ pub(crate) struct Usage {
 impl Usage {
     /// Of the process `pid` right now; zero when it is gone.
     pub(crate) fn of(pid: u32) -> Self {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // After the name, which may hold anything, in parentheses: state is field 3, utime 14, stime 15.
-        let fields: Vec<u64> = stat
-            .rsplit_once(')')
-            .map(|(_, rest)| {
-                rest.split_whitespace()
-                    .skip(11)
-                    .take(2)
-                    .filter_map(|f| f.parse().ok())
-                    .collect()
-            })
-            .unwrap_or_default();
-        let ticks: u64 = fields.iter().sum();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let resident = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
             .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
             .unwrap_or_default();
-        // The kernel counts in hundredths of a second for user space, on every Linux that there is.
         Self {
-            cpu: Duration::from_millis(ticks * 10),
+            cpu: ticks(pid, 2),
             resident_bytes: resident << 10,
         }
     }
@@ -42,6 +28,26 @@ impl Usage {
     pub(crate) fn cpu_since(self, earlier: Self) -> Duration {
         self.cpu.saturating_sub(earlier.cpu)
     }
+}
+
+/// CPU time of a process, of all that it started and of those of them that ended.
+pub(crate) fn cpu_of_family(pid: u32) -> Duration {
+    let file = format!("/proc/{pid}/task/{pid}/children");
+    let children = std::fs::read_to_string(file).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|c| c.parse().ok());
+    let own = ticks(pid, 4);
+    children.fold(own, |sum, child| sum + ticks(child, 2))
+}
+
+/// User and system time, and with 4 fields those of children that were waited for as well.
+fn ticks(pid: u32, fields: usize) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // After the name, which may hold anything, in parentheses: state is field 3, utime 14, stime 15, cutime 16, cstime 17.
+    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = rest.split_whitespace().skip(11).take(fields);
+    let ticks: u64 = ticks.filter_map(|f| f.parse::<u64>().ok()).sum();
+    // The kernel counts in hundredths of a second for user space, on every Linux that there is.
+    Duration::from_millis(ticks * 10)
 }
 
 /// Descriptors that a process has open.

@@ -1,4 +1,7 @@
 //! R1: what the REST API costs, as ratios to the same transactions by a bare client, taken in turns in one run.
+//!
+//! All share the cores, so what an operation takes in the end is the CPU time of everybody for it: the figures name it for each, and
+//! vary less than times do. Connections to the server are kept, as are those to the database; both sides have as many.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use uuid::Uuid;
 use crate::bare::{Bare, CONNECTIONS};
 use crate::heddle::Heddle;
 use crate::http::Caller;
-use crate::process::Usage;
+use crate::process::{Usage, cpu_of_family};
 use crate::report::{Report, percentile};
 
 /// How much of it.
@@ -83,7 +86,31 @@ impl Work {
 struct Sample {
     times: Vec<Duration>,
     elapsed: Duration,
-    server_cpu: Duration,
+    cpu: Cpu,
+}
+
+/// CPU time of everybody who takes part: on a machine where they share the cores, their sum is what sets the rate.
+#[derive(Debug, Default, Clone, Copy)]
+struct Cpu {
+    client: Duration,
+    server: Duration,
+    postgres: Duration,
+}
+
+impl Cpu {
+    fn since(self, earlier: Self) -> Self {
+        Self {
+            client: self.client.saturating_sub(earlier.client),
+            server: self.server.saturating_sub(earlier.server),
+            postgres: self.postgres.saturating_sub(earlier.postgres),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.client += other.client;
+        self.server += other.server;
+        self.postgres += other.postgres;
+    }
 }
 
 impl Sample {
@@ -135,7 +162,7 @@ where
     Ok(Sample {
         times,
         elapsed: started.elapsed(),
-        server_cpu: Duration::ZERO,
+        cpu: Cpu::default(),
     })
 }
 
@@ -147,7 +174,8 @@ struct Stage {
     meshes: Arc<Vec<Uuid>>,
     services: usize,
     size: Rest,
-    pid: u32,
+    server: u32,
+    postgres: u32,
     /// Grows with every measurement, so that no write repeats what is there.
     turn: u64,
 }
@@ -179,7 +207,8 @@ pub(crate) async fn run(
     anyhow::ensure!(meshes.len() == size.meshes, "every mesh is there");
     let mut stage = Stage {
         caller: heddle.caller()?,
-        pid: heddle.server_pid().context("the server runs")?,
+        server: heddle.server_pid().context("the server runs")?,
+        postgres: heddle.postgres_pid().context("the database runs")?,
         heddle,
         bare,
         meshes,
@@ -221,8 +250,12 @@ impl Stage {
             // The first turn warms up both sides and does not count.
             for round in 0..=self.size.rounds {
                 let length = if round == 0 { length / 2 } else { length };
-                let one = self.served(work, length).await?;
-                let other = self.bare(work, length).await?;
+                let start = self.cpu();
+                let mut one = self.served(work, length).await?;
+                let between = self.cpu();
+                let mut other = self.bare(work, length).await?;
+                one.cpu = between.since(start);
+                other.cpu = self.cpu().since(between);
                 if round > 0 {
                     add(&mut served, one);
                     add(&mut bare, other);
@@ -245,12 +278,30 @@ impl Stage {
                 &format!("{name}_rate_ratio"),
                 served.per_second() / bare.per_second(),
             );
-            report.number(
-                &format!("server_cpu_us_per_{name}"),
-                served.server_cpu.as_secs_f64() * 1e6 / served.times.len() as f64,
-            );
+            let each = |sample: &Sample, cpu: Duration| {
+                cpu.as_secs_f64() * 1e6 / sample.times.len() as f64
+            };
+            for (key, cpu) in [
+                ("server", served.cpu.server),
+                ("postgres", served.cpu.postgres),
+                ("client", served.cpu.client),
+            ] {
+                report.number(&format!("{key}_cpu_us_per_{name}"), each(&served, cpu));
+            }
+            for (key, cpu) in [("postgres", bare.cpu.postgres), ("client", bare.cpu.client)] {
+                report.number(&format!("bare_{key}_cpu_us_per_{name}"), each(&bare, cpu));
+            }
         }
         Ok(())
+    }
+
+    /// What everybody has used so far.
+    fn cpu(&self) -> Cpu {
+        Cpu {
+            client: Usage::of(std::process::id()).cpu,
+            server: Usage::of(self.server).cpu,
+            postgres: cpu_of_family(self.postgres),
+        }
     }
 
     /// The mesh and service of one call.
@@ -280,8 +331,7 @@ impl Stage {
         let base = format!("/v1/orgs/{}/meshes", self.heddle.org());
         let (caller, place, turn) = (self.caller.clone(), self.place(), self.turn);
         let own = self.size.meshes;
-        let before = Usage::of(self.pid);
-        let mut sample = measure(connections, length, move |mut connection, number, call| {
+        measure(connections, length, move |mut connection, number, call| {
             let (of_mesh, of_service) = place(number, call);
             let (name, one) = (service(of_service), mesh(of_mesh));
             let request = match work {
@@ -301,9 +351,7 @@ impl Stage {
                 Ok(connection)
             }
         })
-        .await?;
-        sample.server_cpu = Usage::of(self.pid).cpu_since(before);
-        Ok(sample)
+        .await
     }
 
     /// By the bare client.
@@ -334,7 +382,7 @@ impl Stage {
 fn add(all: &mut Sample, one: Sample) {
     all.times.extend(one.times);
     all.elapsed += one.elapsed;
-    all.server_cpu += one.server_cpu;
+    all.cpu.add(one.cpu);
 }
 
 #[cfg(test)]
