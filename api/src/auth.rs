@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header;
 use axum::http::request::Parts;
-use heddle_model::authz::{Permission, access};
+use heddle_model::authz::Permission;
 use heddle_model::code::Code;
-use heddle_store::{Caller, Denied, Grant, Tx};
+use heddle_store::{Caller, Denied, Grant};
 
 use crate::ends::Ends;
 use crate::note::note;
@@ -36,7 +36,7 @@ pub(crate) fn bearer(parts: &Parts) -> Result<&str, Problem> {
     }
 }
 
-fn unauthenticated() -> Problem {
+pub(crate) fn unauthenticated() -> Problem {
     Problem::new(
         Code::Unauthenticated,
         "send `Authorization: Bearer` with a token that is valid now",
@@ -52,7 +52,7 @@ pub(crate) async fn caller(parts: &Parts, app: &App) -> Result<Caller, Problem> 
 }
 
 /// Writes down that the token was used, if that is worth it. The answer does not wait for it.
-fn note_use(caller: &Caller, app: &App) {
+pub(crate) fn note_use(caller: &Caller, app: &App) {
     if let Some(used) = app.store.worth_noting(caller) {
         let store = app.store.clone();
         app.requests.spawn(async move {
@@ -142,20 +142,4 @@ async fn allow<P: Permission>(
         Some(client) => grant.with_client(client),
         None => grant,
     })
-}
-
-/// [`Allow`] for an operation that only reads, with the transaction already open: its first question was who is calling. It must not
-/// be held while anything is awaited from the client.
-pub struct Reading<P: Permission<Access = access::Read>>(pub Tx<P>);
-
-impl<P: Permission<Access = access::Read>> FromRequestParts<App> for Reading<P> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let known = app.store.authenticate_reading(bearer(parts)?).await?;
-        let (caller, opened) = known.ok_or_else(unauthenticated)?;
-        note_use(&caller, app);
-        let grant = allow::<P>(&caller, parts, app).await?;
-        Ok(Self(app.store.go_on(opened, &grant)?))
-    }
 }

@@ -12,9 +12,9 @@ use heddle_model::kind::changes::Changes;
 use heddle_model::kind::{Kind, Mesh, Spec};
 use heddle_model::name::Name;
 use heddle_model::wire;
-use heddle_store::Tx;
 use heddle_store::meshes::{self, MeshRow};
-use heddle_store::resources;
+use heddle_store::resources::{self, Stored};
+use heddle_store::{Sought, Tx};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -67,6 +67,31 @@ impl Place {
     }
 }
 
+impl Place {
+    /// What was seen on the way to an object or a page.
+    fn seen(mesh: MeshRow, above: &[Stored]) -> Self {
+        let mut place = Self::of(mesh);
+        for stored in above {
+            place.parent = Some(stored.id);
+            let kind = stored.kind.as_str().to_owned();
+            place.parents.insert(kind, json!(stored.name));
+        }
+        place
+    }
+}
+
+/// What a path means: the mesh and what is below it, of these kinds.
+fn sought<'a>(path: &'a [String], parents: &[Kind]) -> Sought<'a> {
+    let segment = |at: usize| path.get(at).map_or("", String::as_str);
+    let above = parents.iter().enumerate();
+    Sought {
+        mesh: segment(1),
+        above: above.map(|(at, kind)| (*kind, segment(2 + at))).collect(),
+        object: None,
+        page: None,
+    }
+}
+
 /// Finds the mesh and the parents that the path names.
 pub(crate) async fn place<P: Permission>(
     tx: &mut Tx<P>,
@@ -88,8 +113,7 @@ pub(crate) async fn place<P: Permission>(
 
 /// How the objects of a mesh may be changed.
 pub(crate) fn changes_of(mesh: &MeshRow) -> Changes {
-    wire::decode_object::<Mesh>(&mesh.spec.sent)
-        .ok()
+    wire::read_object::<Mesh>(&mesh.spec.sent)
         .and_then(|mesh| mesh.changes)
         .unwrap_or_default()
 }

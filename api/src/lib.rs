@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 mod accounts;
+mod asking;
 mod audit_log;
 pub mod auth;
 mod complete;

@@ -73,22 +73,21 @@ impl Listing {
         mut rows: Vec<R>,
         address: &str,
         stored: impl Fn(&R) -> &Stored,
-        render: impl Fn(usize, &R) -> Value,
+        render: impl Fn(usize, R) -> Value,
     ) -> Response {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);
+        let last = rows.last().filter(|_| more);
+        let cursor = last.map(|last| self.cursor(stored(last)));
         let items: Vec<Value> = rows
-            .iter()
+            .into_iter()
             .enumerate()
             .map(|(at, row)| self.masked(render(at, row)))
             .collect();
         let mut body = Map::new();
         body.insert(String::from("items"), Value::Array(items));
-        if let Some(last) = rows.last().filter(|_| more) {
-            body.insert(
-                String::from("next_cursor"),
-                json!(self.cursor(stored(last))),
-            );
+        if let Some(cursor) = cursor {
+            body.insert(String::from("next_cursor"), json!(cursor));
         }
         body.insert(String::from("self"), json!(address));
         Json(Value::Object(body)).into_response()

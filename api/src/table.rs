@@ -4,18 +4,19 @@
 use axum::Router;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, on};
-use heddle_model::authz::{Permission, access};
+use heddle_model::authz::Permission;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem,
 };
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{OpenApi, Required};
 
-use crate::auth::{Allow, Reading};
+use crate::asking::Asking;
+use crate::auth::Allow;
 use crate::openapi::{Op, history};
 use crate::state::App;
 
-/// Handlers whose first argument is [`Allow`] or [`Reading`]: the permission can be read from the signature.
+/// Handlers whose first argument is [`Allow`] or [`Asking`]: the permission can be read from the signature.
 pub(crate) trait Permitted {
     /// The permission, as the document names it.
     const SCOPE: &'static str;
@@ -26,7 +27,7 @@ macro_rules! permitted {
         impl<M, P: Permission, $($arg),*> Permitted for (M, Allow<P>, $($arg,)*) {
             const SCOPE: &'static str = P::ACTION.scope();
         }
-        impl<M, P: Permission<Access = access::Read>, $($arg),*> Permitted for (M, Reading<P>, $($arg,)*) {
+        impl<M, P: Permission, $($arg),*> Permitted for (M, Asking<P>, $($arg,)*) {
             const SCOPE: &'static str = P::ACTION.scope();
         }
     };

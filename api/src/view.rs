@@ -60,37 +60,45 @@ pub(crate) fn time(at: DateTime<Utc>) -> String {
 
 /// The answer for one declarative object.
 pub(crate) fn object(stored: &Stored, status: Option<Value>) -> Value {
-    let mut body = Map::new();
-    body.insert(String::from("name"), json!(stored.name));
-    body.extend(stored.sent.clone());
-    body.insert(
-        String::from("meta"),
-        json!({
-            "uid": uid(stored.kind, stored.id),
-            "kind": stored.kind,
-            "etag": stored.etag(),
-            "revision": stored.revision,
-            "created_at": time(stored.created_at),
-            "updated_at": time(stored.updated_at),
-        }),
-    );
-    if let (Some(owner), Some(meta)) = (&stored.managed_by, body["meta"].as_object_mut()) {
-        meta.insert(String::from("managed_by"), json!(owner));
-    }
-    if let Some(status) = status {
-        body.insert(String::from("status"), status);
-    }
-    Value::Object(body)
+    Value::Object(whole(stored.clone(), None, status))
 }
 
 /// The same, with the names of what it is below in `meta.parent`.
 pub(crate) fn object_below(
-    stored: &Stored,
-    parents: &Map<String, Value>,
+    stored: Stored,
+    parents: Map<String, Value>,
     status: Option<Value>,
 ) -> Value {
-    let mut body = object(stored, status);
-    body["meta"]["parent"] = Value::Object(parents.clone());
+    Value::Object(whole(stored, Some(parents), status))
+}
+
+fn whole(
+    stored: Stored,
+    parents: Option<Map<String, Value>>,
+    status: Option<Value>,
+) -> Map<String, Value> {
+    let etag = stored.etag();
+    let mut body = Map::with_capacity(stored.sent.len() + 3);
+    body.insert(String::from("name"), json!(stored.name));
+    body.extend(stored.sent);
+    let mut meta = Map::with_capacity(8);
+    let mut say = |name: &str, value| meta.insert(name.to_owned(), value);
+    say("uid", Value::String(uid(stored.kind, stored.id)));
+    say("kind", json!(stored.kind));
+    say("etag", Value::String(etag));
+    say("revision", json!(stored.revision));
+    say("created_at", Value::String(time(stored.created_at)));
+    say("updated_at", Value::String(time(stored.updated_at)));
+    if let Some(owner) = &stored.managed_by {
+        say("managed_by", json!(owner));
+    }
+    if let Some(parents) = parents {
+        say("parent", Value::Object(parents));
+    }
+    body.insert(String::from("meta"), Value::Object(meta));
+    if let Some(status) = status {
+        body.insert(String::from("status"), status);
+    }
     body
 }
 

@@ -121,6 +121,19 @@ where
     })
 }
 
+/// Converts an object that was checked when it was stored; `None` when it makes no sense any more. Cheaper than [`decode_object`] by
+/// all that it does not check.
+#[must_use]
+pub fn read_object<T>(sent: &Map<String, Value>) -> Option<T>
+where
+    T: serde::de::DeserializeOwned + utoipa::ToSchema + 'static,
+{
+    // A null that stands for nothing is not for every type to read.
+    T::deserialize(sent)
+        .ok()
+        .or_else(|| decode_object(sent).ok())
+}
+
 /// No text may hold a NUL character: databases and C programs cannot.
 fn refuse_nul(value: &Value, at: &Pointer<'_>, violations: &mut Violations) {
     match value {

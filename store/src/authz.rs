@@ -16,7 +16,7 @@ use crate::origin::{Digest, Note, Origin};
 use crate::rights::{Reach, Rights, Standing};
 
 pub use door::Opened;
-pub(crate) use door::{Door, Holder};
+pub(crate) use door::{Door, Holder, Presented};
 
 /// Whose credential it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +54,8 @@ enum Credential {
     Session(SessionId),
 }
 
-/// Whoever holds a valid credential. Only [`crate::Store::authenticate`] and [`crate::Store::authenticate_reading`] make one.
+/// Whoever holds a valid credential. Only [`crate::Store::authenticate`],
+/// [`crate::Store::authenticate_reading`], [`crate::Store::look`] and [`crate::Store::enter`] make one.
 #[derive(Debug, Clone)]
 pub struct Caller {
     org: OrgId,

@@ -12,7 +12,8 @@
 //! How tenancy is kept: a transaction runs as the role `heddle_tenant` for exactly one organisation, and every table is
 //! under forced row-level security, so no query here needs to say (or could forget) whose rows it means. The
 //! pieces that prove whose they are have no public constructor: a [`Caller`] comes from [`Store::authenticate`], or from
-//! [`Store::authenticate_reading`] with a transaction that can only go on in the caller's organisation, a [`Grant`]
+//! [`Store::authenticate_reading`] or [`Store::enter`] with a transaction that can only go on in the caller's organisation,
+//! or from [`Store::look`] with what was asked for, shut until a grant opens it; a [`Grant`]
 //! from [`Caller::grant`], a [`MeshRef`] from the feed, a join token or a transaction.
 //!
 //! A transaction that was granted for reading has no writing functions. This compiles:
@@ -47,6 +48,7 @@ mod authz;
 mod changes;
 mod error;
 mod lease;
+mod look;
 mod migrate;
 mod origin;
 mod password;
@@ -83,6 +85,7 @@ pub mod tokens;
 pub use authz::{Caller, Denied, Grant, MeshRef, Opened, Principal};
 pub use changes::{Feed, FeedPosition, MeshHead};
 pub use error::{Cause, Error, Result};
+pub use look::{Entered, Looked, Page, Seen, Sought};
 pub use migrate::migrate;
 pub use origin::{Note, Visitor};
 pub use password::draw_password;

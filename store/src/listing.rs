@@ -58,6 +58,16 @@ impl Wanted {
         }
     }
 
+    /// Where the page begins, if it is one of all objects by name.
+    #[must_use]
+    pub fn plain(&self) -> Option<Option<(&Name, Uuid)>> {
+        match (&self.filter, self.key, self.descending, &self.after) {
+            (None, Key::Name, false, None) => Some(None),
+            (None, Key::Name, false, Some(Position::Name(name, id))) => Some(Some((name, *id))),
+            _ => None,
+        }
+    }
+
     /// Adds what follows a `where` to a query over the resources `r`.
     pub(crate) fn push(&self, query: &mut QueryBuilder<'static, Postgres>) {
         if let Some(filter) = &self.filter {

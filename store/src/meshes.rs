@@ -163,7 +163,7 @@ async fn select(work: &mut Work, id: Option<Uuid>, name: Option<&str>) -> Result
     rows.iter().map(mesh_row).collect()
 }
 
-fn mesh_row(row: &PgRow) -> Result<MeshRow> {
+pub(crate) fn mesh_row(row: &PgRow) -> Result<MeshRow> {
     let trust_domain = row.try_get("trust_domain")?;
     let revision: i64 = row.try_get("mesh_revision")?;
     let spec = Stored::try_from(Row::from_row(row)?)?;

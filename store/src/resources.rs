@@ -6,6 +6,7 @@
 mod batch;
 mod own;
 mod placed;
+mod replace;
 mod write;
 
 use chrono::{DateTime, Utc};
@@ -27,6 +28,7 @@ use crate::tx::{Tx, Work};
 pub use batch::{Pair, Step, equal, everything, new_id, write_all};
 pub use own::own;
 pub use placed::{Placed, placed};
+pub use replace::replace_seen;
 pub use write::{Put, delete, insert, put};
 pub(crate) use write::{granted, insert_row, put_row, require_match};
 

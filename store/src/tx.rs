@@ -25,6 +25,7 @@ use crate::store::Store;
 pub(crate) use chain::record_text;
 use record::Recorded;
 pub(crate) use record::{Change, RevisionCause};
+pub(crate) use still::Still;
 
 /// An open transaction for `P`. Dropping it rolls back.
 pub struct Tx<P: Permission> {
@@ -77,6 +78,15 @@ impl Store {
         }
         let work = Work::new(self, lease, org, grant.actor(), Mode::Read);
         Ok(work.granted(grant))
+    }
+
+    /// The transaction in which the caller was found out, for what the caller may write.
+    pub(crate) fn entered<P: Permission<Access = access::Write>>(
+        &self,
+        lease: Lease,
+        grant: &Grant<P>,
+    ) -> Tx<P> {
+        Work::new(self, lease, grant.org(), grant.actor(), Mode::Write).granted(grant)
     }
 
     /// Begins a transaction of one organisation. The way in for functions of this crate that were led to the
@@ -302,6 +312,15 @@ impl Work {
     /// The session of the request.
     pub(crate) fn session(&self) -> Option<SessionId> {
         self.session
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Whether the transaction has locked, changed or recorded anything yet.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.locked.is_empty() || !self.recorded.is_empty()
     }
 
     pub(crate) fn client(&self) -> Option<&str> {

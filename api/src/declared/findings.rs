@@ -14,6 +14,63 @@ use serde_json::{Value, json};
 use super::Declared;
 use crate::problem::Problem;
 
+/// The other objects of their mesh that some objects name: their kind, whose place it is, the pointer there and the name.
+#[derive(Debug)]
+pub(super) struct Mentioned {
+    rows: usize,
+    all: Vec<(Kind, usize, String, Name)>,
+}
+
+impl Mentioned {
+    /// By objects of one kind. One that cannot be read any more names nothing.
+    pub(super) fn by<T: Declared>(rows: &[Stored]) -> Self {
+        let mut all = Vec::new();
+        for (at, row) in rows.iter().enumerate() {
+            let Some(value) = wire::read_object::<T>(&row.sent) else {
+                continue;
+            };
+            for kind in KINDS {
+                let named = references(&value, kind).into_iter();
+                all.extend(named.map(|(pointer, name)| (kind, at, pointer, name)));
+            }
+        }
+        let rows = rows.len();
+        Self { rows, all }
+    }
+
+    /// Whether nothing is named, so that there is nothing to be looked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Looks for what is named, all at once.
+    pub(super) async fn judge<P: Permission>(
+        self,
+        tx: &mut Tx<P>,
+        mesh: MeshId,
+    ) -> Result<Findings, Problem> {
+        let mut each = vec![Vec::new(); self.rows];
+        let depends = !self.is_empty();
+        for kind in KINDS {
+            let named = self.all.iter().filter(|(of, ..)| *of == kind);
+            let names: Vec<Name> = named.clone().map(|(.., name)| name.clone()).collect();
+            if names.is_empty() {
+                continue;
+            }
+            let exists = resources::exists(tx, mesh, kind, &names).await?;
+            for ((_, at, pointer, name), exists) in named.zip(exists) {
+                if !exists {
+                    each[*at].push(gone(kind, pointer.clone(), name));
+                }
+            }
+        }
+        Ok(Findings { each, depends })
+    }
+}
+
+/// The kinds that objects name.
+const KINDS: [Kind; 2] = [Kind::Service, Kind::Profile];
+
 /// What is to be said about each of some objects of one mesh.
 #[derive(Debug)]
 pub(super) struct Findings {
@@ -23,43 +80,21 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Looks for what the objects name, all at once.
+    /// Looks for what the objects name.
     pub(super) async fn of<T: Declared, P: Permission>(
         tx: &mut Tx<P>,
         mesh: MeshId,
         rows: &[Stored],
     ) -> Result<Self, Problem> {
-        let mut each = vec![Vec::new(); rows.len()];
-        let mut depends = false;
-        // An object that cannot be read any more names nothing.
-        let values: Vec<Option<T>> = rows
-            .iter()
-            .map(|row| wire::decode_object::<T>(&row.sent).ok())
-            .collect();
-        for kind in [Kind::Service, Kind::Profile] {
-            let named: Vec<(usize, String, Name)> = values
-                .iter()
-                .enumerate()
-                .filter_map(|(at, value)| Some((at, value.as_ref()?)))
-                .flat_map(|(at, value)| {
-                    references(value, kind)
-                        .into_iter()
-                        .map(move |(pointer, name)| (at, pointer, name))
-                })
-                .collect();
-            if named.is_empty() {
-                continue;
-            }
-            depends = true;
-            let names: Vec<Name> = named.iter().map(|(_, _, name)| name.clone()).collect();
-            let exists = resources::exists(tx, mesh, kind, &names).await?;
-            for ((at, pointer, name), exists) in named.into_iter().zip(exists) {
-                if !exists {
-                    each[at].push(gone(kind, pointer, &name));
-                }
-            }
+        Mentioned::by::<T>(rows).judge(tx, mesh).await
+    }
+
+    /// About objects that name nothing.
+    pub(super) fn none() -> Self {
+        Self {
+            each: Vec::new(),
+            depends: false,
         }
-        Ok(Self { each, depends })
     }
 
     /// The `status` of the object that stood at this place; none when there is nothing to say.

@@ -12,6 +12,43 @@ use super::{Declared, Place};
 use crate::guardrails;
 use crate::problem::Problem;
 
+/// What an object newly names and claims, each with its pointer.
+#[derive(Debug, Default)]
+struct New {
+    services: Vec<(String, Name)>,
+    profile: Option<(String, Name)>,
+    hosts: Vec<(String, String)>,
+}
+
+impl New {
+    /// What it named before is not asked for again: a service may go while others refer to it, and they can still be written. What
+    /// hosts it had, nobody else got.
+    fn of<T: Declared>(value: &T, name: &Name, existing: Option<&Stored>) -> Self {
+        let mut new = Self {
+            services: value.service_references(),
+            profile: value.profile_reference(),
+            hosts: value.hosts(name),
+        };
+        if let Some(before) = existing.and_then(|stored| wire::read_object::<T>(&stored.sent)) {
+            let had = before.hosts(name);
+            new.hosts
+                .retain(|(_, host)| !had.iter().any(|(_, had)| had == host));
+            let profile = before.profile_reference().map(|(_, name)| name);
+            new.profile = new.profile.filter(|(_, now)| profile.as_ref() != Some(now));
+            let named = before.service_references();
+            new.services
+                .retain(|(_, name)| !named.iter().any(|(_, named)| named == name));
+        }
+        new
+    }
+}
+
+/// Whether an object can take the place of another without a look at the rest of its mesh.
+pub(super) fn names_nothing_new<T: Declared>(value: &T, name: &Name, existing: &Stored) -> bool {
+    let new = New::of(value, name, Some(existing));
+    new.services.is_empty() && new.profile.is_none() && new.hosts.is_empty()
+}
+
 /// An object keeps the guardrails of its mesh. What it names must exist in this mesh, and the hosts that it claims must be free. What it named before is not
 /// asked for again: a service may go while others refer to it, and they can still be written.
 pub(super) async fn check_references<T: Declared>(
@@ -22,18 +59,12 @@ pub(super) async fn check_references<T: Declared>(
     existing: Option<&Stored>,
 ) -> Result<(), Problem> {
     guardrails::check(&place.mesh, value)?;
-    let mut references = value.service_references();
-    let mut profile = value.profile_reference();
-    let mut hosts = value.hosts(name);
-    if let Some(before) = existing.and_then(|stored| wire::decode_object::<T>(&stored.sent).ok()) {
-        // The mesh is locked: what it has, nobody else got.
-        let had = before.hosts(name);
-        hosts.retain(|(_, host)| !had.iter().any(|(_, had)| had == host));
-        let before_profile = before.profile_reference();
-        profile = profile.filter(|now| before_profile.as_ref() != Some(now));
-        let before = before.service_references();
-        references.retain(|(_, name)| !before.iter().any(|(_, named)| named == name));
-    }
+    // The mesh is locked.
+    let New {
+        services: references,
+        profile,
+        hosts,
+    } = New::of(value, name, existing);
     let names: Vec<Name> = references.iter().map(|(_, name)| name.clone()).collect();
     let exists = match names.as_slice() {
         [] => Vec::new(),

@@ -3,16 +3,19 @@
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use heddle_model::authz::Permission;
 use heddle_model::name::Name;
 use heddle_model::wire::{self, Decoded};
-use heddle_store::Tx;
 use heddle_store::resources::{self, Address, Precondition, Stored};
+use heddle_store::{Sought, Tx};
 
 use super::findings::Findings;
-use super::references::check_references;
-use super::{Declared, Place, changes_of, own_name, place};
+use super::references::{check_references, names_nothing_new};
+use super::{Declared, Place, changes_of, own_name, place, sought};
+use crate::asking::Asking;
 use crate::auth::Allow;
 use crate::extract::{Headers, JsonBytes, PatchBytes, Query, Segments, precondition};
+use crate::guardrails;
 use crate::intent::Intent;
 use crate::named::{decode_named, name_in_path, same_name};
 use crate::problem::Problem;
@@ -56,7 +59,7 @@ pub(super) async fn create<T: Declared>(
     let location = format!("{}/{name}", uri.path());
     let answer = view::answer(
         StatusCode::CREATED,
-        view::object_below(&stored, &place.parents, None),
+        view::object_below(stored.clone(), place.parents.clone(), None),
         &stored.etag(),
         Some(&location),
     );
@@ -64,21 +67,48 @@ pub(super) async fn create<T: Declared>(
 }
 
 pub(super) async fn put<T: Declared>(
-    Allow(grant): Allow<T::Write>,
+    asking: Asking<T::Write>,
     State(app): State<App>,
-    Segments(path): Segments<Vec<String>>,
-    (mut query, Headers(headers), OriginalUri(uri)): (Query, Headers, OriginalUri),
-    JsonBytes(body): JsonBytes,
+    path: Result<Segments<Vec<String>>, Problem>,
+    (query, Headers(headers), OriginalUri(uri)): (Result<Query, Problem>, Headers, OriginalUri),
+    body: Result<JsonBytes, Problem>,
 ) -> Result<Response, Problem> {
-    let intent = Intent::owning(&mut query, &headers)?;
-    query.finish()?;
-    let mut sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let body_name = sent.shift_remove("name");
-    let decoded = wire::decode_sent::<T>(sent).map_err(Problem::invalid)?;
-    let precondition = precondition(&headers, decoded.etag.clone())?;
-    let mut tx = app.store.begin(&grant).await?;
-    let place = place(&mut tx, &path, T::PARENTS).await?;
+    let understand = || {
+        let Segments(path) = path?;
+        let mut query = query?;
+        let JsonBytes(body) = body?;
+        let intent = Intent::owning(&mut query, &headers)?;
+        query.finish()?;
+        let mut sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
+        let body_name = sent.shift_remove("name");
+        let decoded = wire::decode_sent::<T>(sent).map_err(Problem::invalid)?;
+        let precondition = precondition(&headers, decoded.etag.clone())?;
+        Ok((path, intent, body_name, decoded, precondition))
+    };
+    let (asking, made) = asking.understood(&app, understand()).await?;
+    let (path, intent, body_name, decoded, precondition) = made;
     let text = own_name::<T>(&path);
+    let sought = Sought {
+        object: Some((T::KIND, text)),
+        ..sought(&path, T::PARENTS)
+    };
+    let (grant, mut tx, seen) = asking.enter(&app, &sought).await?;
+    if let Some(existing) = &seen.object {
+        same_name(body_name.clone(), &existing.name)?;
+        let written = Written {
+            place: &Place::seen(seen.mesh, &seen.above),
+            name: &existing.name,
+            existing: Some(existing),
+            decoded: &decoded,
+            precondition: &precondition,
+        };
+        tx = match written.replace(tx, &intent).await? {
+            Replaced::Yes(tx, answer) => return intent.finish(tx, answer).await,
+            Replaced::NotTried(tx) => tx,
+            Replaced::Overtaken => app.store.begin(&grant).await?,
+        };
+    }
+    let place = place(&mut tx, &path, T::PARENTS).await?;
     let existing = resources::find(&mut tx, place.mesh.id, T::KIND, place.parent, text).await?;
     let name = match &existing {
         Some(stored) => stored.name.clone(),
@@ -128,6 +158,16 @@ pub(super) async fn patch<T: Declared>(
     intent.finish(tx, answer).await
 }
 
+/// What became of the attempt to replace an object at once.
+enum Replaced<P: Permission> {
+    /// It was replaced. The transaction waits for its end.
+    Yes(Tx<P>, Response),
+    /// It takes more than that; nothing was done.
+    NotTried(Tx<P>),
+    /// The mesh is not as it was seen any more; nothing was done, and the transaction is over.
+    Overtaken,
+}
+
 /// An object that was decoded and is to be put in its place.
 struct Written<'a, T> {
     place: &'a Place,
@@ -171,10 +211,59 @@ impl<T: Declared> Written<'_, T> {
             } else {
                 StatusCode::OK
             },
-            view::object_below(&put.stored, &self.place.parents, status),
+            view::object_below(put.stored.clone(), self.place.parents.clone(), status),
             &put.stored.etag(),
             location,
         ))
+    }
+
+    /// The same in one statement, if it is nothing but new content for an object that was only looked at. Everything else, refusals
+    /// too, is for the long way, which locks before it judges.
+    async fn replace(
+        &self,
+        tx: Tx<T::Write>,
+        intent: &Intent,
+    ) -> Result<Replaced<T::Write>, Problem> {
+        let mesh = &self.place.mesh;
+        let (Some(existing), false) = (self.existing, intent.dry_run) else {
+            return Ok(Replaced::NotTried(tx));
+        };
+        let verdict = intent
+            .writer
+            .may(self.existing, &changes_of(mesh), self.precondition)
+            .ok()
+            .filter(|verdict| verdict.owner == existing.managed_by);
+        let Some(verdict) = verdict.filter(|_| self.stands_alone(existing)) else {
+            return Ok(Replaced::NotTried(tx));
+        };
+        let sent = &self.decoded.sent;
+        let Some((mut tx, stored)) = resources::replace_seen(tx, mesh, existing, sent).await?
+        else {
+            return Ok(Replaced::Overtaken);
+        };
+        let rows = std::slice::from_ref(&stored);
+        let findings = Findings::of::<T, _>(&mut tx, mesh.id, rows).await?;
+        let status = findings.status(0, verdict.finding.as_ref());
+        let etag = stored.etag();
+        let body = view::object_below(stored, self.place.parents.clone(), status);
+        let answer = view::answer(StatusCode::OK, body, &etag, None);
+        Ok(Replaced::Yes(tx, answer))
+    }
+
+    /// Whether the new content differs, and nothing that it has to be judged by is elsewhere but in the mesh itself.
+    fn stands_alone(&self, existing: &Stored) -> bool {
+        let decoded = self.decoded;
+        let expected = match self.precondition {
+            Precondition::None => true,
+            Precondition::Absent => false,
+            Precondition::Match(etag) => etag == "*" || *etag == existing.etag(),
+        };
+        expected
+            && existing.sent != decoded.sent
+            // Where two siblings may not have the same.
+            && existing.sent.get("priority") == decoded.sent.get("priority")
+            && names_nothing_new(&decoded.value, self.name, existing)
+            && guardrails::check(&self.place.mesh, &decoded.value).is_ok()
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) async fn list(
         rows,
         &uri.to_string(),
         |row| &row.spec,
-        |_, row| render(row, None),
+        |_, row| render(&row, None),
     ))
 }
 

@@ -40,7 +40,7 @@ pub(crate) enum Door {
 }
 
 impl Door {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Api => "api",
             Self::Join => "join",
@@ -53,10 +53,10 @@ impl Door {
 }
 
 /// A credential in the form that the first door takes.
-struct Presented {
-    door: Door,
-    credential: Vec<u8>,
-    claimed: Option<Claimed>,
+pub(crate) struct Presented {
+    pub(crate) door: Door,
+    pub(crate) credential: Vec<u8>,
+    pub(crate) claimed: Option<Claimed>,
 }
 
 /// A transaction that has begun in the organisation of a caller and may only read. Made by [`Store::authenticate_reading`] alone;
@@ -130,7 +130,7 @@ impl Store {
     }
 
     /// What the first door is to be asked about a bearer token; nothing when it cannot be one that works.
-    async fn presented(&self, bearer: &str) -> Result<Option<Presented>> {
+    pub(crate) async fn presented(&self, bearer: &str) -> Result<Option<Presented>> {
         use secret::Kind;
         Ok(match secret::kind_of(bearer) {
             Some(Kind::Personal | Kind::Service) => Some(Presented {
@@ -151,7 +151,11 @@ impl Store {
     }
 
     /// Whether what the door said still holds, and is what the token claimed.
-    fn judge(&self, holder: Option<Holder>, presented: Presented) -> Result<Option<Caller>> {
+    pub(crate) fn judge(
+        &self,
+        holder: Option<Holder>,
+        presented: Presented,
+    ) -> Result<Option<Caller>> {
         let Some(holder) = holder else {
             return Ok(None);
         };

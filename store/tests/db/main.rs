@@ -14,6 +14,7 @@ mod feed;
 mod history;
 mod idempotency;
 mod join;
+mod look;
 mod meshes;
 mod messages;
 mod migrations;

@@ -84,11 +84,21 @@ pub(crate) async fn caller_with(
     called: &str,
     bound: &[(Role, Option<MeshId>)],
 ) -> Caller {
+    caller_with_token(db, owner, called, bound).await.0
+}
+
+/// A caller with these roles, and its token.
+pub(crate) async fn caller_with_token(
+    db: &TestDb,
+    owner: &Caller,
+    called: &str,
+    bound: &[(Role, Option<MeshId>)],
+) -> (Caller, SecretString) {
     let row = account(&db.store, owner, called, bound).await;
     let secret = token(&db.store, owner, Some(&row), &plain(called))
         .await
         .unwrap();
-    db.caller(&secret).await.unwrap()
+    (db.caller(&secret).await.unwrap(), secret)
 }
 
 #[tokio::test]
