@@ -68,7 +68,7 @@ pub struct ListenerClaims {
     pub version: Option<Name>,
 }
 
-impl NodeClaims {
+impl ListenerClaims {
     pub(crate) fn setup(&self) -> Setup {
         Setup {
             bind_address: self.bind_address,

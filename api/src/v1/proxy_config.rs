@@ -20,8 +20,8 @@ use heddle_store::certificates::IssuedLeaf;
 use heddle_store::proxies::ProxyRow;
 use heddle_store::{MeshRef, authorities, certificates, meshes, proxies};
 use heddle_translate::{
-    Options, Origin, Output, ProxyView, Resource, ResourceType, naming, readable, trust_secret,
-    whole, whole_of_service,
+    ListenerPlaces, Options, Origin, Output, ProxyView, Resource, ResourceType, naming, readable,
+    trust_secret, whole, whole_of_service,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -258,7 +258,15 @@ impl Computed<'_> {
         let workloads = proxies::endpoints(store, &self.mesh).await?;
         let snapshot = &loaded.snapshot;
         let output = match &self.view {
-            Some(view) => whole(snapshot, view, &workloads, &self.options),
+            Some(view) => {
+                let mut output = whole(snapshot, view, &workloads, &self.options);
+                // An Envoy asks for the routes that its listeners name; those of an overlay name none of ours.
+                if view.listeners.is_none() {
+                    let routes = ResourceType::Route;
+                    output.resources.retain(|resource| resource.kind != routes);
+                }
+                output
+            }
             None => whole_of_service(snapshot, &self.row.service, &workloads, &self.options),
         };
         Ok(Some((snapshot.revision, output)))
@@ -266,14 +274,21 @@ impl Computed<'_> {
 }
 
 fn view_of(app: &App, row: &ProxyRow) -> Option<ProxyView> {
-    let setup: Setup = serde_json::from_value(row.setup.clone()?).ok()?;
+    let listeners = if row.augments {
+        None
+    } else {
+        let setup: Setup = serde_json::from_value(row.setup.clone()?).ok()?;
+        Some(ListenerPlaces {
+            bind_address: setup.bind_address,
+            app_address: setup.app_address,
+            outbound_port: setup.outbound_port,
+            inbound_ports: setup.inbound_ports,
+        })
+    };
     Some(ProxyView {
         service: row.service.clone(),
         node_id: String::new(),
-        bind_address: setup.bind_address,
-        app_address: setup.app_address,
-        outbound_port: setup.outbound_port,
-        inbound_ports: setup.inbound_ports,
+        listeners,
         leaf_lifetime: app.xds.leaf_lifetime,
     })
 }

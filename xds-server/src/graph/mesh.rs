@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::derive::Graph;
 use super::{Attachment, Command, Ended, Lane, Parts, Refused};
 use crate::registry::Registry;
-use crate::source::{MeshKey, NodeClaims, Proxy, SourceError};
+use crate::source::{ListenerClaims, MeshKey, NodeClaims, Proxy, SourceError};
 use crate::status::{Board, Report, Standing};
 use jobs::{Job, Loaded, REVOCATIONS, done};
 use views::{Group, view_of};
@@ -335,7 +335,7 @@ impl Mesh {
         record.connected = true;
         record.augments = augments;
         record.envoy_version.clone_from(&claims.envoy_version);
-        record.setup = Some(claims.setup());
+        record.setup = claims.listeners.as_ref().map(ListenerClaims::setup);
         self.board.touch(id);
         let refused = self.refused.get(&id).into_iter().flatten();
         let attachment = Attachment {
