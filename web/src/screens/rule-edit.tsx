@@ -33,7 +33,7 @@ export function RuleNew() {
     () => void navigate({ to: "/meshes/$mesh/services/$service", params: { mesh, service } }),
   );
   return (
-    <div className="max-w-2xl">
+    <div className="max-w-3xl">
       <title>{`New access rule · ${service} · Heddle`}</title>
       <PageHead
         title="New access rule"
@@ -83,7 +83,7 @@ export function RuleEdit() {
   const { mesh, service, rule } = useParams({ from: "/inside/meshes/$mesh/services/$service/access/$rule" });
   const query = useQuery(ruleQuery(mesh, service, rule));
   return (
-    <div className="max-w-2xl">
+    <div className="max-w-3xl">
       <title>{`${rule} · ${service} · Heddle`}</title>
       <PageHead title={rule} crumbs={<ServiceCrumbs mesh={mesh} service={service} at="Access rule" />} />
       <ReadOnlyNote permission="access:write" />

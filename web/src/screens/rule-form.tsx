@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 import type { Schemas } from "../api/client";
 import { sent } from "../api/sent";
 import { Button } from "../ui/basics";
-import { Select, Text } from "../ui/form";
+import { Check, Select, Text } from "../ui/form";
 import { Rows } from "../ui/rows";
 
 type Caller = Schemas["AccessCaller"];
@@ -14,6 +14,8 @@ type HttpMethod = Schemas["HttpMethod"];
 const callerKinds = [
   ["service", "Service"],
   ["spiffe", "SPIFFE id"],
+  ["spiffe_prefix", "SPIFFE ids below"],
+  ["anybody", "Anybody"],
 ] as const;
 type CallerKind = (typeof callerKinds)[number][0];
 
@@ -21,13 +23,24 @@ type Path = NonNullable<Target["paths"]>[number];
 const pathKinds = [
   ["prefix", "begins with"],
   ["exact", "is exactly"],
+  ["template", "looks like"],
 ] as const;
+const headerKinds = [
+  ["exact", "is exactly"],
+  ["prefix", "begins with"],
+  ["present", "is there"],
+  ["absent", "is not there"],
+] as const;
+type HeaderKind = (typeof headerKinds)[number][0];
+type Header = Schemas["HeaderMatch"];
 type PathKind = (typeof pathKinds)[number][0];
 
 export interface CallerFields {
   /** Null: one that the form has no field for. */
   kind: CallerKind | null;
   text: string;
+  /** Of the address that the callee's proxy sees; empty: from anywhere. */
+  networks: string;
   /** As it came. */
   before: Caller;
 }
@@ -43,8 +56,11 @@ interface PathFields {
 export interface TargetFields {
   methods: string;
   paths: PathFields[];
+  hosts: string;
+  ports: string;
+  headers: { name: string; kind: HeaderKind; value: string }[];
   /** What else it has. */
-  more: Omit<Target, "methods" | "paths">;
+  more: object;
 }
 
 export interface RuleFields {
@@ -53,6 +69,9 @@ export interface RuleFields {
   from: CallerFields[];
   to: TargetFields[];
   reason: string;
+  reportOnly: boolean;
+  /** An instant; empty: never. */
+  expires: string;
 }
 
 /** What the fields show by themselves. */
@@ -60,35 +79,68 @@ export function rulePointersOf({ from, to }: RuleFields): string[] {
   return [
     "/action",
     "/reason",
+    "/report_only",
+    "/expires",
     ...from.map((_, index) => `/from/${index}`),
     ...to.flatMap(({ paths }, index) => [
-      `/to/${index}/methods`,
+      ...["methods", "hosts", "ports", "headers"].map((field) => `/to/${index}/${field}`),
       ...paths.map((_, at) => `/to/${index}/paths/${at}`),
     ]),
   ];
 }
 
-const someone: CallerFields = { kind: "service", text: "", before: {} };
-const anything: TargetFields = { methods: "", paths: [], more: {} };
+const callerExamples: Record<CallerKind, string> = {
+  service: "checkout",
+  spiffe: "spiffe://partner.example/ns/shop/sa/checkout",
+  spiffe_prefix: "spiffe://partner.example/batch",
+  anybody: "whoever calls",
+};
+
+const someone: CallerFields = { kind: "service", text: "", networks: "", before: {} };
+const anything: TargetFields = { methods: "", paths: [], hosts: "", ports: "", headers: [], more: {} };
+
+const listOf = (text: string) => text.split(/[\s,]+/).filter((one) => one !== "");
 
 function callerFields(caller: Caller): CallerFields {
-  const keys = Object.keys(caller).filter((key) => caller[key as keyof Caller] != null);
-  const kind = callerKinds.find(([one]) => one === keys[0])?.[0];
-  return kind === undefined || keys.length > 1
-    ? { kind: null, text: "", before: caller }
-    : { kind, text: String(caller[kind]), before: caller };
+  const { networks, ...rest } = caller;
+  const keys = Object.keys(rest).filter((key) => rest[key as keyof typeof rest] != null);
+  const kind = keys.length === 0 ? "anybody" : callerKinds.find(([one]) => one === keys[0])?.[0];
+  if (kind === undefined || keys.length > 1) return { kind: null, text: "", networks: "", before: caller };
+  const text = kind === "anybody" ? "" : String(caller[kind]);
+  return { kind, text, networks: (networks ?? []).join(", "), before: caller };
 }
 
-const callerOf = ({ kind, text, before }: CallerFields): Caller =>
-  kind === null ? before : { [kind]: text.trim() };
+function callerOf({ kind, text, networks, before }: CallerFields): Caller {
+  if (kind === null) return before;
+  const from = listOf(networks);
+  return {
+    ...(kind === "anybody" ? {} : { [kind]: text.trim() }),
+    ...(from.length === 0 ? {} : { networks: from }),
+  };
+}
 
-function targetFields({ methods, paths, ...more }: Target): TargetFields {
+function headerFields(header: Header): TargetFields["headers"][number] {
+  const { name } = header;
+  if (header.exact != null) return { name, kind: "exact", value: header.exact };
+  if (header.prefix != null) return { name, kind: "prefix", value: header.prefix };
+  return { name, kind: header.present === false ? "absent" : "present", value: "" };
+}
+
+function headerOf({ name, kind, value }: TargetFields["headers"][number]): Header {
+  if (kind === "exact" || kind === "prefix") return { name: name.trim(), [kind]: value };
+  return { name: name.trim(), present: kind === "present" };
+}
+
+function targetFields({ methods, paths, hosts, ports, headers, ...more }: Target): TargetFields {
   return {
     methods: (methods ?? []).join(", "),
     paths: (paths ?? []).map((path) => {
       const kind = pathKinds.find(([one]) => path[one] != null)?.[0] ?? null;
       return { kind, text: kind === null ? "" : (path[kind] ?? ""), before: path };
     }),
+    hosts: (hosts ?? []).join(", "),
+    ports: (ports ?? []).join(", "),
+    headers: (headers ?? []).map(headerFields),
     more,
   };
 }
@@ -96,12 +148,16 @@ function targetFields({ methods, paths, ...more }: Target): TargetFields {
 const pathOf = ({ kind, text, before }: PathFields): Path =>
   kind === null ? before : { [kind]: text.trim() };
 
-function targetOf({ methods, paths, more }: TargetFields): Target {
-  const list = methods.split(/[\s,]+/).filter((method) => method !== "");
+function targetOf(fields: TargetFields): Target {
+  const methods = listOf(fields.methods).map((method) => method.toUpperCase() as HttpMethod);
+  const [hosts, ports] = [listOf(fields.hosts), listOf(fields.ports)];
   return {
-    ...more,
-    ...(list.length === 0 ? {} : { methods: list.map((method) => method.toUpperCase() as HttpMethod) }),
-    ...(paths.length === 0 ? {} : { paths: paths.map(pathOf) }),
+    ...fields.more,
+    ...(methods.length === 0 ? {} : { methods }),
+    ...(fields.paths.length === 0 ? {} : { paths: fields.paths.map(pathOf) }),
+    ...(hosts.length === 0 ? {} : { hosts }),
+    ...(ports.length === 0 ? {} : { ports }),
+    ...(fields.headers.length === 0 ? {} : { headers: fields.headers.map(headerOf) }),
   };
 }
 
@@ -112,6 +168,8 @@ export function ruleFieldsOf(rule: Schemas["AccessRule"] | undefined): RuleField
     from: rule?.from?.map(callerFields) ?? [someone],
     to: (rule?.to ?? []).map(targetFields),
     reason: rule?.reason ?? "",
+    reportOnly: rule?.report_only ?? false,
+    expires: rule?.expires ?? "",
   };
 }
 
@@ -119,13 +177,15 @@ export function ruleSpecOf(
   fields: RuleFields,
   before: Schemas["AccessRule"] | undefined,
 ): Schemas["AccessRuleSpec"] {
-  const { to: _, reason: __, from: ___, ...others } = sent(before);
+  const { to: _, reason: __, from: ___, report_only: only, expires: ____, ...others } = sent(before);
   return {
     ...others,
     action: fields.action,
     ...(fields.everybody ? {} : { from: fields.from.map(callerOf) }),
     ...(fields.to.length === 0 ? {} : { to: fields.to.map(targetOf) }),
     ...(fields.reason.trim() === "" ? {} : { reason: fields.reason.trim() }),
+    ...(fields.reportOnly || only != null ? { report_only: fields.reportOnly } : {}),
+    ...(fields.expires.trim() === "" ? {} : { expires: fields.expires.trim() }),
   };
 }
 
@@ -180,6 +240,27 @@ export function RuleFieldset({
         placeholder="PAY-1123"
         hint="Optional, for whoever reads this later."
       />
+      <div className="grid grid-cols-2 gap-4">
+        <Text
+          label="In force until"
+          pointer="/expires"
+          value={fields.expires}
+          onChange={(expires) => change({ expires })}
+          disabled={disabled}
+          mono
+          placeholder="2027-01-31T00:00:00Z"
+          hint="Empty: it stays."
+        />
+        <div className="pt-7">
+          <Check
+            label="Only report"
+            hint="It decides nothing; proxies count and log what it would."
+            checked={fields.reportOnly}
+            onChange={(reportOnly) => change({ reportOnly })}
+            disabled={disabled}
+          />
+        </div>
+      </div>
     </>
   );
 }
@@ -205,13 +286,13 @@ function Callers({ fields, change, disabled, services }: Part & { services: stri
         set={(from) => change({ from })}
         added={() => someone}
         least={1}
-        hint="Any of them."
-        columns="grid-cols-[9rem_minmax(0,1fr)_auto]"
+        hint="Any of them; networks such as 10.0.0.0/8, separated by commas."
+        columns="grid-cols-[11rem_minmax(0,3fr)_minmax(0,2fr)_auto]"
         disabled={disabled}
       >
         {(caller, index, next) =>
           caller.kind === null ? (
-            <AsItIs className="col-span-2">{JSON.stringify(caller.before)}</AsItIs>
+            <AsItIs className="col-span-3">{JSON.stringify(caller.before)}</AsItIs>
           ) : (
             <>
               <Select
@@ -229,11 +310,18 @@ function Callers({ fields, change, disabled, services }: Part & { services: stri
                 value={caller.text}
                 list={caller.kind === "service" ? "callers" : undefined}
                 onChange={(text) => next({ ...caller, text })}
+                disabled={disabled || caller.kind === "anybody"}
+                mono
+                placeholder={callerExamples[caller.kind]}
+              />
+              <Text
+                label={`Networks of caller ${index + 1}`}
+                hideLabel
+                value={caller.networks}
+                onChange={(networks) => next({ ...caller, networks })}
                 disabled={disabled}
                 mono
-                placeholder={
-                  caller.kind === "service" ? "checkout" : "spiffe://partner.example/ns/shop/sa/checkout"
-                }
+                placeholder="from anywhere"
               />
             </>
           )
@@ -303,11 +391,72 @@ function Targets({ fields, change, disabled }: Part) {
                       onChange={(text) => next({ ...path, text })}
                       disabled={disabled}
                       mono
-                      placeholder="/v1/charges"
+                      placeholder={path.kind === "template" ? "/v1/users/{*}/orders" : "/v1/charges"}
                     />
                   </>
                 )
               }
+            </Rows>
+            <div className="grid grid-cols-2 gap-4">
+              <Text
+                label={`Hosts of request ${index + 1}`}
+                pointer={`/to/${index}/hosts`}
+                value={one.hosts}
+                onChange={(hosts) => target(index, { hosts })}
+                disabled={disabled}
+                mono
+                placeholder="any"
+              />
+              <Text
+                label={`Ports of request ${index + 1}`}
+                pointer={`/to/${index}/ports`}
+                value={one.ports}
+                onChange={(ports) => target(index, { ports })}
+                disabled={disabled}
+                mono
+                placeholder="any, by name"
+              />
+            </div>
+            <Rows
+              legend={`Headers of request ${index + 1}`}
+              one="header"
+              rows={one.headers}
+              set={(headers) => target(index, { headers })}
+              added={() => ({ name: "", kind: "exact" as HeaderKind, value: "" })}
+              hint={one.headers.length === 0 ? "Whatever they are." : "All of them."}
+              columns="grid-cols-[minmax(0,1fr)_9rem_minmax(0,1fr)_auto]"
+              disabled={disabled}
+            >
+              {(header, at, next) => (
+                <>
+                  <Text
+                    label={`Header ${at + 1} of request ${index + 1}`}
+                    hideLabel
+                    pointer={`/to/${index}/headers/${at}`}
+                    value={header.name}
+                    onChange={(name) => next({ ...header, name })}
+                    disabled={disabled}
+                    mono
+                    placeholder="x-tenant"
+                  />
+                  <Select
+                    label={`Header ${at + 1} of request ${index + 1} is compared`}
+                    hideLabel
+                    value={header.kind}
+                    onChange={(kind) => next({ ...header, kind: kind as HeaderKind })}
+                    options={headerKinds.map(([kind, text]) => [kind, text])}
+                    disabled={disabled}
+                  />
+                  <Text
+                    label={`Value of header ${at + 1} of request ${index + 1}`}
+                    hideLabel
+                    value={header.value}
+                    onChange={(value) => next({ ...header, value })}
+                    disabled={disabled || header.kind === "present" || header.kind === "absent"}
+                    mono
+                  />
+                </>
+              )}
             </Rows>
             {Object.keys(one.more).length > 0 && <AsItIs>{JSON.stringify(one.more)}</AsItIs>}
           </div>

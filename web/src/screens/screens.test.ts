@@ -217,8 +217,17 @@ test("a form that nobody touched sends back what was sent", async () => {
     [{ hosts: ["a.example"], ports: ["http"] }],
     [{ paths: [{ prefix: "/a" }, { prefix: "/b" }] }, { methods: ["PUT" as const] }],
     // Of what a later server knows and this form does not, nothing is lost.
-    [{ methods: ["GET" as const], headers: [{ name: "x", exact: "1" }] }, { headers: [{ name: "y" }] }],
-    [{ paths: [{ template: "/a/{*}" }, { prefix: "/b" }], hosts: ["a.example"] }],
+    [
+      {
+        paths: [{ template: "/a/{*}" }, { prefix: "/b" }, { later: "/c" }],
+        headers: [
+          { name: "x", prefix: "1" },
+          { name: "y", present: true },
+          { name: "z", present: false },
+        ],
+        later: 1,
+      },
+    ],
   ]) {
     const rule = {
       action: "deny" as const,
@@ -228,6 +237,7 @@ test("a form that nobody touched sends back what was sent", async () => {
         { networks: ["10.0.0.0/8"] },
         { spiffe_prefix: "spiffe://a" },
         { service: "b", networks: ["::/0"] },
+        { later: "x" },
       ],
       report_only: true,
       expires: "2027-01-31T00:00:00Z",

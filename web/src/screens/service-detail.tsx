@@ -207,9 +207,15 @@ export function RuleTable({
         {
           head: "Effect",
           cell: ({ rule }) => (
-            <Badge tone={rule.action === "deny" ? "bad" : "ok"}>
-              {rule.action === "deny" ? "Deny" : "Allow"}
-            </Badge>
+            <span className="flex gap-1.5">
+              <Badge tone={rule.action === "deny" ? "bad" : "ok"}>
+                {rule.action === "deny" ? "Deny" : "Allow"}
+              </Badge>
+              {rule.report_only && <Badge>Only reports</Badge>}
+              {rule.expires != null && Date.parse(rule.expires) <= Date.now() && (
+                <Badge tone="warn">Expired</Badge>
+              )}
+            </span>
           ),
         },
         { head: "Callers", cell: ({ rule }) => ruleCallers(rule) },
