@@ -250,9 +250,9 @@ impl Facts<'_> {
             }
             (Some(HeaderIs::Present), _) => some,
             (Some(HeaderIs::Absent), _) => !some,
-            (Some(HeaderIs::Exactly(wanted)), false) => some && values.all(|v| v == wanted),
+            (Some(HeaderIs::Exactly(wanted)), false) => some && parts.all(|v| v == wanted),
             (Some(HeaderIs::Beginning(wanted)), false) => {
-                some && values.all(|v| v.starts_with(wanted))
+                some && parts.all(|v| v.starts_with(wanted))
             }
             (Some(HeaderIs::Exactly(wanted)), true) => {
                 !values.all(is_plain) || parts.any(|v| lower(v) == lower(wanted))

@@ -149,41 +149,39 @@ pub(super) struct Conditions {
     pub(super) must_not: Option<HeaderMatcher>,
 }
 
-/// Every value but this one; or, of a beginning, every value that does not begin like this. RE2 cannot look ahead, so it is
-/// spelt out: empty, or another first character, or the same one and then the same again of the rest.
-fn all_but(value: &str, is_beginning: bool) -> String {
-    let mut characters = value.chars().rev();
-    let mut pattern = match is_beginning {
-        false => ".+".to_owned(),
-        true => match characters.next() {
-            Some(last) => another(last, None),
-            // No value begins otherwise than with nothing.
-            None => return r"[^\s\S]".to_owned(),
-        },
-    };
-    for character in characters {
-        pattern = another(character, Some(&pattern));
+/// A list in which some value between the commas is not this one or, of a beginning, does not begin like this. RE2 cannot look
+/// ahead, so it is spelt out: nothing, or another first character, or the same one and then the same again of the rest.
+fn some_other(value: &str, is_beginning: bool) -> String {
+    // After all of it: a beginning is right, and a whole value must not go on.
+    let mut rest = (!is_beginning).then(|| r"\s*[^,\s][^,]*".to_owned());
+    for (i, character) in value.char_indices().rev() {
+        let mut one = String::new();
+        literal(&mut one, character);
+        // Spaces before a value are none of it.
+        let apart = if i == 0 { r",\s" } else { "," };
+        let same = rest.map(|rest| format!("|{one}{rest}"));
+        let same = same.unwrap_or_default();
+        rest = Some(format!("(?:(?:[^{one}{apart}][^,]*)?{same})"));
     }
-    pattern
+    // Without a character, a beginning is every beginning.
+    let other = rest.unwrap_or_else(|| r"[^\s\S]".to_owned());
+    format!(r"(?:.*,)?\s*{other}\s*(?:,.*)?")
 }
 
-fn another(character: char, same: Option<&str>) -> String {
-    let mut one = String::new();
-    literal(&mut one, character);
-    let same = same.map(|rest| format!("|{one}{rest}"));
-    format!("(?:(?:[^{one}].*)?{})", same.unwrap_or_default())
-}
-
-/// What a rule that allows wants: of a header that is there several times, every value has to be right. Older Envoys compare
-/// the values joined by commas, newer ones each by itself and are content with one, whether they invert or not: that no value
-/// is another one is what makes them agree. `None`: too long to be said.
+/// What a rule that allows wants: of a header with several values, between commas or each on its own line, every one has to be
+/// right. Older Envoys compare the lines joined by commas, newer ones each by itself and are content with one, whether they
+/// invert or not: that no value is another one is what makes them agree. Both conditions are expressions, which match no value
+/// that is not UTF-8. `None`: too long to be said.
 pub(super) fn narrow_header(name: &str, wants: HeaderIs<'_>) -> Option<Conditions> {
-    let all = |pattern: matcher::StringMatcher, value: &str, is_beginning: bool| {
+    let all = |value: &str, is_beginning: bool| {
+        let mut first = String::from(r"\s*");
+        value.chars().for_each(|c| literal(&mut first, c));
+        first.push_str(if is_beginning { ".*" } else { r"\s*(?:,.*)?" });
         (value.len() <= LONGEST_VALUE).then(|| Conditions {
-            must: header(name, pattern, false),
+            must: header(name, long_regex(first), false),
             must_not: Some(header(
                 name,
-                long_regex(all_but(value, is_beginning)),
+                long_regex(some_other(value, is_beginning)),
                 false,
             )),
         })
@@ -195,8 +193,8 @@ pub(super) fn narrow_header(name: &str, wants: HeaderIs<'_>) -> Option<Condition
         })
     };
     match wants {
-        HeaderIs::Exactly(value) => all(exact(value), value, false),
-        HeaderIs::Beginning(value) => all(prefix(value), value, true),
+        HeaderIs::Exactly(value) => all(value, false),
+        HeaderIs::Beginning(value) => all(value, true),
         HeaderIs::Present => only(present(name, false)),
         HeaderIs::Absent => only(present(name, true)),
     }
@@ -213,9 +211,11 @@ pub(super) fn broad_header(name: &str, wants: HeaderIs<'_>) -> Vec<Conditions> {
         let mut pattern = String::from(r"(?i)(?:.*,)?\s*");
         value.chars().for_each(|c| literal(&mut pattern, c));
         pattern.push_str(end);
-        // Some value is not printable.
+        // Some value is not printable, of joined ones and of single ones.
         let odd = header(name, regex(r"[\t -~]*"), true);
-        vec![only(header(name, long_regex(pattern), false)), only(odd)]
+        let one_odd = header(name, regex(r".*[^\t -~].*"), false);
+        let listed = header(name, long_regex(pattern), false);
+        [listed, odd, one_odd].map(only).into()
     };
     match wants {
         HeaderIs::Exactly(value) => listed(value, r"\s*(?:,.*)?"),

@@ -122,7 +122,8 @@ fn sec_z01_no_shape_of_a_request_gets_around_rules_that_deny() {
 fn sec_z01_no_shape_of_a_request_gets_in_by_rules_that_allow() {
     let rules = "{public: {action: allow, to: [\
         {paths: [{prefix: /public}, {template: \"/{*}/open\"}], hosts: [payments], \
-         headers: [{name: x-role, exact: user}]}]}}";
+         headers: [{name: x-role, exact: user}]}, \
+        {paths: [{exact: /team}], headers: [{name: x-team, prefix: pay}]}]}}";
     let mesh = mesh(rules);
     let role = "x-role: user\r\n";
     for binary in binaries() {
@@ -166,6 +167,28 @@ fn sec_z01_no_shape_of_a_request_gets_in_by_rules_that_allow() {
         ] {
             let got = status(&get("/public", "payments", headers));
             assert_eq!(got, Some(403), "{headers:?} from {}", binary.display());
+        }
+        for (headers, expected) in [
+            ("x-team: pay", 200),
+            ("x-team: payments", 200),
+            ("x-team: pay-a, pay-b", 200),
+            ("x-team: pay-a\r\nx-team: pay-b", 200),
+            ("x-team: pay-a\r\nx-team: root", 403),
+            ("x-team: root\r\nx-team: pay-a", 403),
+            ("x-team: pay-a, root", 403),
+            ("x-team: pay-a\r\nx-team:", 403),
+            ("x-team: pa", 403),
+            ("x-team: p\r\nx-team: ay", 403),
+        ] {
+            let got = status(&get("/team", "payments", &format!("{headers}\r\n")));
+            assert_eq!(got, Some(expected), "{headers:?} from {}", binary.display());
+        }
+        for headers in [
+            "x-role: user\r\nx-role: user\r\n",
+            "x-role: user , user\r\n",
+        ] {
+            let got = status(&get("/public", "payments", headers));
+            assert_eq!(got, Some(200), "{headers:?} from {}", binary.display());
         }
         for (path, host) in [
             ("/public", "payments"),
