@@ -116,7 +116,8 @@ pub(crate) enum Command {
         after_help = "It names the file that holds the join token on the Envoy's host, and not the token.\n\n\
         Examples:\n  heddle bootstrap payments payments-1 --advertise-address 10.0.3.17 > envoy.yaml\n  \
         heddle bootstrap payments payments-1 --advertise-address 10.0.3.17 --new-token ./heddle-token > envoy.yaml\n  \
-        heddle bootstrap payments payments-1 --bind-address 10.0.3.17 --join-token-file /run/heddle/token -o json"
+        heddle bootstrap payments payments-1 --bind-address 10.0.3.17 --join-token-file /run/heddle/token -o json\n  \
+        heddle bootstrap payments payments-2 --overlay --beside own.yaml > overlay.yaml"
     )]
     Bootstrap(proxy::Bootstrap),
     /// Let an Envoy of this host join the mesh, and watch it arrive

@@ -9,6 +9,7 @@ mod doctor;
 mod events;
 mod get;
 mod login;
+mod overlay;
 mod proxies;
 mod revisions;
 mod rollback;

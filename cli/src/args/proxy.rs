@@ -34,6 +34,21 @@ pub(crate) struct Instance {
     pub(crate) admin_port: Option<u16>,
 }
 
+/// For an Envoy that keeps a file of its own.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "An Envoy that you have")]
+pub(crate) struct Overlay {
+    /// Print an overlay: the Envoy keeps its file and its listeners, and gets the mesh's clusters in addition
+    #[arg(long, conflicts_with_all = ["bind_address", "advertise_address", "app_address", "inbound_port", "outbound_port", "admin_port", "version"])]
+    pub(crate) overlay: bool,
+    /// The file that it starts with: refused when it says something that an overlay would take the place of
+    #[arg(long, value_name = "FILE", requires = "overlay")]
+    pub(crate) beside: Option<PathBuf>,
+    /// Leave `node.id` and `node.cluster` as its file says
+    #[arg(long, requires = "overlay")]
+    pub(crate) keep_node: bool,
+}
+
 /// `heddle bootstrap`
 #[derive(Args, Debug)]
 pub(crate) struct Bootstrap {
@@ -43,6 +58,8 @@ pub(crate) struct Bootstrap {
     pub(crate) proxy: String,
     #[command(flatten)]
     pub(crate) instance: Instance,
+    #[command(flatten)]
+    pub(crate) overlay: Overlay,
     /// Where the join token lies on the Envoy's host [default: /etc/heddle/token]
     #[arg(long, value_name = "FILE")]
     pub(crate) join_token_file: Option<PathBuf>,

@@ -8,6 +8,7 @@ use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
+use super::overlay;
 use crate::args::proxy::{Bootstrap, Instance};
 use crate::client::{Client, Request};
 use crate::config::private;
@@ -20,6 +21,9 @@ use crate::place::Here;
 /// Prints it, as YAML unless JSON is asked for.
 pub(crate) async fn bootstrap(here: &Here, args: &Bootstrap) -> Result<(), Failure> {
     let mesh = here.mesh()?;
+    if let Some(file) = &args.overlay.beside {
+        overlay::check(file)?;
+    }
     if let Some(path) = &args.inline_token {
         let token = token_in(path)?;
         let client = here.as_holder(token)?;
@@ -60,15 +64,21 @@ async fn fetch(
     args: &Bootstrap,
     token_file: Option<&Path>,
 ) -> Result<Value, Failure> {
-    render(
+    let mut request = request(
         client,
         mesh,
         &args.service,
         &args.proxy,
         &args.instance,
         token_file,
-    )
-    .await
+    );
+    if args.overlay.overlay {
+        request = request.query("mode", "augment");
+    }
+    if args.overlay.keep_node {
+        request = request.query("keep_node", "true");
+    }
+    answered(client, request).await
 }
 
 /// Asks the server for a bootstrap. Without a file of the join token, a client that holds one gets it inlined.
@@ -80,10 +90,22 @@ pub(crate) async fn render(
     instance: &Instance,
     token_file: Option<&Path>,
 ) -> Result<Value, Failure> {
+    let request = request(client, mesh, service, proxy, instance, token_file);
+    answered(client, request).await
+}
+
+fn request(
+    client: &Client,
+    mesh: &str,
+    service: &str,
+    proxy: &str,
+    instance: &Instance,
+    token_file: Option<&Path>,
+) -> Request {
     let path = client.org(&format!("/meshes/{}/bootstrap", segment(mesh)));
     let text = |number: Option<u16>| number.map(|number| number.to_string());
     let file = token_file.map(|file| file.display().to_string());
-    let request = Request::new(Method::GET, path)
+    Request::new(Method::GET, path)
         .query("service", service)
         .query("proxy", proxy)
         .query_if("version", instance.version.as_deref())
@@ -93,7 +115,10 @@ pub(crate) async fn render(
         .query_if("inbound_port", text(instance.inbound_port).as_deref())
         .query_if("outbound_port", text(instance.outbound_port).as_deref())
         .query_if("admin_port", text(instance.admin_port).as_deref())
-        .query_if("token_file", file.as_deref());
+        .query_if("token_file", file.as_deref())
+}
+
+async fn answered(client: &Client, request: Request) -> Result<Value, Failure> {
     let found = client.send(request).await?.json()?;
     if found["node"].is_null() {
         return Err(Failure::new(Exit::Error, "the server sent no bootstrap")

@@ -9,7 +9,8 @@
 //!   (`http://localhost:15000` in an example is replaced by it);
 //! * service account `deployer` (role developer), its API token `ci`, and the join token `payments-hosts`;
 //! * four revisions: 1 is the mesh, 2 everything below it, 3 a label of `checkout` that nobody touches later, 4 the split;
-//! * context `prod`; files `mesh.yaml`, and `services/all.yaml` with everything below the mesh.
+//! * context `prod`; files `mesh.yaml`, and `services/all.yaml` with everything below the mesh;
+//!   `own.yaml`, with which an Envoy starts that nobody manages.
 //!
 //! `http://localhost:8080` in an example is the server. An example that has not ended by itself after a second and a half is one of
 //! [`ENDLESS`], and gets a ctrl-C.
@@ -155,6 +156,7 @@ async fn every_example_of_the_help_works() {
     std::fs::create_dir(folder.join("services")).unwrap();
     std::fs::write(folder.join("mesh.yaml"), MESH).unwrap();
     std::fs::write(folder.join("services/all.yaml"), SERVICES).unwrap();
+    std::fs::write(folder.join("own.yaml"), "static_resources: {}\n").unwrap();
     set_up(&ada).await;
     let spec = WorkloadSpec {
         mesh: "prod",
