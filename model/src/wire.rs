@@ -103,9 +103,18 @@ pub fn decode_object<T>(sent: &Map<String, Value>) -> Result<T, Violations>
 where
     T: serde::de::DeserializeOwned + utoipa::ToSchema + 'static,
 {
-    let mut value = Value::Object(sent.clone());
+    let value = Value::Object(sent.clone());
+    let unknown = schema::unknown_nulls_of::<T>(&value);
+    checked(value, unknown)
+}
+
+/// Converts it when it breaks no rule beside those that are known to be broken.
+fn checked<T>(mut value: Value, mut violations: Violations) -> Result<T, Violations>
+where
+    T: serde::de::DeserializeOwned + utoipa::ToSchema + 'static,
+{
     schema::drop_nulls(&mut value);
-    let mut violations = schema::violations_of::<T>(&value);
+    violations.extend(schema::violations_of::<T>(&value));
     refuse_nul(&value, &Pointer::Root, &mut violations);
     violations.into_result()?;
     serde_path_to_error::deserialize::<_, T>(value).map_err(|error| {
@@ -131,7 +140,7 @@ where
     // A null that stands for nothing is not for every type to read.
     T::deserialize(sent)
         .ok()
-        .or_else(|| decode_object(sent).ok())
+        .or_else(|| checked(Value::Object(sent.clone()), Violations::new()).ok())
 }
 
 /// No text may hold a NUL character: databases and C programs cannot.

@@ -137,6 +137,36 @@ pub fn violations_of<T: ToSchema + 'static>(value: &Value) -> Violations {
     violations
 }
 
+/// Members of `value` that are `null` and that no schema knows: they mean nothing, but whoever sent them meant something.
+pub(super) fn unknown_nulls_of<T: ToSchema + 'static>(value: &Value) -> Violations {
+    let mut violations = Violations::new();
+    if !holds_null(value) {
+        return violations;
+    }
+    for error in validator::<T>().iter_errors(value) {
+        let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else {
+            continue;
+        };
+        let at = error.instance_path().to_string();
+        let nulls = unexpected
+            .iter()
+            .filter(|name| error.instance()[name.as_str()].is_null());
+        for name in nulls {
+            violations.push(unknown_field(child(&at, name), name));
+        }
+    }
+    violations
+}
+
+fn holds_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.values().any(holds_null),
+        Value::Array(items) => items.iter().any(holds_null),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 /// The pointer to a member.
 fn child(at: &str, name: &str) -> String {
     format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"))
