@@ -592,6 +592,8 @@ async fn a_doctor_finds_what_is_wrong() {
     let report = doctor("wrong.yaml").await.expect(1).json();
     has(&report, "connection", "error");
     has(&report, "certificate", "skipped");
+    // Envoy would say that it is connected also while it waits.
+    has(&report, "connected to the server", "warning");
     with(&server, "nobody.invalid:443");
     has(&doctor("wrong.yaml").await.expect(1).json(), "DNS", "error");
     // A port where somebody else listens.

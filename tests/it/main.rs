@@ -28,6 +28,7 @@ mod proxies;
 mod proxy_config;
 mod refused;
 mod retries;
+mod returns;
 mod rollbacks;
 mod rollout;
 mod routing;

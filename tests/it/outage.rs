@@ -74,7 +74,7 @@ async fn a_minute_without_the_server_costs_nothing() {
     for workload in &workloads {
         until(
             "every proxy has come back",
-            Duration::from_secs(30),
+            Duration::from_secs(10),
             async || workload.envoy.stat("control_plane.connected_state").await == 1,
         )
         .await;

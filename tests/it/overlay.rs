@@ -21,6 +21,10 @@ use crate::docs;
 
 /// How long an Envoy may take until its listeners answer while Heddle is away.
 const ALONE: Duration = Duration::from_secs(10);
+/// How long it may take to join.
+const JOINED: Duration = Duration::from_secs(30);
+/// How long to join a Heddle that comes back.
+const BACK: Duration = Duration::from_secs(10);
 
 /// An Envoy of one version with a file of one shape.
 struct Candidate {
@@ -197,9 +201,9 @@ async fn proxy(api: &Api, name: &str) -> Value {
     found.unwrap_or_default()
 }
 
-async fn until_ready(api: &Api, name: &str) {
+async fn until_ready(api: &Api, name: &str, within: Duration) {
     let what = format!("{name} is ready");
-    until(&what, Duration::from_secs(30), async || {
+    until(&what, within, async || {
         proxy(api, name).await["state"] == "ready"
     })
     .await;
@@ -250,7 +254,7 @@ async fn six_shapes_of_files_join_unedited_and_lose_nothing() {
     let joined = join_all(candidates.iter().zip(&before).map(async |(one, before)| {
         let envoy = one.start(Some(&one.overlay)).await;
         assert_eq!(one.answers().await, before.0, "{}", one.name);
-        until_ready(&api, &one.name).await;
+        until_ready(&api, &one.name, JOINED).await;
         let at = format!("heddle/payments/http::127.0.0.1:{}", payments.inbound_port);
         has_cluster(one, &envoy, &at).await;
         let seen = proxy(&api, &one.name).await;
@@ -280,7 +284,7 @@ async fn six_shapes_of_files_join_unedited_and_lose_nothing() {
     let revision = added.expect(201).json["meta"]["revision"].as_u64().unwrap();
     join_all(candidates.iter().zip(&joined).map(async |(one, envoy)| {
         has_cluster(one, envoy, "heddle/ledger/http").await;
-        until_ready(&api, &one.name).await;
+        until_ready(&api, &one.name, JOINED).await;
         let rejected = envoy.admin("/stats?filter=update_rejected").await;
         let rejected: Vec<_> = rejected.lines().filter(|l| !l.ends_with(": 0")).collect();
         assert!(rejected.is_empty(), "{}: {rejected:?}", one.name);
@@ -309,7 +313,12 @@ async fn six_shapes_of_files_join_unedited_and_lose_nothing() {
     }))
     .await;
     stack.server.start_again().await;
-    join_all(candidates.iter().map(|one| until_ready(&api, &one.name))).await;
+    join_all(
+        candidates
+            .iter()
+            .map(|one| until_ready(&api, &one.name, BACK)),
+    )
+    .await;
     drop(alone);
 
     // Without the overlay: as it was.

@@ -15,6 +15,8 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, Format, data, plain, say};
 use crate::place::Here;
 
+const NETWORK: &str = "Way to the server";
+
 /// How one thing stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -95,6 +97,11 @@ impl Report {
         self.checks.iter().filter(|one| one.state == state).count()
     }
 
+    fn is_bad(&self, section: &str) -> bool {
+        let mut of = self.checks.iter().filter(|one| one.section == section);
+        of.any(|one| one.state == State::Bad)
+    }
+
     fn json(&self) -> Value {
         let check = |one: &Check| {
             json!({
@@ -150,7 +157,7 @@ pub(crate) async fn doctor(here: Option<&Here>, args: &Doctor) -> Result<(), Fai
     let facts = facts.unwrap_or_default();
     report.section("Join token");
     let token = token::look(&mut report, &facts);
-    report.section("Way to the server");
+    report.section(NETWORK);
     network::look(&mut report, &facts, token.as_ref()).await;
     if let Some(here) = here {
         token::ask(&mut report, here, &facts).await;

@@ -12,6 +12,10 @@ use crate::naming;
 /// it for half a minute after it was back.
 const MAX_BACK_OFF: &str = "5s";
 const BASE_BACK_OFF: &str = "0.5s";
+/// Makes a stream of gRPC's own client wait for the connection. By default it fails at once while there is none, and
+/// what follows is Envoy's back-off between streams: up to 30 s, and a `retry_policy` changes it for `envoy_grpc` only.
+/// A stream that waits begins with the connection, and how long that takes is in the channel's arguments.
+const WAIT_FOR_READY: &str = r#"{"methodConfig":[{"name":[{}],"waitForReady":true}]}"#;
 /// How long Envoy waits for its first configuration before it goes on without. Never `0s`, which is for ever.
 const INITIAL_FETCH: &str = "5s";
 /// The largest message that the control plane may send over gRPC's own client.
@@ -68,10 +72,6 @@ pub(super) fn by_ads() -> Value {
     })
 }
 
-fn retry_policy() -> Value {
-    json!({"retry_back_off": {"base_interval": BASE_BACK_OFF, "max_interval": MAX_BACK_OFF}})
-}
-
 /// `host:port` of the control plane, as it stands in URIs.
 fn authority(of: &ControlPlane) -> String {
     match of.host.parse() {
@@ -87,7 +87,8 @@ fn envoy_grpc(of: &ControlPlane, token: &SecretString) -> Value {
             "cluster_name": naming::XDS,
             // Envoy would send the cluster's name, which has a slash and is no authority.
             "authority": authority(of),
-            "retry_policy": retry_policy(),
+            "retry_policy": {"retry_back_off":
+                {"base_interval": BASE_BACK_OFF, "max_interval": MAX_BACK_OFF}},
         },
         "initial_metadata": [{"key": "authorization", "value": value}],
     })
@@ -164,16 +165,17 @@ fn google_grpc(of: &ControlPlane, token_file: &str) -> Value {
                     "header_prefix": "Bearer ",
                 },
             }}],
-            // gRPC's own back-off is not Envoy's: without these the gaps grow to 44 s.
+            // gRPC's own back-off between connections: without these the gaps grow to two minutes.
             "channel_args": {"args": {
+                "grpc.service_config": {"string_value": WAIT_FOR_READY},
                 "grpc.initial_reconnect_backoff_ms": {"int_value": 500},
-                "grpc.min_reconnect_backoff_ms": {"int_value": 500},
+                // No pause, in spite of its name: how long an attempt may take, handshakes included.
+                "grpc.min_reconnect_backoff_ms": {"int_value": 2000},
                 "grpc.max_reconnect_backoff_ms": {"int_value": 5000},
                 "grpc.keepalive_time_ms": {"int_value": 10000},
                 "grpc.keepalive_timeout_ms": {"int_value": 5000},
                 "grpc.max_receive_message_length": {"int_value": MAX_MESSAGE_BYTES},
             }},
         },
-        "retry_policy": retry_policy(),
     })
 }

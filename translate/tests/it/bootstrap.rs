@@ -133,6 +133,10 @@ fn a_lost_control_plane_is_noticed_and_found_again_within_seconds() {
     let file = Credential::File("/etc/heddle/token".to_owned());
     let filed = render(&given("127.0.0.1", file)).to_string();
     assert!(filed.contains(r#""grpc.max_reconnect_backoff_ms":{"int_value":5000}"#));
+    // Envoy heeds a retry policy of its own client only, and would wait up to 30 s after a stream that failed. One
+    // that waits for the connection does not fail.
+    assert!(!filed.contains("retry_policy"));
+    assert!(filed.contains(r#"\"waitForReady\":true"#));
 }
 
 #[test]
