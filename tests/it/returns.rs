@@ -145,3 +145,37 @@ async fn every_envoy_is_back_within_seconds_of_the_servers_return() {
     let everybody = lost.iter().chain(&fresh);
     join_all(everybody.map(|one| one.back(&api, BACK))).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_is_replaced_in_its_file_counts_without_a_restart_of_envoy() {
+    let mut stack = Stack::start(ServerOptions::default()).await;
+    let allow = json!({"access_default": "allow"});
+    let api = stack.mesh("acme", "shop", allow, &["payments"]).await;
+    let mut proxies = Vec::new();
+    for version in EnvoyVersion::BOTH {
+        let document = Document::of(&stack, &api, version, Token::File, false).await;
+        proxies.push(Proxy::start(&stack, &document).await);
+    }
+    let soon = Duration::from_secs(30);
+    join_all(proxies.iter().map(|one| one.back(&api, soon))).await;
+
+    let next = json!({"name": "next", "service": "payments", "reusable": true});
+    let next = api.post("/meshes/shop/join-tokens", next).await.expect(201);
+    for one in &proxies {
+        let file = stack.directory.path().join(format!("{}.token", one.name));
+        std::fs::write(file, next.json["secret"].as_str().unwrap()).unwrap();
+        let old = format!("/meshes/shop/join-tokens/{}", one.name);
+        let _ = api.delete(&old).await.expect(204);
+    }
+    // From here on nobody comes in with what those Envoys were started with.
+    stack.server.kill().await;
+    stack.server.start_again().await;
+    for one in &proxies {
+        let path = format!("/meshes/shop/proxies/{}", one.name);
+        until("it is back by the new token", soon, async || {
+            let proxy = api.get(&path).await.json;
+            proxy["state"] == "ready" && proxy["meta"]["join_token"] == next.json["meta"]["uid"]
+        })
+        .await;
+    }
+}
