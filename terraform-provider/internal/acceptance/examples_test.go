@@ -9,8 +9,8 @@ import (
 
 const examples = "../../examples"
 
-// example is the configuration of these resources, in a mesh of its own: what the documentation shows is what is
-// applied.
+// example is the configuration of these resources, in a mesh of its own and with an account of its own: what the
+// documentation shows is what is applied.
 func example(t *testing.T, mesh string, kinds ...string) string {
 	t.Helper()
 	text := read(t, filepath.Join(examples, "provider/provider.tf"))
@@ -21,15 +21,26 @@ func example(t *testing.T, mesh string, kinds ...string) string {
 		}
 		text += read(t, filepath.Join(examples, directory, "heddle_"+kind, file))
 	}
-	return strings.ReplaceAll(text, `"prod"`+"\n", `"`+mesh+`"`+"\n")
+	text = strings.ReplaceAll(text, `"prod"`+"\n", `"`+mesh+`"`+"\n")
+	return strings.ReplaceAll(text, `= "deployer`, `= "`+mesh+`-deployer`)
 }
 
 // importID is the id that the documentation imports by, in this mesh.
 func importID(t *testing.T, mesh, kind string) string {
 	t.Helper()
 	words := strings.Fields(read(t, filepath.Join(examples, "resources", "heddle_"+kind, "import.sh")))
-	id := words[len(words)-1]
-	return strings.Replace(id, "acme/prod", org+"/"+mesh, 1)
+	parts := strings.Split(words[len(words)-1], "/")
+	for i, part := range parts {
+		switch {
+		case i == 0:
+			parts[i] = org
+		case part == "prod":
+			parts[i] = mesh
+		case strings.HasPrefix(part, "deployer"):
+			parts[i] = mesh + "-" + part
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 func read(t *testing.T, path string) string {

@@ -67,6 +67,17 @@ func TestJoinTokensLiveThroughEverything(t *testing.T) {
 				ConfigPlanChecks:  action(plancheck.ResourceActionCreate),
 				ConfigStateChecks: []statecheck.StateCheck{other.AddStateValue(address, secret)},
 			},
+			// Another lifetime, or none given: a new one each time.
+			{
+				Config:            edit(t, created, `  expires_in = "2160h"`+"\n", ""),
+				ConfigPlanChecks:  action(plancheck.ResourceActionDestroyBeforeCreate),
+				ConfigStateChecks: []statecheck.StateCheck{other.AddStateValue(address, secret)},
+			},
+			{
+				Config:            created,
+				ConfigPlanChecks:  action(plancheck.ResourceActionDestroyBeforeCreate),
+				ConfigStateChecks: []statecheck.StateCheck{other.AddStateValue(address, secret)},
+			},
 			{
 				Config:      created + edit(t, example(t, mesh, "join_token"), `"payments" {`, `"again" {`)[len(example(t, mesh)):],
 				ExpectError: regexp.MustCompile(`(?s)Exists already: join token tokens/payments-hosts.*import \{`),

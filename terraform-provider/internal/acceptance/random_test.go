@@ -239,6 +239,35 @@ func (r *random) joinToken() map[string]any {
 	return body
 }
 
+func (r *random) serviceAccount() map[string]any {
+	body := map[string]any{}
+	r.maybe(body, "display_name", func() any { return r.text() })
+	return body
+}
+
+func (r *random) apiToken() map[string]any {
+	body := map[string]any{"service_account": r.one("MESH-a", "MESH-b")}
+	r.maybe(body, "scopes", func() any { return r.some("meshes:read", "config:read", "config:write", "proxies:read") })
+	r.maybe(body, "meshes", func() any { return r.some("MESH", "MESH-2") })
+	if r.chance() {
+		r.maybe(body, "expires_in", func() any { return r.one("10m", "600s", "1.5h", "8784h") })
+	} else {
+		r.maybe(body, "never_expires", func() any { return r.chance() })
+	}
+	r.maybe(body, "rotate_before", func() any { return r.one("1ms", "0.5s", "10s") })
+	r.maybe(body, "overlap", func() any { return r.one("0s", "1.5h", "168h") })
+	return body
+}
+
+// roleBinding has an account of its own, so that nobody has a role twice.
+func (r *random) roleBinding() map[string]any {
+	body := map[string]any{"role": r.one("owner", "admin", "operator", "developer", "viewer", "auditor")}
+	if body["role"] != "owner" {
+		r.maybe(body, "mesh", func() any { return r.one("MESH", "MESH-2") })
+	}
+	return body
+}
+
 func (r *random) common(body map[string]any) {
 	r.maybe(body, "display_name", func() any { return r.text() })
 	r.maybe(body, "labels", func() any { return r.labels() })
@@ -265,6 +294,19 @@ resource "heddle_service" "payments" {
   mesh  = heddle_mesh.m.name
   name  = "payments"
   ports = [{ name = "http", port = 8080, protocol = "http" }]
+}
+`
+
+// accounts are what tokens and roles stand on.
+const accounts = `
+resource "heddle_mesh" "m" {
+  count               = 2
+  name                = ["MESH", "MESH-2"][count.index]
+  deletion_protection = false
+}
+resource "heddle_service_account" "ab" {
+  count = 2
+  name  = ["MESH-a", "MESH-b"][count.index]
 }
 `
 
@@ -310,6 +352,18 @@ resource "heddle_route" "base" {
   mesh = heddle_mesh.m.name
   name = "t%d"
   depends_on = [heddle_service.checkout, heddle_service.payments]`},
+	{kind: "service_account", make: (*random).serviceAccount, address: `name = "MESH-%d"`},
+	{kind: "api_token", standing: accounts, make: (*random).apiToken, address: `
+  name = "MESH-%d"
+  depends_on = [heddle_mesh.m, heddle_service_account.ab]`},
+	{kind: "role_binding", make: (*random).roleBinding, address: `
+  service_account = heddle_service_account.each[%d].name
+  depends_on = [heddle_mesh.m]`, standing: accounts + `
+resource "heddle_service_account" "each" {
+  count = 20
+  name  = "MESH-x${count.index}"
+}
+`},
 }
 
 // TestRandomConfigurationsPlanEmpty applies twenty of each kind in one plan and then twenty others over them; the
@@ -354,7 +408,7 @@ func (k randomKind) configuration(t *testing.T, mesh string, draw *rand.Rand) st
 	t.Helper()
 	text := read(t, examples+"/provider/provider.tf") + k.standing
 	body := map[string]any{}
-	if k.kind != "join_token" {
+	if !slices.Contains([]string{"join_token", "service_account", "api_token", "role_binding"}, k.kind) {
 		body = exampleOf(t, k.kind)
 	}
 	for i := range many {

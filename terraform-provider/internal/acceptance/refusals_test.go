@@ -111,19 +111,21 @@ func TestProtectedMeshesStay(t *testing.T) {
 func TestParentsMayGoFirst(t *testing.T) {
 	t.Parallel()
 	mesh := "order"
-	created := example(t, mesh, "mesh", "service", "route", "split", "access_rule", "join_token")
+	created := example(t, mesh, "mesh", "service", "route", "split", "access_rule", "join_token",
+		"service_account", "role_binding", "api_token")
 	// The same objects, without a reference from one to another: nothing says any more who goes first.
 	loose := strings.NewReplacer(
 		"heddle_mesh.prod.name", `"order"`,
 		"heddle_service.payments.name", `"payments"`,
 		"heddle_service.checkout.name", `"checkout"`,
 		"heddle_route.all.name", `"all"`,
+		"heddle_service_account.deployer.name", `"order-deployer"`,
 	).Replace(created)
 	from := strings.Index(loose, `resource "heddle_mesh"`)
 	to := strings.Index(loose, `resource "heddle_service" "checkout"`)
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: providers,
-		CheckDestroy:             gone(t, mesh),
+		CheckDestroy:             accountsGone(t, mesh),
 		Steps: []resource.TestStep{
 			{Config: created},
 			{Config: loose},

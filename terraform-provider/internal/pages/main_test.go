@@ -14,7 +14,7 @@ func TestEveryResourceHasAPageWithAnExampleAndHowToImport(t *testing.T) {
 	}
 	for pattern, want := range map[string][]string{
 		"index.md":          {"## Example", "`token` (optional, sensitive)"},
-		"resources/*.md":    {"## Example", "## Import", "- `mesh` (required)|- `name` (required)"},
+		"resources/*.md":    {"## Example", "## Import", "- `mesh` (required)|- `name` (required)|- `role` (required)"},
 		"data-sources/*.md": {"## Example", "computed"},
 	} {
 		pages, err := filepath.Glob(filepath.Join(out, pattern))

@@ -110,11 +110,7 @@ func (r *declared) Update(ctx context.Context, req resource.UpdateRequest, resp 
 		resp.Diagnostics.AddError("Cannot read the plan", err.Error())
 		return
 	}
-	var known string
-	if text, diags := req.Private.GetKey(ctx, etagKey); !diags.HasError() && text != nil {
-		_ = json.Unmarshal(text, &known)
-	}
-	answer, err := r.send(ctx, r.kind.replaceIf(known), at, body)
+	answer, err := r.send(ctx, r.kind.replaceIf(keptText(ctx, req.Private, etagKey)), at, body)
 	if problem := asProblem(err); problem != nil && problem.Status == http.StatusPreconditionFailed {
 		resp.Diagnostics.AddError("Changed since it was planned: "+r.kind.noun+" "+strings.Join(at, "/"),
 			"Somebody changed it after this plan had read it. Nothing was overwritten; plan again.")
@@ -191,11 +187,6 @@ func (r *declared) said(plan tftypes.Value) ([]string, map[string]any, error) {
 	return at, body, nil
 }
 
-// private is where a resource keeps what users do not see.
-type private interface {
-	SetKey(ctx context.Context, key string, value []byte) diag.Diagnostics
-}
-
 // keep makes the answer the state. What the server adds of its own is no part of it.
 func (r *declared) keep(ctx context.Context, answer *reply, at []string, state *tfsdk.State, private private, diagnostics *diag.Diagnostics) {
 	object := maps.Clone(answer.body)
@@ -208,9 +199,7 @@ func (r *declared) keep(ctx context.Context, answer *reply, at []string, state *
 		return
 	}
 	state.Raw = value
-	if text, err := json.Marshal(answer.etag); err == nil {
-		diagnostics.Append(private.SetKey(ctx, etagKey, text)...)
-	}
+	diagnostics.Append(keepText(ctx, private, etagKey, answer.etag)...)
 }
 
 // exists says whether creating failed because there is one already.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -47,17 +48,29 @@ func form(places []string, own string) string {
 	return strings.Join(words, "/")
 }
 
+// isOwn refuses an id of another organisation than the provider's.
+func (c *connection) isOwn(ctx context.Context, id, named string) error {
+	org, err := c.orgName(ctx)
+	if err != nil {
+		return err
+	}
+	if named != org && named != "-" {
+		return fmt.Errorf("%q lies in the organisation %s, but the provider is configured for %s", id, named, org)
+	}
+	return nil
+}
+
 func splitImport(ctx context.Context, c *connection, id string, places []string, own *kind) ([]string, error) {
 	parts := strings.Split(id, "/")
+	if len(parts) == 1 && len(places) == 1 {
+		// A name says enough of what lies right in the organisation.
+		parts = []string{"-", id}
+	}
 	if len(parts) != len(places)+1 {
 		return nil, fmt.Errorf("%q is not of the form %s", id, form(places, own.name))
 	}
-	org, err := c.orgName(ctx)
-	if err != nil {
+	if err := c.isOwn(ctx, id, parts[0]); err != nil {
 		return nil, err
-	}
-	if parts[0] != org && parts[0] != "-" {
-		return nil, fmt.Errorf("%q lies in the organisation %s, but the provider is configured for %s", id, parts[0], org)
 	}
 	parts = parts[1:]
 	for i, place := range places {
@@ -86,12 +99,15 @@ func (r *declared) importHelp(ctx context.Context, at []string) string {
 	return importBlock(ctx, r.connection, "heddle_"+r.kind.name, at)
 }
 
+// noLabel is what a resource's own name in a configuration does not have.
+var noLabel = regexp.MustCompile(`[^A-Za-z0-9_]`)
+
 func importBlock(ctx context.Context, c *connection, kind string, at []string) string {
 	org, err := c.orgName(ctx)
 	if err != nil {
 		org = "-"
 	}
-	label := strings.ReplaceAll(at[len(at)-1], "-", "_")
+	label := noLabel.ReplaceAllString(at[len(at)-1], "_")
 	return fmt.Sprintf("Creating never overwrites. To manage the present one from here, add this (`to` is the address of this resource) and apply again:\n\n"+
 		"import {\n  to = %s.%s\n  id = \"%s/%s\"\n}", kind, label, org, strings.Join(at, "/"))
 }

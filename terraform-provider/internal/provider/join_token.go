@@ -74,9 +74,12 @@ func (r *joinToken) Schema(_ context.Context, _ resource.SchemaRequest, resp *re
 				Optional:            true,
 				MarkdownDescription: "After this no new proxy joins with it: 1 minute to 90 days (`2160h`). When absent, 1 hour, or 90 days if reusable. A change makes a new token.",
 				PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplaceIf(
-					func(_ context.Context, req planmodifier.StringRequest, resp *stringplanmodifier.RequiresReplaceIfFuncResponse) {
-						// The server keeps when a token ends, not how long it was meant to live: after an import there is nothing to compare with.
-						resp.RequiresReplace = !req.StateValue.IsNull()
+					func(ctx context.Context, req planmodifier.StringRequest, resp *stringplanmodifier.RequiresReplaceIfFuncResponse) {
+						// The server keeps when a token ends, not how long it was meant to live: after an import, which brings no
+						// secret, there is nothing to compare with.
+						var secret types.String
+						resp.Diagnostics.Append(req.State.GetAttribute(ctx, path.Root("secret"), &secret)...)
+						resp.RequiresReplace = !req.StateValue.IsNull() || !secret.IsNull()
 					}, "", "")},
 			},
 			"rotate_before": schema.StringAttribute{

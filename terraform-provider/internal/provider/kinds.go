@@ -32,7 +32,7 @@ type call func(ctx context.Context, c *connection, at []string, body io.Reader, 
 const jsonType = "application/json"
 
 // kinds are the declarative kinds.
-var kinds = []*kind{mesh, profile, service, route, split, accessRule}
+var kinds = []*kind{mesh, profile, service, route, split, accessRule, serviceAccount}
 
 // find is a kind by its name.
 func find(name string) *kind {

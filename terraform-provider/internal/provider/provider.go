@@ -37,7 +37,7 @@ func (p heddle) Metadata(_ context.Context, _ provider.MetadataRequest, resp *pr
 
 func (p heddle) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Manages meshes of Envoys in [Heddle](https://heddle.example): services, routes, splits, access rules and join tokens.",
+		MarkdownDescription: "Manages meshes of Envoys in [Heddle](https://heddle.example): services, routes, splits, access rules, join tokens, service accounts with their roles and API tokens.",
 		Attributes: map[string]schema.Attribute{
 			"token": schema.StringAttribute{
 				Optional: true, Sensitive: true,
@@ -102,9 +102,9 @@ func (p heddle) Resources(context.Context) []func() resource.Resource {
 	for _, kind := range kinds {
 		all = append(all, func() resource.Resource { return &declared{kind: kind} })
 	}
-	return append(all, newJoinToken)
+	return append(all, newJoinToken, newAPIToken, newRoleBinding)
 }
 
 func (p heddle) DataSources(context.Context) []func() datasource.DataSource {
-	return []func() datasource.DataSource{newWhoami, newProxies, newBootstrap}
+	return []func() datasource.DataSource{newWhoami, newProxies, newBootstrap, newEffective}
 }
