@@ -4,7 +4,7 @@ use crate::envoy::binaries;
 use crate::sidecar::{mesh, send};
 
 /// What is asked for in ways that some server takes for `/admin`.
-const PATHS: [&str; 21] = [
+pub(crate) const PATHS: [&str; 24] = [
     "/admin",
     "//admin",
     "/\\admin",
@@ -27,6 +27,9 @@ const PATHS: [&str; 21] = [
     // Not in the table, and the same idea.
     "/admin%3ba=1",
     "/x/..;/admin",
+    "/ADMIN?x=1",
+    "/admin;a=1;b",
+    "/admin#fragment",
 ];
 
 fn get(target: &str, host: &str, headers: &str) -> String {

@@ -1,6 +1,7 @@
 //! What our listeners, routes and clusters do to real requests, in each supported version of Envoy.
 
 use crate::envoy::{assert_accepted, binaries};
+use crate::shapes::PATHS;
 use crate::sidecar::{get, mesh, send};
 
 /// What Envoy believes when somebody whom it trusts says it.
@@ -141,31 +142,8 @@ fn no_rule_means_no_way_in() {
     }
 }
 
-/// Spellings of a path that servers take for `/admin`.
-const SPELLINGS: [&str; 22] = [
-    "/admin",
-    "//admin",
-    "/\\admin",
-    "/./admin",
-    "/x/../admin",
-    "/%61dmin",
-    "/x/%2e%2e/admin",
-    "/x\\..\\admin",
-    "/x%2f..%2fadmin",
-    "/%2fadmin",
-    "/admin%2f",
-    "/x%5c..%5cadmin",
-    "/admin%00",
-    "/Admin",
-    "/ADMIN?x=1",
-    "/admin;a=1",
-    "/admin;a=1;b",
-    "/admin.",
-    "/admin/",
-    "/admin/users",
-    "/aDmin;x/users",
-    "/admin#fragment",
-];
+/// Spellings of what lies below `/admin`.
+const BELOW: [&str; 2] = ["/admin/users", "/aDmin;x/users"];
 
 #[test]
 fn sec_z01_no_spelling_of_a_path_gets_around_a_deny_rule() {
@@ -174,7 +152,7 @@ fn sec_z01_no_spelling_of_a_path_gets_around_a_deny_rule() {
     let mesh = mesh(rules);
     for binary in binaries() {
         let envoy = mesh.run(&binary);
-        for path in SPELLINGS {
+        for path in PATHS.into_iter().chain(BELOW) {
             for port in [mesh.inside, mesh.outbound] {
                 let answer = get(port, "payments", path);
                 let refused = matches!(answer.status, 400 | 403);
