@@ -294,6 +294,17 @@ impl From<heddle_store::Error> for Problem {
                 Code::NotSignedIn,
                 "this is for members who signed in; an API token will not do",
             ),
+            // RFC 9470: the credential is good, and whoever has it shall show once more that they are who they were.
+            Error::SignInAgain => Self::new(
+                Code::SignInAgain,
+                "you signed in more than five minutes ago, which is too long ago for this",
+            )
+            .header(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(
+                    "Bearer realm=\"heddle\", error=\"insufficient_user_authentication\", max_age=\"300\"",
+                ),
+            ),
             Error::Busy => Self::new(Code::Unavailable, "too many passwords are being checked")
                 .header(header::RETRY_AFTER, HeaderValue::from_static("1")),
             Error::NoPrincipal => Self::new(

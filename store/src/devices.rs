@@ -363,7 +363,7 @@ fn row(stored: &Stored, approved: Option<bool>) -> RequestRow {
 ///
 /// # Errors
 /// [`Error::NotFound`] when it was decided before, by whomever; [`Error::Escalation`] when the caller's own session is narrowed to
-/// less than the device asks for; [`Error::Unavailable`].
+/// less than the device asks for; [`Error::SignInAgain`], [`Error::Unavailable`].
 pub async fn decide(
     tx: &mut Tx<AccountManage>,
     found: &Found,
@@ -379,6 +379,7 @@ pub async fn decide(
         let bound = owner.ok_or(Error::NotFound)?.bound;
         let scopes = stored.scopes.as_deref().map(rights::scopes);
         work.require_rights(&Rights::new(bound, scopes, None))?;
+        sessions::require_fresh(work).await?;
     }
     let now = work.now();
     sqlx::query("delete from heddle.device_decisions where expires_at < $1")

@@ -47,6 +47,9 @@ pub enum Error {
     /// This is for members who signed in, and the caller presents an API token.
     #[error("the caller has no session")]
     NotSignedIn,
+    /// The caller signed in too long ago for what it asks.
+    #[error("the caller signed in too long ago for this")]
+    SignInAgain,
     /// More passwords are being hashed than the process takes on.
     #[error("too many passwords at once")]
     Busy,

@@ -27,10 +27,11 @@ pub struct NewMember {
 /// Creates a member.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::Escalation`], [`Error::AlreadyExists`] with `principals_name_key`,
+/// [`Error::SignInAgain`], [`Error::Forbidden`], [`Error::Escalation`], [`Error::AlreadyExists`] with `principals_name_key`,
 /// [`Error::Unavailable`].
 pub async fn create(tx: &mut Tx<MemberWrite>, new: &NewMember) -> Result<PrincipalRow> {
     let work = &mut tx.work;
+    sessions::require_fresh(work).await?;
     let (name, display_name) = (new.email.as_str(), new.display_name.as_deref());
     let hash = new.password_hash.as_deref();
     let row = principals::create(work, Kind::Member, name, display_name, hash).await?;
@@ -53,7 +54,7 @@ pub async fn create(tx: &mut Tx<MemberWrite>, new: &NewMember) -> Result<Princip
 /// Gives a member another password and ends all of its sessions. Nobody does so to one who may do more than they.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Escalation`], [`Error::Unavailable`].
+/// [`Error::NotFound`], [`Error::Escalation`], [`Error::SignInAgain`], [`Error::Unavailable`].
 pub async fn set_password(
     tx: &mut Tx<MemberWrite>,
     member: &PrincipalRow,
@@ -64,6 +65,7 @@ pub async fn set_password(
     principals::lock_roles(work).await?;
     let row = principals::by_id(work, id).await?.ok_or(Error::NotFound)?;
     work.require_rights(&row.rights())?;
+    sessions::require_fresh(work).await?;
     sqlx::query(
         "update heddle.principals set password_hash = $2 where id = $1 and deleted_at is null",
     )

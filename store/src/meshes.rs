@@ -17,6 +17,7 @@ use crate::listing::Wanted;
 use crate::resources::{
     Address, COLUMNS, Named, Precondition, Row, Stored, insert_row, named, put_row, require_match,
 };
+use crate::sessions;
 use crate::tx::{Change, Tx, Work};
 
 /// A mesh.
@@ -197,7 +198,7 @@ pub async fn replace(
 /// stay, out of reach, for as long as deletion can be taken back.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::StaleEtag`], [`Error::Unavailable`].
+/// [`Error::NotFound`], [`Error::StaleEtag`], [`Error::SignInAgain`], [`Error::Unavailable`].
 pub async fn delete(
     tx: &mut Tx<MeshWrite>,
     mesh: &MeshRow,
@@ -208,6 +209,7 @@ pub async fn delete(
     let now = select(work, Some(mesh.id.uuid()), None).await?;
     let now = now.first().ok_or(Error::NotFound)?;
     require_match(precondition, Some(&now.spec))?;
+    sessions::require_fresh(work).await?;
     let revision = work.bump(mesh.id).await?;
     let query = sqlx::query("update heddle.meshes set deleted_at = $2 where mesh_id = $1")
         .bind(mesh.id.uuid())

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::authz::Principal;
 use crate::error::{Error, Result, inconsistent};
 use crate::rights::{Bound, BoundText, Rights};
+use crate::sessions;
 use crate::tx::{Change, Work};
 
 /// Which of the two.
@@ -217,6 +218,7 @@ pub(crate) async fn remove(work: &mut Work, kind: Kind, row: &PrincipalRow) -> R
     let row = by_id(work, id).await?.ok_or(Error::NotFound)?;
     work.require_rights(&row.rights())?;
     keep_an_owner(work, id).await?;
+    sessions::require_fresh(work).await?;
     let now = work.now();
     for sql in [
         "update heddle.principals set deleted_at = $2, password_hash = null where id = $1",

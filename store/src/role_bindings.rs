@@ -11,6 +11,7 @@ use crate::authz::Principal;
 use crate::error::{Error, Result, inconsistent};
 use crate::principals::{self, PrincipalRow, bound_json};
 use crate::rights::Bound;
+use crate::sessions;
 use crate::tx::{Change, Tx, Work};
 
 /// A role that somebody has.
@@ -83,7 +84,7 @@ impl TryFrom<Row> for BindingRow {
 ///
 /// # Errors
 /// [`Error::NotFound`] for a mesh that the caller may not know of or a principal that was removed, [`Error::Forbidden`],
-/// [`Error::Escalation`], [`Error::AlreadyExists`] with `role_bindings_key`, [`Error::Unavailable`].
+/// [`Error::Escalation`], [`Error::SignInAgain`], [`Error::AlreadyExists`] with `role_bindings_key`, [`Error::Unavailable`].
 pub async fn create(
     tx: &mut Tx<RoleBindingWrite>,
     principal: &PrincipalRow,
@@ -96,6 +97,7 @@ pub async fn create(
         Some(mesh) => work.enter(mesh)?,
     }
     work.require_role(bound)?;
+    sessions::require_fresh(work).await?;
     let id = insert(work, principal, bound).await?;
     let rows = select(work, Some(id), None, None, None, Some(1)).await?;
     rows.into_iter().next().ok_or(Error::NotFound)

@@ -5,6 +5,7 @@
 //! life of the session, and one that does not; who shows the first with an old second is somebody else's copy, and the
 //! session ends.
 
+mod again;
 mod password;
 mod refresh;
 mod sign_in;
@@ -21,6 +22,8 @@ use crate::authz::Principal;
 use crate::error::{Error, Result};
 use crate::tx::{Change, Tx, Work};
 
+pub use again::FRESH;
+pub(crate) use again::require_fresh;
 pub use password::change_password;
 pub use refresh::refresh;
 pub use sign_in::sign_in;

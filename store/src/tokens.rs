@@ -20,6 +20,7 @@ use crate::error::{Error, Result, inconsistent};
 use crate::principals::{self, PrincipalRow};
 use crate::rights::{self, Rights};
 use crate::secret;
+use crate::sessions;
 use crate::tx::{Change, Tx, Work};
 
 /// Whose rights a token has.
@@ -145,7 +146,7 @@ impl TryFrom<Row> for TokenRow {
 ///
 /// # Errors
 /// [`Error::NoPrincipal`] when the caller's token belongs to nobody, [`Error::Forbidden`], [`Error::Escalation`],
-/// [`Error::AlreadyExists`] with `tokens_name_key`, [`Error::Unavailable`].
+/// [`Error::SignInAgain`], [`Error::AlreadyExists`] with `tokens_name_key`, [`Error::Unavailable`].
 pub async fn create(
     tx: &mut Tx<AccountManage>,
     account: Option<&PrincipalRow>,
@@ -165,6 +166,7 @@ pub async fn create(
     let owner = owner.ok_or(Error::NotFound)?;
     let wanted = Rights::new(owner.bound.clone(), new.scopes.clone(), new.meshes.clone());
     work.require_rights(&wanted)?;
+    sessions::require_fresh(work).await?;
     insert(work, Owner::Principal(owner.id), new).await
 }
 
@@ -371,7 +373,7 @@ pub(crate) async fn revoke_of(work: &mut Work, name_or_id: &str) -> Result<Token
 /// caller's own, or with `tokens:write` that of anybody who may do no more than the caller.
 ///
 /// # Errors
-/// [`Error::NotFound`], also when it is revoked or somebody else's; [`Error::Escalation`], [`Error::Unavailable`].
+/// [`Error::NotFound`], also when it is revoked or somebody else's; [`Error::Escalation`], [`Error::SignInAgain`], [`Error::Unavailable`].
 pub async fn rotate(
     tx: &mut Tx<AccountManage>,
     name_or_id: &str,
@@ -393,6 +395,7 @@ pub async fn rotate(
     let scopes = before.scopes.as_deref().map(rights::scopes);
     let meshes = before.meshes.clone().map(|ids| ids.into_iter().collect());
     work.require_rights(&Rights::new(bound, scopes, meshes))?;
+    sessions::require_fresh(work).await?;
     let expires_at = expires_at.filter(|_| !keep_endless || before.expires_at.is_some());
     let secret = draw(before.owner)?;
     let done = sqlx::query(

@@ -194,3 +194,35 @@ async fn sec_a09_a10_people_sign_in_and_out() {
         assert!(!log.contains(secret));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_w08_an_old_session_is_told_to_sign_in_again() {
+    let stack = Stack::start(ServerOptions::default()).await;
+    let script = stack.server.org("acme").await;
+    let added = json!({"email": "ada@example.com", "role": "owner"});
+    let made = script.post("/members", added).await.expect(201);
+    let anyone = script.with_token("");
+    let password = text(&made.json["initial_password"]);
+    let signed = sign_in(&anyone, "ada@example.com", password).await;
+    let ada = script.with_token(text(&signed.expect(201).json["access_token"]));
+    let unprotected = json!({"deletion_protection": false});
+    let _ = ada.put("/meshes/shop", unprotected).await.expect(201);
+    let mut database = stack.postgres.inspect().await;
+    let age = "update heddle.sessions set created_at = created_at - interval '5 minutes 1 second'";
+    sqlx::query(age).execute(&mut database).await.unwrap();
+    let refused = ada.delete("/meshes/shop").await.expect(401);
+    assert_eq!(refused.json["code"], "HED-2036");
+    let challenge = refused.headers["www-authenticate"].to_str().unwrap();
+    assert!(
+        challenge.ends_with("error=\"insufficient_user_authentication\", max_age=\"300\""),
+        "{challenge}"
+    );
+    let token = json!({"name": "spare"});
+    let refused = ada.post("/tokens", token).await.expect(401);
+    assert_eq!(refused.json["code"], "HED-2036");
+    // The session is as good as before for everything else.
+    let _ = ada.get("/meshes/shop").await.expect(200);
+    let signed = sign_in(&anyone, "ada@example.com", password).await;
+    let again = script.with_token(text(&signed.expect(201).json["access_token"]));
+    let _ = again.delete("/meshes/shop").await.expect(204);
+}

@@ -12,11 +12,6 @@ export const notYet: { rule: string; part?: string; why: string }[] = [
     why: "The server speaks none. A stream is asked for with a credential in a header, which no other origin can send.",
   },
   {
-    rule: "W08",
-    part: "signing in again before a dangerous act",
-    why: "The API does not tell how long ago somebody signed in, and asks nobody to do it again; asked by the page alone it would protect from nothing.",
-  },
-  {
     rule: "W10",
     part: "links that are used once",
     why: "There are no links of invitation and none to reset a password: who adds a member hands on a first password.",

@@ -1,6 +1,6 @@
 // The rules of a console that hold for every page of it (their sentences are in xtask/rules.toml).
 import { expect, test } from "vitest";
-import { address, open, settled, startBrowser, withPage, world } from "./browser.ts";
+import { address, barriers, open, settled, startBrowser, withPage, world } from "./browser.ts";
 import { all, fill } from "./screens.ts";
 
 startBrowser();
@@ -88,6 +88,57 @@ test("sec_w08_what_is_large_is_deleted_only_after_its_name_was_typed", async () 
     await page.getByLabel("Type payments to confirm").fill("payments");
     expect(await confirm.isDisabled()).toBe(false);
     await page.getByRole("button", { name: "Keep it" }).click();
+  });
+});
+
+// The server's half is `sec_w08_what_cannot_be_taken_back_needs_a_fresh_sign_in`. Nobody waits five minutes here, so its answer to
+// an old session is played to the page once; everything after it is real.
+test("sec_w08_whoever_signed_in_long_ago_does_so_again_and_goes_on", async () => {
+  const mesh = `${world.api}/v1/orgs/-/meshes/left-open`;
+  const headers = { authorization: `Bearer ${world.admin}`, "content-type": "application/json" };
+  const made = await fetch(mesh, {
+    method: "PUT",
+    headers,
+    body: JSON.stringify({ deletion_protection: false }),
+  });
+  expect(made.ok, await made.clone().text()).toBe(true);
+  await withPage({ member: true }, async (page) => {
+    const session = () => page.evaluate(() => JSON.parse(sessionStorage.getItem("heddle.session") ?? "null"));
+    let asked = 0;
+    await page.route("**/meshes/left-open*", async (route) => {
+      if (route.request().method() !== "DELETE" || asked++ > 0) return route.fallback();
+      await route.fulfill({
+        status: 401,
+        headers: {
+          "content-type": "application/problem+json",
+          "www-authenticate":
+            'Bearer realm="heddle", error="insufficient_user_authentication", max_age="300"',
+        },
+        body: JSON.stringify({ title: "Sign in again", status: 401, code: "HED-2036" }),
+      });
+    });
+    await page.goto(address("/meshes/left-open/settings"));
+    await page.getByRole("button", { name: "Delete mesh" }).click();
+    await page.getByLabel("Type left-open to confirm").fill("left-open");
+    const before = await session();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete mesh" }).click();
+    const ask = page.getByRole("dialog", { name: "Confirm that it is you" });
+    expect(await barriers(page)).toEqual([]);
+    await ask.getByLabel("Your password").fill("wrong");
+    await ask.getByRole("button", { name: "Go on" }).click();
+    await ask.getByText("That is not your password").waitFor();
+    expect((await fetch(mesh, { headers })).status).toBe(200);
+    await ask.getByLabel("Your password").fill(world.member.password);
+    await ask.getByRole("button", { name: "Go on" }).click();
+    await page.getByRole("heading", { name: "Meshes" }).waitFor();
+    expect((await fetch(mesh, { headers })).status).toBe(404);
+    // The new session took the old one's place, which is worth nothing now.
+    const after = await session();
+    expect(after.uid).not.toBe(before.uid);
+    const old = await fetch(`${world.api}/v1/whoami`, {
+      headers: { authorization: `Bearer ${before.access}` },
+    });
+    expect(old.status).toBe(401);
   });
 });
 

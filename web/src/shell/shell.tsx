@@ -31,6 +31,7 @@ import { meshPlaces, orgPlaces, useKeys } from "./keys";
 import { Mark } from "./mark";
 import { Palette } from "./palette";
 import { Key, modifier, Shortcuts } from "./shortcuts";
+import { SignInAgain } from "./sign-in-again";
 import { themeWord, useTheme } from "./theme";
 
 export function Shell() {
@@ -88,6 +89,7 @@ export function Shell() {
         </div>
       </main>
       <Toast />
+      <SignInAgain />
       {over === "palette" && <Palette mesh={mesh} close={close} />}
       {over === "help" && <Shortcuts mesh={mesh} close={close} />}
     </div>

@@ -1,0 +1,68 @@
+// Asks a member for the password before what cannot be taken back. A new session takes the old one's place, which ends.
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { again, useAskedAgain } from "../api/again";
+import { api } from "../api/client";
+import { good, Problem } from "../api/problem";
+import { whoamiQuery } from "../api/queries";
+import { useSave } from "../api/save";
+import { session } from "../api/session";
+import { Button } from "../ui/basics";
+import { Dialog } from "../ui/dialog";
+import { Form, Text } from "../ui/form";
+
+export function SignInAgain() {
+  return useAskedAgain() ? <Ask /> : null;
+}
+
+function Ask() {
+  const { data: who } = useQuery(whoamiQuery());
+  const [password, setPassword] = useState("");
+  const email = who?.principal?.email ?? "";
+  const save = useSave(
+    async () => {
+      const before = session.uid();
+      const body = { org: who?.org.name ?? "", email, password };
+      const answer = await good(api.POST("/v1/sessions", { body }));
+      session.begin(answer);
+      if (before !== null) await end(before);
+    },
+    null,
+    () => again.settle(true),
+  );
+  const wrong =
+    save.problem?.status === 401
+      ? new Problem(422, { title: "That is not your password", detail: "Nothing was done yet." })
+      : save.problem;
+  return (
+    <Dialog title="Confirm that it is you" close={() => again.settle(false)}>
+      <Form problem={wrong} pointers={[]} onSubmit={() => void save.run()}>
+        <p>
+          What you are about to do cannot be taken back, or hands on rights, and you signed in more than five
+          minutes ago. Enter the password of <strong>{email}</strong> to go on.
+        </p>
+        <Text
+          label="Your password"
+          type="password"
+          autoComplete="current-password"
+          autoFocus
+          value={password}
+          onChange={setPassword}
+        />
+        <div className="flex justify-end gap-2">
+          <Button onClick={() => again.settle(false)}>Cancel</Button>
+          <Button type="submit" kind="primary" disabled={save.busy || password === "" || email === ""}>
+            Go on
+          </Button>
+        </div>
+      </Form>
+    </Dialog>
+  );
+}
+
+/** What was there before is of no use any more; when it cannot be ended now, it ends by itself. */
+async function end(before: string) {
+  await api
+    .DELETE("/v1/orgs/{org}/sessions/{session}", { params: { path: { org: "-", session: before } } })
+    .catch(() => undefined);
+}
