@@ -9,6 +9,7 @@ use heddle_model::violation::{Pointer, Violation, Violations};
 use heddle_store::Tx;
 use heddle_store::meshes::MeshRow;
 use heddle_store::resources::{self, Placed};
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::problem::Problem;
@@ -18,11 +19,11 @@ const LISTED: usize = 1000;
 
 /// The guardrails of a mesh. Stored ones that cannot be read keep everybody out, not nobody.
 pub(crate) fn of(mesh: &MeshRow) -> Result<Option<Guardrails>, Problem> {
-    let guardrails = mesh.spec.sent.get("guardrails").cloned();
-    guardrails
-        .map(serde_json::from_value)
-        .transpose()
-        .map_err(|error| Problem::internal(&error))
+    let Some(guardrails) = mesh.spec.sent.get("guardrails") else {
+        return Ok(None);
+    };
+    // What was sent is kept as it was: null, which says that there are none, too.
+    Option::deserialize(guardrails).map_err(|error| Problem::internal(&error))
 }
 
 /// What is written keeps the guardrails of its mesh.

@@ -5,6 +5,7 @@ mod echo;
 mod effective;
 mod gone;
 mod lists;
+mod nulls;
 mod once;
 mod owners;
 mod writes;
