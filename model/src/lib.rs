@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod advisory;
 pub mod authz;
 pub mod clock;
 pub mod code;

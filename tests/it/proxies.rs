@@ -301,3 +301,26 @@ async fn what_an_envoy_refuses_is_kept_with_its_cause() {
     )
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_sc4_an_envoy_with_known_holes_is_flagged() {
+    let stack = Stack::start(ServerOptions::default()).await;
+    let api = stack.mesh("acme", "shop", json!({}), &["old", "new"]).await;
+    let of = |service, envoy| WorkloadSpec {
+        envoy,
+        ..spec(service, service)
+    };
+    let old = Workload::start(&stack, &api, &of("old", EnvoyVersion::Oldest)).await;
+    let new = Workload::start(&stack, &api, &of("new", EnvoyVersion::Newest)).await;
+    for workload in [&old, &new] {
+        workload.ready(&api, "shop").await;
+    }
+    let shown = api.get("/meshes/shop/proxies/old").await.expect(200).json;
+    let found = shown["advisories"].as_array().unwrap();
+    let header = found.iter().find(|one| one["id"] == "CVE-2026-26308");
+    let header = header.unwrap_or_else(|| panic!("{shown}"));
+    assert_eq!(header["severity"], "high");
+    assert_eq!(header["fixed_in"], "1.36.5");
+    let shown = api.get("/meshes/shop/proxies/new").await.expect(200).json;
+    assert_eq!(shown["advisories"], json!([]), "{shown}");
+}

@@ -4,6 +4,33 @@ import { address, barriers, settled, startBrowser, withPage, world } from "./bro
 
 startBrowser();
 
+// The demo runs the newest Envoy; the oldest is asked for real by `sec_sc4_an_envoy_with_known_holes_is_flagged`.
+test("known holes of a proxy's Envoy are said, with the release that has none of them", async () => {
+  await withPage({ token: world.admin }, async (page) => {
+    await page.route(/\/v1\/.*\/proxies(\/px_\w+)?(\?|$)/, async (route) => {
+      const answer = await route.fetch();
+      const body = await answer.json();
+      for (const proxy of body.items ?? [body]) {
+        proxy.envoy.version = "1.36.4";
+        proxy.advisories = ["1.36.7", "1.36.11", "1.36.5"].map((fixed_in, n) => ({
+          id: `CVE-2026-0000${n}`,
+          severity: "high",
+          summary: "Something can be done.",
+          here: "Here it means this.",
+          fixed_in,
+        }));
+      }
+      await route.fulfill({ response: answer, json: body });
+    });
+    await page.goto(address(`/meshes/${world.mesh}/proxies`));
+    await page.getByText("3 known holes").first().waitFor();
+    await page.getByRole("row").nth(1).getByRole("link").first().click();
+    await page.getByText("Envoy 1.36.4 has 3 known holes: upgrade to 1.36.11 or newer").waitFor();
+    await page.getByText("Something can be done. Here it means this.").first().waitFor();
+    expect(await barriers(page)).toEqual([]);
+  });
+});
+
 test("a proxy's configuration is shown by kind, with version, state and origin, and an address for each part", async () => {
   await withPage({ token: world.admin }, async (page) => {
     await page.goto(address("/meshes/shop/proxies/payments-v1"));

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use heddle_model::advisory;
 use heddle_model::authz::permission::{ProxyRead, ProxyWrite};
 use heddle_store::meshes;
 use heddle_store::proxies::{self, ProxyRow};
@@ -43,6 +44,7 @@ fn render(row: &ProxyRow, mesh_revision: u64) -> Value {
         "address": row.registration.as_ref().map(|at| at.address.to_string()),
         "ports": row.registration.as_ref().map(|at| &at.ports),
         "envoy": {"version": row.envoy_version},
+        "advisories": row.envoy_version.as_deref().map(advisory::open_in).unwrap_or_default(),
         "revision": {"target": mesh_revision, "acked": row.acked_revision, "pending_types": row.pending_types},
         "nacks": row.nacks,
         "meta": {

@@ -13,13 +13,19 @@ export interface Nack {
   raw: string;
 }
 
-export type ProxyView = Omit<Schemas["Proxy"], "state" | "nacks" | "meta" | "envoy" | "revision"> & {
+export type ProxyView = Omit<
+  Schemas["Proxy"],
+  "state" | "nacks" | "meta" | "envoy" | "revision" | "advisories"
+> & {
   state: ProxyState;
   nacks?: Nack[];
   envoy?: { version?: string | null };
+  advisories?: Advisory[];
   revision: { target: number; acked?: number | null; pending_types?: string[] };
   meta: { uid: string; join_token?: string; first_joined_at?: string; last_seen_at?: string | null };
 };
+
+export type Advisory = Schemas["Advisory"];
 
 export type Mesh = Schemas["Mesh"] & {
   status?: { revision?: number; trust_domain?: string; [more: string]: unknown };

@@ -109,7 +109,7 @@ function List({ mesh, proxies }: { mesh: string; proxies: ProxyView[] }) {
             },
             { head: "Revision", cell: (proxy) => <Revision proxy={proxy} /> },
             { head: "Address", cell: (proxy) => (proxy.address ? <Mono>{proxy.address}</Mono> : "–") },
-            { head: "Envoy", cell: (proxy) => proxy.envoy?.version ?? "–" },
+            { head: "Envoy", cell: (proxy) => <Envoy proxy={proxy} /> },
             {
               head: "Last seen",
               cell: (proxy) => <LastSeen proxy={proxy} />,
@@ -125,6 +125,20 @@ function Revision({ proxy }: { proxy: ProxyView }) {
   const { acked, target } = proxy.revision;
   if (acked == null) return "–";
   return acked === target ? acked : <span className="text-warn">{`${acked} of ${target}`}</span>;
+}
+
+function Envoy({ proxy }: { proxy: ProxyView }) {
+  const holes = proxy.advisories?.length ?? 0;
+  return (
+    <>
+      {proxy.envoy?.version ?? "–"}
+      {holes > 0 && (
+        <span className="block text-[0.8571rem] text-warn">
+          {holes === 1 ? "1 known hole" : `${holes} known holes`}
+        </span>
+      )}
+    </>
+  );
 }
 
 function Chip({ on, onClick, name, n }: { on: boolean; onClick: () => void; name: string; n: number }) {

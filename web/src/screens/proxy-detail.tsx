@@ -5,7 +5,7 @@ import { api } from "../api/client";
 import { good } from "../api/problem";
 import { proxyQuery } from "../api/queries";
 import { useSave } from "../api/save";
-import type { Nack, ProxyView } from "../api/types";
+import type { Advisory, Nack, ProxyView } from "../api/types";
 import { ReadOnlyNote } from "../ui/access";
 import { Callout, Card, CardTitle, CrumbArrow, Facts, linkButton, Mono, PageHead } from "../ui/basics";
 import { DeleteButton } from "../ui/delete";
@@ -54,6 +54,31 @@ export function ProxyDetail() {
   );
 }
 
+/** The highest of the releases that it takes to be rid of them all. */
+function remedy(advisories: Advisory[]): string {
+  const number = (release: string) => release.split(".").reduce((sum, part) => sum * 1000 + Number(part), 0);
+  return advisories.reduce(
+    (best, one) => (number(one.fixed_in) > number(best) ? one.fixed_in : best),
+    "0.0.0",
+  );
+}
+
+function Advisories({ version, advisories }: { version: string; advisories: Advisory[] }) {
+  if (advisories.length === 0) return null;
+  const many = advisories.length === 1 ? "a known hole" : `${advisories.length} known holes`;
+  return (
+    <Callout tone="warn" title={`Envoy ${version} has ${many}: upgrade to ${remedy(advisories)} or newer`}>
+      <ul className="mt-1 space-y-2">
+        {advisories.map((one) => (
+          <li key={one.id}>
+            <strong>{one.id}</strong> ({one.severity}, gone in {one.fixed_in}): {one.summary} {one.here}
+          </li>
+        ))}
+      </ul>
+    </Callout>
+  );
+}
+
 function Detail({ mesh, proxy }: { mesh: string; proxy: ProxyView }) {
   const navigate = useNavigate();
   const path = { org: "-", mesh, proxy: proxy.meta.uid };
@@ -73,6 +98,7 @@ function Detail({ mesh, proxy }: { mesh: string; proxy: ProxyView }) {
           connects again by itself when it can reach Heddle.
         </Callout>
       )}
+      <Advisories version={proxy.envoy?.version ?? ""} advisories={proxy.advisories ?? []} />
       <div className="grid gap-6 xl:grid-cols-2">
         <Card>
           <CardTitle>Configuration</CardTitle>

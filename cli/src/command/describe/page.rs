@@ -210,6 +210,22 @@ impl Page {
         self.objects("Proxies", "proxy", proxies);
         for proxy in proxies.as_array().into_iter().flatten() {
             self.nacks(proxy);
+            self.advisories(proxy);
+        }
+    }
+
+    /// The known holes of its Envoy.
+    fn advisories(&mut self, proxy: &Value) {
+        for hole in proxy["advisories"].as_array().into_iter().flatten() {
+            let line = format!(
+                "  {} has {} ({}, gone in Envoy {}): {}",
+                cell(&proxy["name"]),
+                cell(&hole["id"]),
+                cell(&hole["severity"]),
+                cell(&hole["fixed_in"]),
+                cell(&hole["summary"])
+            );
+            let _ = writeln!(self.text, "{}", self.paint.red(&line));
         }
     }
 

@@ -1,5 +1,7 @@
 //! Which proxies have what they should have.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::wanted;
@@ -42,6 +44,11 @@ fn note(proxy: &Value) -> String {
     }
 }
 
+/// The known holes of its Envoy.
+fn advisories(proxy: &Value) -> &[Value] {
+    proxy["advisories"].as_array().map_or(&[], Vec::as_slice)
+}
+
 pub(super) async fn status(here: &Here, args: &ProxiesStatus) -> Result<(), Failure> {
     let client = here.client().await?;
     let items = wanted(here, &client, &args.which, |_| true).await?;
@@ -61,6 +68,7 @@ pub(super) async fn status(here: &Here, args: &ProxiesStatus) -> Result<(), Fail
             "target": proxy["revision"]["target"],
             "problem": is_problem(proxy),
             "note": note(proxy),
+            "advisories": advisories(proxy),
         })
     };
     let all = json!({
@@ -114,6 +122,19 @@ pub(super) async fn status(here: &Here, args: &ProxiesStatus) -> Result<(), Fail
         count("NACK"),
         count("OFFLINE")
     ));
+    // A line for each version, however many run it.
+    let mut holed = BTreeMap::new();
+    for proxy in items.iter().filter(|one| !advisories(one).is_empty()) {
+        let of = holed.entry(cell(&proxy["envoy"]["version"]));
+        of.or_insert((0, advisories(proxy))).0 += 1;
+    }
+    for (version, (proxies, advisories)) in holed {
+        let ids: Vec<_> = advisories.iter().map(|one| cell(&one["id"])).collect();
+        say(&format!(
+            "{proxies} of them run Envoy {version}, which has known holes ({}); `heddle describe` says more.",
+            ids.join(", ")
+        ));
+    }
     if problems == 0 {
         return Ok(());
     }
