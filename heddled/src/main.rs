@@ -22,6 +22,10 @@ use cli::{
 };
 use config::{Config, LogFormat, Settings};
 
+/// What the server does most is to make small objects on one thread and to drop them on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(code) => code,
