@@ -12,8 +12,9 @@ use crate::error::{Result, inconsistent};
 use crate::meshes::MeshRow;
 use crate::tx::{Still, Tx, record_text};
 
-/// The mesh is locked by what moves it on, before anything else; the head of its chain last, as everywhere. A row of `changes` comes out
-/// only if all of it was done, and with it what the caller is now.
+/// The mesh is locked by what moves it on, before anything else; the head of its chain last, as everywhere, and it is moved on only if
+/// it is still where the row was linked to. A row of `changes` comes out only if all of it was done, and with it what the caller is
+/// now. The hash is that of `heddle.link`, written out: Postgres would plan the function anew for each write.
 const REPLACE: &str = concat!(
     "with bumped as ( \
          update heddle.meshes m set revision = m.revision + 1 \
@@ -36,17 +37,19 @@ const REPLACE: &str = concat!(
                 $14::text as change_group, $15::text::inet as ip, $16::uuid as id, $2::uuid as mesh_id, e.revision, \
                 'replace' as action, e.kind, $4::uuid as resource_id, e.name, e.before, $7::jsonb as after, \
                 $9::timestamptz as at, 'done' as outcome, $2::uuid as chain, h.hash as head, h.seq + 1 as seq \
-         from ended e, heddle.audit_heads h where h.chain = $2 for update of h), \
-     linked as (select c.*, heddle.link(null, c.head, ",
+         from ended e, heddle.audit_heads h where h.chain = $2), \
+     linked as (select c.*, sha256(c.head || convert_to(",
     record_text!(),
-    ") as hash from placed c), \
-     moved as (update heddle.audit_heads h set seq = l.seq, hash = l.hash from linked l where h.chain = l.chain), \
+    ", 'UTF8')) as hash from placed c), \
+     moved as ( \
+         update heddle.audit_heads h set seq = l.seq, hash = l.hash from linked l \
+         where h.chain = l.chain and h.seq = l.seq - 1 returning h.seq), \
      appended as ( \
      insert into heddle.changes (org_id, actor, client, token_id, message, change_group, ip, id, mesh_id, revision, action, \
                                  kind, resource_id, name, before, after, at, outcome, chain, seq, previous_hash, hash) \
      select c.org_id, c.actor, c.client, c.token_id, c.message, c.change_group, c.ip, c.id, c.mesh_id, c.revision, c.action, \
             c.kind, c.resource_id, c.name, c.before, c.after, c.at, c.outcome, c.chain, c.seq, c.head, c.hash \
-     from linked c returning revision, after) \
+     from linked c join moved m using (seq) returning revision, after) \
      select a.revision, a.after, heddle.still($17, $18, $19, $20, $9) as still from appended a"
 );
 

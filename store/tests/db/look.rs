@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::build::{address, mesh, name, object, put, route_spec, service, service_spec};
 use crate::rights::caller_with_token;
+use crate::still::after;
 use crate::support::{TestDb, grant};
 
 /// The service `payments`, in the mesh `prod`.
@@ -277,4 +278,32 @@ async fn whoever_was_overtaken_has_done_nothing() {
     // And the next one finds the mesh free.
     let put = put(&db.store, &owner, &at, &service_spec(2)).await;
     assert_eq!(put.1.revision, Some(4));
+}
+
+/// Not everybody who appends to the chain of a mesh holds the mesh.
+#[tokio::test]
+async fn a_replacement_whose_chain_went_on_meanwhile_has_done_nothing() {
+    let db = TestDb::new().await;
+    let token = db.org("acme").await;
+    let owner = db.caller(&token).await.unwrap();
+    let prod = mesh(&db.store, &owner, "prod").await.id;
+    let before = service(&db.store, &owner, prod, "payments").await;
+    let (tx, seen) = enter(&db, &token).await;
+    let pool = db.superuser().await;
+    let mut other = pool.begin().await.unwrap();
+    sqlx::query("update heddle.audit_heads set seq = seq + 1 where chain = $1")
+        .bind(prod.uuid())
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let (held, object) = (pool.begin().await.unwrap(), seen.object.unwrap());
+    let spec = service_spec(1);
+    let replace = resources::replace_seen(tx, &seen.mesh, &object, &spec);
+    let replaced = after(&pool, held, replace, async {
+        other.commit().await.unwrap();
+    })
+    .await;
+    assert!(replaced.unwrap().is_none());
+    let seen = see(&db, &token, &PAYMENTS).await.unwrap();
+    assert_eq!((seen.mesh.revision, seen.object), (2, Some(before)));
 }

@@ -38,7 +38,7 @@ async fn make_token(store: &Store, caller: &Caller, whose: &PrincipalRow) -> Res
 }
 
 /// Runs `work` while something holds a lock that it needs, and `meanwhile` once it waits.
-async fn after<T>(
+pub(crate) async fn after<T>(
     database: &PgPool,
     held: Transaction<'_, Postgres>,
     work: impl Future<Output = T>,
