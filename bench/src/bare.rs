@@ -78,6 +78,8 @@ impl Bare {
             .await?;
         admin.close().await;
         let options: PgConnectOptions = server.parse()?;
+        // The server's choice among plans, which is the better one for these statements as well.
+        let options = options.options([("random_page_cost", "1.1")]);
         // No question whether a connection still works: the least that a client can do.
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)

@@ -215,6 +215,9 @@ fn connect_options(url: &str) -> Result<PgConnectOptions> {
         ("statement_timeout", "15s"),
         ("idle_in_transaction_session_timeout", "20s"),
         ("timezone", "utc"),
+        // What is asked for is nearly always in memory. Otherwise tables of a few pages are read whole, with every version of each row
+        // that writers have left behind.
+        ("random_page_cost", "1.1"),
     ]))
 }
 
