@@ -23,6 +23,9 @@ use crate::template::{self, Serial};
 const ROOT_LIFETIME: TimeDelta = TimeDelta::days(3652);
 /// S50.
 const ISSUING_LIFETIME: TimeDelta = TimeDelta::days(90);
+/// How much of an issuing authority's life is left, at most, when another one takes over: more than any leaf lives, so
+/// that no leaf is cut short by it.
+const ISSUING_OVERLAP: TimeDelta = TimeDelta::days(7);
 
 /// One mesh of one organisation. Both, always: the store needs the organisation to see the mesh at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -178,6 +181,49 @@ pub struct Hierarchy {
     pub issuing: AuthorityRow,
 }
 
+impl Hierarchy {
+    /// When another issuing authority takes over: with a sixth of its life left, or a week if that is less. One that
+    /// lasts as long as its root is kept to the end, because no other could last longer.
+    #[must_use]
+    pub(crate) fn due(&self) -> DateTime<Utc> {
+        let (not_before, not_after) = (self.issuing.not_before, self.issuing.not_after);
+        if self.root.not_after <= not_after {
+            return not_after;
+        }
+        not_after - ((not_after - not_before) / 6).min(ISSUING_OVERLAP)
+    }
+
+    /// Makes the issuing authority that follows this one under the same root. Whoever trusts the root trusts it, so no
+    /// proxy has to be told before it signs.
+    ///
+    /// # Errors
+    /// As [`create_hierarchy`], and [`Error::Inconsistent`] when the root's row does not fit its certificate or key.
+    pub(crate) fn next_issuing(
+        &self,
+        sealing: &dyn SealingKey,
+        now: DateTime<Utc>,
+        random: &dyn Random,
+    ) -> Result<AuthorityRow, Error> {
+        let root_cert = self.root.certificate(None)?;
+        let root_key = self.root.open_key(&root_cert, sealing)?;
+        let mesh = MeshIdentity {
+            org: self.root.org,
+            mesh: self.root.mesh,
+            trust_domain: root_cert.name.trust_domain(),
+        };
+        let until = root_cert.validity.not_after;
+        let draft = Draft::new(AuthorityKind::Issuing, &mesh, now, until, random)?;
+        let own = CertificateDer::from(root_cert.der.as_slice());
+        let issuer = rcgen::Issuer::from_ca_cert_der(&own, &root_key).map_err(Error::Encode)?;
+        let signed = draft
+            .params
+            .signed_by(&draft.key, &issuer)
+            .map_err(Error::Encode)?;
+        check::signing(signed.der(), AuthorityKind::Issuing, Some(&root_cert))?;
+        draft.seal(signed.pem(), sealing)
+    }
+}
+
 /// Makes the authorities of a mesh: a root for ten years and an issuing intermediate for 90 days, each
 /// with a key of its own that leaves this function only sealed.
 ///
@@ -190,7 +236,13 @@ pub fn create_hierarchy(
     now: DateTime<Utc>,
     random: &dyn Random,
 ) -> Result<Hierarchy, Error> {
-    let root_draft = Draft::new(AuthorityKind::Root, mesh, now, random)?;
+    let root_draft = Draft::new(
+        AuthorityKind::Root,
+        mesh,
+        now,
+        DateTime::<Utc>::MAX_UTC,
+        random,
+    )?;
     let root_key = &root_draft.key;
     let root_der = root_draft
         .params
@@ -198,7 +250,13 @@ pub fn create_hierarchy(
         .map_err(Error::Encode)?;
     let root_cert = check::signing(root_der.der(), AuthorityKind::Root, None)?;
 
-    let issuing_draft = Draft::new(AuthorityKind::Issuing, mesh, now, random)?;
+    let issuing_draft = Draft::new(
+        AuthorityKind::Issuing,
+        mesh,
+        now,
+        root_cert.validity.not_after,
+        random,
+    )?;
     let issuer = rcgen::Issuer::from_params(&root_draft.params, root_key);
     let issuing_der = issuing_draft
         .params
@@ -224,6 +282,7 @@ impl Draft {
         kind: AuthorityKind,
         mesh: &MeshIdentity,
         now: DateTime<Utc>,
+        until: DateTime<Utc>,
         random: &dyn Random,
     ) -> Result<Self, Error> {
         let id = new_id(now, random)?;
@@ -234,7 +293,7 @@ impl Draft {
         };
         let validity = Validity {
             not_before: (now - BACKDATE).trunc_subsecs(0),
-            not_after: (now + lifetime).trunc_subsecs(0),
+            not_after: (now + lifetime).trunc_subsecs(0).min(until),
         };
         let params = template::authority(kind, id, &mesh.trust_domain.id(), serial, validity)?;
         let row = AuthorityRow {

@@ -5,9 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::ambient::{Clock, Random};
-use crate::authority::{AuthorityKind, Hierarchy, MeshIdentity, MeshKey, create_hierarchy};
+use crate::authority::{
+    AuthorityKind, AuthorityRow, Hierarchy, MeshIdentity, MeshKey, create_hierarchy,
+};
 use crate::error::{Error, Failure};
 use crate::issue::{Issuer, Leaf, renew_at};
 use crate::journal::Journal;
@@ -29,6 +32,14 @@ pub trait AuthorityStore: Send + Sync {
     /// # Errors
     /// Whatever the store fails with.
     async fn create(&self, hierarchy: Hierarchy) -> Result<Hierarchy, Failure>;
+
+    /// Adds the issuing authority that follows `replaced`, and returns what is in use then: of concurrent renewers one
+    /// wins, and all get the winner's. The one that was replaced stays stored. One that is not valid yet by the store's clock
+    /// is not added.
+    ///
+    /// # Errors
+    /// Whatever the store fails with.
+    async fn renew(&self, replaced: Uuid, issuing: AuthorityRow) -> Result<Hierarchy, Failure>;
 }
 
 /// What a [`CertificateAuthority`] is put together from.
@@ -58,6 +69,8 @@ pub struct CertificateAuthority {
 struct Opened {
     issuer: Issuer,
     roots_pem: String,
+    /// When another issuing authority takes over.
+    due: DateTime<Utc>,
 }
 
 impl std::fmt::Debug for CertificateAuthority {
@@ -152,12 +165,12 @@ impl CertificateAuthority {
         let now = self.parts.clock.now();
         if let Some(opened) = self.remembered(mesh.key()) {
             require(mesh, opened.issuer.mesh())?;
-            // An ended authority is asked for again: it may have been replaced.
-            if now < opened.issuer.validity().not_after {
+            // One that is due is asked for again: another replica may have replaced it.
+            if now < opened.due {
                 return Ok(opened);
             }
         }
-        let hierarchy = match self
+        let mut hierarchy = match self
             .parts
             .store
             .load(mesh.key())
@@ -167,6 +180,9 @@ impl CertificateAuthority {
             Some(hierarchy) => hierarchy,
             None => self.create(mesh, now).await?,
         };
+        if now >= hierarchy.due() {
+            hierarchy = self.renew(hierarchy, now).await;
+        }
         let Hierarchy { root, issuing } = &hierarchy;
         let placed = root.mesh_key() == mesh.key() && issuing.mesh_key() == mesh.key();
         if !placed || root.kind != AuthorityKind::Root {
@@ -178,6 +194,7 @@ impl CertificateAuthority {
         let opened = Arc::new(Opened {
             issuer,
             roots_pem: root.certificate_pem.clone(),
+            due: hierarchy.due(),
         });
         let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(mesh.key(), Arc::clone(&opened));
@@ -194,6 +211,44 @@ impl CertificateAuthority {
                 mesh.id = %mesh.mesh,
                 trust_domain = %mesh.trust_domain,
                 "authorities created"
+            );
+        }
+        Ok(stored)
+    }
+
+    /// Replaces the issuing authority, or leaves it as it is when that fails: it is good for a week more, and the next
+    /// leaf tries again.
+    async fn renew(&self, held: Hierarchy, now: DateTime<Utc>) -> Hierarchy {
+        match self.try_renew(&held, now).await {
+            Ok(renewed) => renewed,
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    org.id = %held.issuing.org,
+                    mesh.id = %held.issuing.mesh,
+                    not_after = %held.issuing.not_after,
+                    "the issuing authority was not replaced; trying again with the next leaf"
+                );
+                held
+            }
+        }
+    }
+
+    async fn try_renew(&self, held: &Hierarchy, now: DateTime<Utc>) -> Result<Hierarchy, Error> {
+        let made = held.next_issuing(&*self.parts.sealing, now, &*self.parts.random)?;
+        let (own, serial) = (made.id, made.serial.clone());
+        let stored = self.parts.store.renew(held.issuing.id, made).await;
+        let stored = stored.map_err(Error::Store)?;
+        if stored.issuing.id == held.issuing.id {
+            return Err(Error::Store("it took no successor".into()));
+        }
+        if stored.issuing.id == own {
+            tracing::info!(
+                org.id = %held.issuing.org,
+                mesh.id = %held.issuing.mesh,
+                %serial,
+                replaced = %held.issuing.serial,
+                "issuing authority replaced"
             );
         }
         Ok(stored)

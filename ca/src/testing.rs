@@ -11,8 +11,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    Aad, AuthorityStore, Clock, Entry, Error, Failure, Hierarchy, Journal, Journalled,
-    MeshIdentity, MeshKey, Random, SealError, SealingKey, Subject, TrustDomain, seal,
+    Aad, AuthorityRow, AuthorityStore, Clock, Entry, Error, Failure, Hierarchy, Journal,
+    Journalled, MeshIdentity, MeshKey, Random, SealError, SealingKey, Subject, TrustDomain, seal,
 };
 
 pub(crate) fn id(n: u128) -> Uuid {
@@ -195,6 +195,9 @@ pub(crate) struct MemoryStore {
     pub(crate) rows: Mutex<BTreeMap<MeshKey, Hierarchy>>,
     pub(crate) rival: Mutex<Option<Hierarchy>>,
     pub(crate) loads: AtomicUsize,
+    /// Whether it refuses to replace anything.
+    pub(crate) read_only: AtomicBool,
+    pub(crate) renewals: AtomicUsize,
 }
 
 #[async_trait]
@@ -213,5 +216,18 @@ impl AuthorityStore for MemoryStore {
             .entry(hierarchy.root.mesh_key())
             .or_insert(hierarchy)
             .clone())
+    }
+
+    async fn renew(&self, replaced: Uuid, issuing: AuthorityRow) -> Result<Hierarchy, Failure> {
+        if self.read_only.load(Ordering::SeqCst) {
+            return Err("the disk is read-only".into());
+        }
+        let mut rows = self.rows.lock().expect("lock");
+        let held = rows.get_mut(&issuing.mesh_key()).ok_or("no authorities")?;
+        if held.issuing.id == replaced {
+            held.issuing = issuing;
+            self.renewals.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(held.clone())
     }
 }

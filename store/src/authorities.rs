@@ -104,42 +104,96 @@ async fn create_once(
         return Ok(there);
     }
     for row in rows {
-        let query = sqlx::query(
-            "insert into heddle.authorities (org_id, mesh_id, id, kind, certificate_pem, sealed_key, serial, \
-                                             not_before, not_after, created_at) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(mesh.org().uuid())
-        .bind(mesh.mesh().uuid())
-        .bind(row.id.uuid())
-        .bind(row.kind.as_str())
-        .bind(&row.certificate_pem)
-        .bind(&row.sealed_key)
-        .bind(&row.serial)
-        .bind(row.not_before)
-        .bind(row.not_after)
-        .bind(work.now());
-        query.execute(work.conn()).await?;
-        let after = json!({
-            "kind": row.kind.as_str(),
-            "serial": row.serial,
-            "not_after": row.not_after,
-        });
-        work.record(Change {
-            mesh: Some(mesh.mesh()),
-            revision: None,
-            action: "create",
-            kind: "authority",
-            id: row.id.uuid(),
-            name: row.kind.as_str(),
-            before: None,
-            after: after.as_object(),
-        })
-        .await?;
+        insert(&mut work, mesh, row).await?;
     }
     let stored = select(&mut work, mesh).await?;
     work.commit().await?;
     Ok(stored)
+}
+
+/// The authority that signs leaves now: of all issuing ones, the one that lasts longest.
+#[must_use]
+pub fn issuing(rows: &[AuthorityRow]) -> Option<&AuthorityRow> {
+    rows.iter()
+        .filter(|row| row.kind == AuthorityKind::Issuing)
+        .max_by_key(|row| (row.not_after, row.id.uuid()))
+}
+
+/// Adds the issuing authority that follows `replaced`, and returns what is stored: of concurrent renewers one wins, and
+/// all get the winner's. The one that was replaced stays, because the journal names it. One that is not valid yet by the
+/// clock of the database is not added.
+///
+/// # Errors
+/// [`crate::Error::NotFound`] when the mesh was deleted, [`crate::Error::Unavailable`],
+/// [`crate::Error::Inconsistent`].
+pub async fn renew(
+    store: &Store,
+    mesh: &MeshRef,
+    replaced: AuthorityId,
+    row: &AuthorityRow,
+) -> Result<Vec<AuthorityRow>> {
+    retry!(renew_once(store, mesh, replaced, row))
+}
+
+async fn renew_once(
+    store: &Store,
+    mesh: &MeshRef,
+    replaced: AuthorityId,
+    row: &AuthorityRow,
+) -> Result<Vec<AuthorityRow>> {
+    let mut work = store.work(mesh.org(), "ca", Mode::Write).await?;
+    work.lock(mesh.mesh()).await?;
+    let there = select(&mut work, mesh).await?;
+    if issuing(&there).is_none_or(|newest| newest.id != replaced) {
+        return Ok(there);
+    }
+    // Made by a clock that runs ahead, it could sign nothing once that clock is set right.
+    let begun: bool = sqlx::query_scalar("select $1 <= clock_timestamp()")
+        .bind(row.not_before)
+        .fetch_one(work.conn())
+        .await?;
+    if !begun {
+        return Ok(there);
+    }
+    insert(&mut work, mesh, row).await?;
+    let stored = select(&mut work, mesh).await?;
+    work.commit().await?;
+    Ok(stored)
+}
+
+async fn insert(work: &mut Work, mesh: &MeshRef, row: &AuthorityRow) -> Result<()> {
+    let query = sqlx::query(
+        "insert into heddle.authorities (org_id, mesh_id, id, kind, certificate_pem, sealed_key, serial, \
+                                         not_before, not_after, created_at) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(mesh.org().uuid())
+    .bind(mesh.mesh().uuid())
+    .bind(row.id.uuid())
+    .bind(row.kind.as_str())
+    .bind(&row.certificate_pem)
+    .bind(&row.sealed_key)
+    .bind(&row.serial)
+    .bind(row.not_before)
+    .bind(row.not_after)
+    .bind(work.now());
+    query.execute(work.conn()).await?;
+    let after = json!({
+        "kind": row.kind.as_str(),
+        "serial": row.serial,
+        "not_after": row.not_after,
+    });
+    work.record(Change {
+        mesh: Some(mesh.mesh()),
+        revision: None,
+        action: "create",
+        kind: "authority",
+        id: row.id.uuid(),
+        name: row.kind.as_str(),
+        before: None,
+        after: after.as_object(),
+    })
+    .await
 }
 
 async fn select(work: &mut Work, mesh: &MeshRef) -> Result<Vec<AuthorityRow>> {

@@ -353,22 +353,19 @@ async fn sec_c11_an_ended_authority_issues_nothing_until_it_is_replaced() {
     let bench = Bench::new(20);
     let owner = subject(1, "payments", 1);
     bench.authority.leaf(&owner).await.expect("leaf");
+    bench.store.read_only.store(true, Ordering::SeqCst);
     bench.clock.turn(TimeDelta::days(91));
     let error = bench.authority.leaf(&owner).await.expect_err("ended");
     assert!(matches!(error, Error::IssuerExpired { .. }), "{error:?}");
 
-    let later = start() + TimeDelta::days(91);
-    let fresh =
-        create_hierarchy(&mesh(1), &MemoryKey::new(1), later, &SystemRandom).expect("fresh");
-    bench
-        .store
-        .rows
-        .lock()
-        .expect("lock")
-        .insert(mesh(1).key(), fresh.clone());
+    bench.store.read_only.store(false, Ordering::SeqCst);
     let leaf = bench.authority.leaf(&owner).await.expect("replaced");
+    let fresh = bench.store.rows.lock().expect("lock")[&mesh(1).key()].clone();
     assert!(leaf.chain_pem.ends_with(&fresh.issuing.certificate_pem));
+    assert_eq!(bench.store.renewals.load(Ordering::SeqCst), 1);
 }
+
+mod renewal;
 
 #[tokio::test]
 async fn forgetting_a_mesh_asks_the_store_again() {

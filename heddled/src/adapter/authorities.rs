@@ -9,6 +9,7 @@ use heddle_ca::{
 };
 use heddle_model::id::{AuthorityId, MeshId, OrgId, ProxyId};
 use heddle_store::{MeshRef, Store, authorities, certificates};
+use uuid::Uuid;
 
 use super::MeshSource;
 
@@ -63,20 +64,17 @@ fn to_ca(mesh: MeshKey, row: authorities::AuthorityRow) -> AuthorityRow {
     }
 }
 
-/// One root and one issuing authority, or none of either.
+/// The root and the issuing authority that signs now, or none of either.
 fn hierarchy(
     mesh: MeshKey,
     rows: Vec<authorities::AuthorityRow>,
 ) -> Result<Option<Hierarchy>, Failure> {
-    let mut root = None;
-    let mut issuing = None;
-    for row in rows.into_iter().map(|row| to_ca(mesh, row)) {
-        match row.kind {
-            AuthorityKind::Root => root = Some(row),
-            AuthorityKind::Issuing => issuing = Some(row),
-        }
-    }
-    match (root, issuing) {
+    let issuing = authorities::issuing(&rows).cloned();
+    let root = rows
+        .into_iter()
+        .find(|row| row.kind == authorities::AuthorityKind::Root);
+    let own = |row| to_ca(mesh, row);
+    match (root.map(own), issuing.map(own)) {
         (None, None) => Ok(None),
         (Some(root), Some(issuing)) => Ok(Some(Hierarchy { root, issuing })),
         _ => Err(Failure::from("the mesh has half a hierarchy")),
@@ -100,6 +98,14 @@ impl AuthorityStore for Authorities {
         let rows = [to_store(&new.root), to_store(&new.issuing)];
         let stored = authorities::create(&self.store, &self.mesh(mesh)?, &rows).await?;
         hierarchy(mesh, stored)?.ok_or_else(|| Failure::from("nothing was stored"))
+    }
+
+    async fn renew(&self, replaced: Uuid, issuing: AuthorityRow) -> Result<Hierarchy, Failure> {
+        let mesh = issuing.mesh_key();
+        let replaced = AuthorityId::from_uuid(replaced);
+        let row = to_store(&issuing);
+        let stored = authorities::renew(&self.store, &self.mesh(mesh)?, replaced, &row).await?;
+        hierarchy(mesh, stored)?.ok_or_else(|| Failure::from("nothing is stored"))
     }
 }
 

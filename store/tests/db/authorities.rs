@@ -141,3 +141,50 @@ async fn the_journal_knows_what_was_issued_and_revoked() {
     tx.commit().await.unwrap();
     assert_eq!(revoked().await, [true, true, true]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_concurrent_renewers_one_adds_a_successor_and_all_get_it() {
+    let db = TestDb::new().await;
+    let owner = db.owner("acme").await;
+    let row = mesh(&db.store, &owner, "prod").await;
+    let mesh = mesh_ref(&db.store, &owner, &row).await;
+    let first = authorities::create(&db.store, &mesh, &hierarchy(1))
+        .await
+        .unwrap();
+    let replaced = authorities::issuing(&first).unwrap().id;
+    let successor = |seed: u128| {
+        let mut row = hierarchy(seed).pop().unwrap();
+        row.not_after += TimeDelta::days(83);
+        row
+    };
+    let mut tasks = tokio::task::JoinSet::new();
+    for seed in 2..=9 {
+        let store = db.store.clone();
+        let row = successor(seed);
+        tasks.spawn(async move {
+            authorities::renew(&store, &mesh, replaced, &row)
+                .await
+                .unwrap()
+        });
+    }
+    let got = tasks.join_all().await;
+    let stored = authorities::load(&db.store, &mesh).await.unwrap();
+    assert_eq!(stored.len(), 3, "root, the first and its one successor");
+    assert!(got.iter().all(|rows| *rows == stored));
+    let newest = authorities::issuing(&stored).unwrap();
+    assert!((2..=9).any(|seed| successor(seed) == *newest));
+
+    // Whoever comes late with a successor of the first one is told of the second.
+    let late = authorities::renew(&db.store, &mesh, replaced, &successor(20))
+        .await
+        .unwrap();
+    assert_eq!(late, stored);
+    let mut early = successor(22);
+    early.not_before = "2126-01-01T00:00:00Z".parse().unwrap();
+    let refused = authorities::renew(&db.store, &mesh, newest.id, &early).await;
+    assert_eq!(refused.unwrap(), stored, "made by a clock that runs ahead");
+    let mut third = successor(21);
+    third.not_after += TimeDelta::days(83);
+    let next = authorities::renew(&db.store, &mesh, newest.id, &third).await;
+    assert_eq!(authorities::issuing(&next.unwrap()), Some(&third));
+}
