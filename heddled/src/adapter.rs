@@ -3,9 +3,11 @@
 mod authorities;
 mod identities;
 mod mesh_source;
+mod replica;
 mod session_sealer;
 
 pub(crate) use authorities::Authorities;
 pub(crate) use identities::Identities;
 pub(crate) use mesh_source::MeshSource;
+pub(crate) use replica::Replica;
 pub(crate) use session_sealer::SessionSealer;

@@ -1,4 +1,5 @@
-//! The feed: which meshes changed since the last look, across organisations. It says which and nothing about what.
+//! The feed: which meshes changed since the last look, or have news about their proxies, across organisations. It says which and
+//! nothing about what.
 //!
 //! There is no global sequence, which would let a later number become visible before an earlier one. A position is
 //! the oldest transaction that was still running when it was taken; what that transaction and all later ones
@@ -20,6 +21,8 @@ pub struct MeshHead {
     pub revision: u64,
     /// Whether it was deleted.
     pub deleted: bool,
+    /// The number of the newest news about its proxies.
+    pub status: u64,
 }
 
 /// Where to go on in the feed.
@@ -32,7 +35,7 @@ pub struct FeedPosition {
 /// One look at the feed.
 #[derive(Debug, Clone)]
 pub struct Feed {
-    /// Meshes that changed since the position, each once, in the order of their identifiers.
+    /// Meshes with something new since the position, each once, in the order of their identifiers.
     pub meshes: Vec<MeshHead>,
     /// Where to go on.
     pub next: FeedPosition,
@@ -45,6 +48,7 @@ struct Row {
     mesh_id: Option<Uuid>,
     revision: Option<i64>,
     deleted: Option<bool>,
+    status: Option<i64>,
 }
 
 impl Row {
@@ -57,13 +61,14 @@ impl Row {
             mesh,
             revision: self.revision?.unsigned_abs(),
             deleted: self.deleted?,
+            status: self.status?.unsigned_abs(),
         })
     }
 }
 
 impl Store {
-    /// The meshes that changed since `after`; without it, every live mesh. A mesh that changed several times is
-    /// reported with its newest revision.
+    /// The meshes that changed since `after`, or whose proxies have news; without it, every live mesh. A mesh that changed several
+    /// times is reported with its newest revision.
     ///
     /// # Errors
     /// [`crate::Error::Unavailable`]: look again from the same position.
@@ -73,7 +78,7 @@ impl Store {
             None => (None, Vec::new()),
         };
         let rows: Vec<Row> = sqlx::query_as(
-            "select next::text as next, org_id, mesh_id, revision, deleted \
+            "select next::text as next, org_id, mesh_id, revision, deleted, status \
              from heddle.feed($1::text::xid8)",
         )
         .bind(position)

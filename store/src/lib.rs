@@ -74,6 +74,7 @@ pub mod live;
 pub mod members;
 pub mod meshes;
 pub mod proxies;
+pub mod replicas;
 pub mod resources;
 pub mod revisions;
 pub mod role_bindings;

@@ -4,6 +4,7 @@ mod join;
 mod news;
 mod rollout;
 mod status;
+mod workloads;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,7 +25,8 @@ use crate::tx::{Change, Tx, Work};
 pub use join::{JoinRefused, JoinScope, Joined, join, token_scope};
 pub use news::{Forgotten, forgotten, news};
 pub use rollout::{Counts, Rollout, Stands, counts, rollout};
-pub use status::{Checkpoint, checkpoint, disconnect_all, endpoints, revoked};
+pub use status::{Checkpoint, checkpoint, disconnect_gone, revoked};
+pub use workloads::{Workload, Workloads, endpoints, workloads};
 
 /// A proxy.
 #[derive(Debug, Clone, PartialEq)]

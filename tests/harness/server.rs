@@ -26,6 +26,8 @@ pub struct ServerOptions {
     pub endpoint_drain: String,
     /// `--database-connections`.
     pub database_connections: u32,
+    /// `--xds-address`, when it is not where the server listens.
+    pub xds_address: Option<String>,
 }
 
 impl Default for ServerOptions {
@@ -36,6 +38,7 @@ impl Default for ServerOptions {
             endpoint_grace: text("2s"),
             endpoint_drain: text("1s"),
             database_connections: 20,
+            xds_address: None,
         }
     }
 }
@@ -73,6 +76,39 @@ impl Server {
         server.migrate().await;
         server.start_again().await;
         server
+    }
+
+    /// Another server beside this one: the same database, keys and settings, and ports of its own.
+    pub async fn beside(&self) -> Self {
+        let directory = self.directory.join("beside");
+        std::fs::create_dir(&directory).expect("a directory");
+        for file in ["xds.pem", "xds.key", "xds-ca.pem", "sealing.key"] {
+            std::fs::copy(self.directory.join(file), directory.join(file)).expect("a copy");
+        }
+        let [api_port, xds_port] = free_ports();
+        let mut server = Self {
+            directory,
+            options: self.options.clone(),
+            server_url: self.server_url.clone(),
+            admin_url: self.admin_url.clone(),
+            api_port,
+            xds_port,
+            child: None,
+        };
+        server.start_again().await;
+        server
+    }
+
+    /// Stops it where it is, as a machine does that is out of breath.
+    pub fn freeze(&self) {
+        let child = self.child.as_ref().expect("it runs");
+        child.signal(nix::sys::signal::Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        let child = self.child.as_ref().expect("it runs");
+        child.signal(nix::sys::signal::Signal::SIGCONT);
     }
 
     fn command(&self) -> Command {
@@ -114,6 +150,10 @@ impl Server {
                 "--database-connections",
                 &self.options.database_connections.to_string(),
             ])
+            .args(
+                (self.options.xds_address.iter())
+                    .flat_map(|address| ["--xds-address", address.as_str()]),
+            )
             .arg("--xds-tls-cert")
             .arg(file("xds.pem"))
             .arg("--xds-tls-key")

@@ -27,6 +27,7 @@ mod parameters;
 mod proxies;
 mod proxy_config;
 mod refused;
+mod replicas;
 mod retries;
 mod returns;
 mod rollbacks;

@@ -14,7 +14,7 @@ mod shared;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::kind::Kind;
 use crate::engine::session::Rejection;
 use crate::engine::view::View;
-use crate::source::{IdentitySource, MeshKey, NodeClaims, Proxy, SnapshotSource};
+use crate::source::{IdentitySource, Joined, MeshKey, News, NodeClaims, SnapshotSource};
 use crate::status::Report;
 
 pub(crate) use compile::resource;
@@ -83,14 +83,40 @@ pub(crate) struct Attachment {
     pub(crate) mesh: mpsc::Sender<Command>,
 }
 
+/// A stream that wants to be joined to its mesh.
+pub(crate) struct Newcomer {
+    pub(crate) joined: Joined,
+    pub(crate) claims: NodeClaims,
+    pub(crate) lane: Lane,
+    pub(crate) reply: oneshot::Sender<Attachment>,
+}
+
+/// What to look at again.
+#[derive(Debug, Default)]
+pub(crate) struct Hints {
+    configuration: AtomicBool,
+    /// The number of the newest news about proxies that was heard of.
+    status: AtomicU64,
+    lapsed: AtomicBool,
+    any: Notify,
+}
+
+impl Hints {
+    fn take(&self, news: &News) {
+        match news {
+            News::Configuration(_) => self.configuration.store(true, Ordering::Release),
+            News::Proxies(_, status) => {
+                self.status.fetch_max(*status, Ordering::AcqRel);
+            }
+            News::Lapsed => self.lapsed.store(true, Ordering::Release),
+        }
+        self.any.notify_one();
+    }
+}
+
 /// What streams tell their mesh.
 pub(crate) enum Command {
-    Attach {
-        proxy: Proxy,
-        claims: Box<NodeClaims>,
-        lane: Lane,
-        reply: oneshot::Sender<Attachment>,
-    },
+    Attach(Box<Newcomer>),
     Report {
         proxy: ProxyId,
         generation: u64,
@@ -120,7 +146,7 @@ pub(crate) struct Parts {
 struct Handle {
     id: u64,
     commands: mpsc::Sender<Command>,
-    hints: Arc<Notify>,
+    hints: Arc<Hints>,
 }
 
 /// The meshes that are active.
@@ -151,7 +177,7 @@ impl Hub {
     }
 
     /// Hands hints to the meshes that they are about.
-    async fn dispatch(self: Arc<Self>, mut hints: broadcast::Receiver<MeshKey>) {
+    async fn dispatch(self: Arc<Self>, mut hints: broadcast::Receiver<News>) {
         loop {
             let hint = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -159,13 +185,19 @@ impl Hub {
             };
             let meshes = self.lock();
             match hint {
-                Ok(key) => {
+                Ok(news @ (News::Configuration(key) | News::Proxies(key, _))) => {
                     if let Some(mesh) = meshes.get(&key) {
-                        mesh.hints.notify_one();
+                        mesh.hints.take(&news);
                     }
                 }
+                Ok(News::Lapsed) => meshes.values().for_each(|m| m.hints.take(&News::Lapsed)),
                 Err(broadcast::error::RecvError::Lagged(_)) => {
-                    meshes.values().for_each(|mesh| mesh.hints.notify_one());
+                    for (key, mesh) in meshes.iter() {
+                        mesh.hints.take(&News::Configuration(*key));
+                        // Whatever the number is.
+                        mesh.hints.take(&News::Proxies(*key, u64::MAX));
+                        mesh.hints.take(&News::Lapsed);
+                    }
                 }
                 Err(broadcast::error::RecvError::Closed) => return,
             }
@@ -176,29 +208,30 @@ impl Hub {
         self.meshes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins a stream to its mesh; starts the mesh if it is not active. A stream of the same proxy is replaced.
+    /// Joins a stream to its mesh, once that is as far as it was when the proxy came; starts the mesh if it is not active. A stream of
+    /// the same proxy is replaced.
     pub(crate) async fn attach(
         self: &Arc<Self>,
-        proxy: &Proxy,
+        joined: &Joined,
         claims: &NodeClaims,
         lane: Lane,
     ) -> Attachment {
         loop {
-            let mesh = self.handle(proxy.mesh);
+            let mesh = self.handle(joined.proxy.mesh);
             let (reply, answer) = oneshot::channel();
-            let command = Command::Attach {
-                proxy: proxy.clone(),
-                claims: Box::new(claims.clone()),
+            let command = Command::Attach(Box::new(Newcomer {
+                joined: joined.clone(),
+                claims: claims.clone(),
                 lane,
                 reply,
-            };
+            }));
             if mesh.commands.send(command).await.is_ok()
                 && let Ok(attachment) = answer.await
             {
                 return attachment;
             }
             // It had just gone idle: start it again.
-            self.forget(proxy.mesh, mesh.id);
+            self.forget(joined.proxy.mesh, mesh.id);
         }
     }
 

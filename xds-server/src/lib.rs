@@ -21,6 +21,7 @@ mod telemetry;
 
 pub use serve::{Options, ServeError, serve};
 pub use source::{
-    IdentitySource, Leaf, ListenerClaims, MeshKey, Nack, NackOrigin, NodeClaims, Proxy,
-    ProxyStatus, Refusal, Setup, SnapshotSource, SourceError,
+    Heads, IdentitySource, Joined, Kept, Leaf, ListenerClaims, MeshKey, Nack, NackOrigin, News,
+    NodeClaims, Proxy, ProxyStatus, Refusal, Setup, SnapshotSource, SourceError, Workload,
+    Workloads,
 };

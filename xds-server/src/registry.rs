@@ -3,6 +3,9 @@
 //! A proxy becomes an endpoint when it has its listeners, stays one for a while after its stream ended, then drains,
 //! then goes. When most of a mesh is away at once the cause may be on our side, so nobody is removed then: workloads that
 //! drain get no calls while others are healthy, and all of them when none is (Envoy's panic mode).
+//!
+//! A workload that is connected to another server is that one's to watch: what it says is followed here, and only when it says
+//! nothing for longer than it should take is the workload drained here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -10,6 +13,8 @@ use std::time::{Duration, Instant};
 use heddle_model::id::ProxyId;
 use heddle_model::name::Name;
 use heddle_model::workload::{Endpoint, Endpoints, Health};
+
+use crate::source::Workload;
 
 /// What is added to the grace of an endpoint that was loaded and not seen yet: its proxy may be backing off.
 const RETURN: Duration = Duration::from_secs(30);
@@ -20,6 +25,8 @@ const FREEZE: Duration = Duration::from_secs(600);
 enum Presence {
     /// It has a stream.
     Here,
+    /// It has one at another server.
+    Elsewhere,
     /// It had one.
     Away { drain_at: Instant },
     /// It gets no new calls.
@@ -27,9 +34,13 @@ enum Presence {
 }
 
 impl Presence {
+    const fn is_present(self) -> bool {
+        matches!(self, Self::Here | Self::Elsewhere)
+    }
+
     const fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Here => None,
+            Self::Here | Self::Elsewhere => None,
             Self::Away { drain_at: at } | Self::Draining { remove_at: at } => Some(at),
         }
     }
@@ -47,8 +58,8 @@ pub(crate) struct Registry {
     deadlines: BTreeSet<(Instant, ProxyId)>,
     /// Those whose time is up and who stay because most of the mesh is away.
     kept: BTreeSet<ProxyId>,
-    /// How many have a stream.
-    here: usize,
+    /// How many have a stream, wherever.
+    present: usize,
     frozen_since: Option<Instant>,
 }
 
@@ -61,7 +72,7 @@ impl Registry {
             presence: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             kept: BTreeSet::new(),
-            here: 0,
+            present: 0,
             frozen_since: None,
         }
     }
@@ -84,7 +95,7 @@ impl Registry {
     /// was registered for.
     fn place(&mut self, proxy: ProxyId, service: Name, presence: Presence) -> Option<Name> {
         let before = self.unplace(proxy);
-        self.here += usize::from(presence == Presence::Here);
+        self.present += usize::from(presence.is_present());
         self.deadlines
             .extend(presence.deadline().map(|at| (at, proxy)));
         self.presence.insert(proxy, (service, presence));
@@ -93,7 +104,7 @@ impl Registry {
 
     fn unplace(&mut self, proxy: ProxyId) -> Option<Name> {
         let (service, presence) = self.presence.remove(&proxy)?;
-        self.here -= usize::from(presence == Presence::Here);
+        self.present -= usize::from(presence.is_present());
         if let Some(at) = presence.deadline() {
             self.deadlines.remove(&(at, proxy));
         }
@@ -101,26 +112,40 @@ impl Registry {
         Some(service)
     }
 
-    /// Takes over endpoints that an earlier process knew. Their leases start now, whatever they were: proxies need
-    /// time to come back, and a cluster must not be emptied before they had it.
-    pub(crate) fn load(&mut self, endpoints: Endpoints, now: Instant) {
-        let until = now + self.grace + RETURN;
-        for (service, workloads) in endpoints {
-            for (proxy, endpoint) in workloads {
-                if self.presence.contains_key(&proxy) {
-                    continue;
-                }
-                let presence = match endpoint.health {
-                    Health::Healthy => Presence::Away { drain_at: until },
-                    Health::Draining => Presence::Draining { remove_at: until },
-                };
-                self.place(proxy, service.clone(), presence);
-                self.endpoints
-                    .entry(service.clone())
-                    .or_default()
-                    .insert(proxy, endpoint);
+    /// Takes over endpoints that other processes know or knew. The leases of those without a stream start now, whatever they were:
+    /// proxies need time to come back, and a cluster must not be emptied before they had it.
+    pub(crate) fn load(&mut self, workloads: Vec<Workload>, now: Instant) {
+        for workload in workloads {
+            if !self.presence.contains_key(&workload.proxy) {
+                self.hear(workload, now);
             }
         }
+    }
+
+    /// Follows what is known elsewhere of a workload that has no stream here. Returns the services whose endpoints changed.
+    pub(crate) fn hear(&mut self, workload: Workload, now: Instant) -> BTreeSet<Name> {
+        let Some(endpoint) = workload.endpoint else {
+            let Some(service) = self.unplace(workload.proxy) else {
+                return BTreeSet::new();
+            };
+            self.forget(&service, workload.proxy);
+            return BTreeSet::from([service]);
+        };
+        let elsewhere = workload.connected && !workload.here;
+        let until = now + self.grace + RETURN;
+        let presence = match endpoint.health {
+            Health::Draining => Presence::Draining { remove_at: until },
+            Health::Healthy if elsewhere => Presence::Elsewhere,
+            Health::Healthy => Presence::Away { drain_at: until },
+        };
+        self.put(&workload.service, endpoint, presence)
+    }
+
+    /// Those that have a stream at another server.
+    pub(crate) fn elsewhere(&self) -> impl Iterator<Item = ProxyId> {
+        let all = self.presence.iter();
+        all.filter(|(_, (_, presence))| *presence == Presence::Elsewhere)
+            .map(|(proxy, _)| *proxy)
     }
 
     /// Nobody could come back for a while: who is away gets the time anew that it takes.
@@ -132,7 +157,7 @@ impl Registry {
                 continue;
             };
             let presence = match presence {
-                Presence::Here => continue,
+                Presence::Here | Presence::Elsewhere => continue,
                 Presence::Away { .. } => Presence::Away { drain_at: until },
                 Presence::Draining { .. } => Presence::Draining { remove_at: until },
             };
@@ -150,9 +175,13 @@ impl Registry {
 
     /// The proxy has its listeners: it takes calls. Returns the services whose endpoints changed.
     pub(crate) fn serve(&mut self, service: &Name, endpoint: Endpoint) -> BTreeSet<Name> {
+        self.put(service, endpoint, Presence::Here)
+    }
+
+    fn put(&mut self, service: &Name, endpoint: Endpoint, presence: Presence) -> BTreeSet<Name> {
         let proxy = endpoint.proxy;
         let mut changed = BTreeSet::new();
-        let before = self.place(proxy, service.clone(), Presence::Here);
+        let before = self.place(proxy, service.clone(), presence);
         if let Some(old) = before.filter(|old| old != service) {
             self.forget(&old, proxy);
             changed.insert(old);
@@ -188,7 +217,7 @@ impl Registry {
     /// The proxy may not come back: it drains without grace. Returns the services whose endpoints changed.
     pub(crate) fn withdraw(&mut self, proxy: ProxyId, now: Instant) -> BTreeSet<Name> {
         match self.presence.get(&proxy).cloned() {
-            Some((service, Presence::Here | Presence::Away { .. })) => {
+            Some((service, Presence::Here | Presence::Elsewhere | Presence::Away { .. })) => {
                 self.start_draining(&service, proxy, now);
                 BTreeSet::from([service])
             }
@@ -234,7 +263,7 @@ impl Registry {
                 continue;
             };
             match presence {
-                Presence::Here => continue,
+                Presence::Here | Presence::Elsewhere => continue,
                 Presence::Away { .. } => self.start_draining(&service, proxy, now),
                 Presence::Draining { .. } if frozen => {
                     self.kept.insert(proxy);
@@ -253,7 +282,7 @@ impl Registry {
 
     fn is_frozen(&mut self, now: Instant) -> bool {
         // Fewer than half of the workloads have a stream.
-        if self.here * 2 >= self.presence.len() {
+        if self.present * 2 >= self.presence.len() {
             self.frozen_since = None;
             return false;
         }
@@ -302,6 +331,17 @@ mod tests {
             assert_eq!(registry.serve(&service(), endpoint(id)).len(), 1);
         }
         (registry, Instant::now())
+    }
+
+    /// As another server wrote it.
+    fn known(id: u128, connected: bool) -> Workload {
+        Workload {
+            proxy: endpoint(id).proxy,
+            service: service(),
+            connected,
+            here: false,
+            endpoint: Some(endpoint(id)),
+        }
     }
 
     fn health(registry: &Registry, id: u128) -> Option<Health> {
@@ -358,7 +398,7 @@ mod tests {
     fn a_restarted_server_gives_everyone_time_to_come_back() {
         let (old, now) = registry(4);
         let mut r = Registry::new(GRACE, DRAIN);
-        r.load(old.endpoints().clone(), now);
+        r.load((1..=4).map(|id| known(id, false)).collect(), now);
         assert_eq!(r.endpoints(), old.endpoints());
         for id in 1..=3 {
             r.arrive(endpoint(id).proxy);
@@ -415,5 +455,48 @@ mod tests {
         r.tick(now + DRAIN);
         assert_eq!(health(&r, 1), None);
         assert!(r.withdraw(endpoint(9).proxy, now).is_empty());
+    }
+
+    #[test]
+    fn whoever_is_connected_elsewhere_stays_as_long_as_they_are() {
+        let mut r = Registry::new(GRACE, DRAIN);
+        let now = Instant::now();
+        r.load((1..=4).map(|id| known(id, true)).collect(), now);
+        assert_eq!(r.elsewhere().count(), 4);
+        assert!(r.tick(now + seconds(86_400)).1.is_empty());
+        // Its server says that it drains, and then that it is gone.
+        let mut left = known(1, false);
+        left.endpoint.as_mut().unwrap().health = Health::Draining;
+        assert_eq!(r.hear(left.clone(), now), BTreeSet::from([service()]));
+        assert!(r.hear(left.clone(), now).is_empty(), "nothing changed");
+        assert_eq!(health(&r, 1), Some(Health::Draining));
+        left.endpoint = None;
+        assert_eq!(r.hear(left.clone(), now), BTreeSet::from([service()]));
+        assert_eq!(health(&r, 1), None);
+        assert!(r.hear(left, now).is_empty(), "it is gone already");
+    }
+
+    #[test]
+    fn whoever_a_lost_server_had_gets_the_time_to_come_here() {
+        let mut r = Registry::new(GRACE, DRAIN);
+        let now = Instant::now();
+        r.load((1..=4).map(|id| known(id, true)).collect(), now);
+        assert!(r.hear(known(1, false), now).is_empty());
+        assert!(r.hear(known(2, false), now).is_empty());
+        r.arrive(endpoint(2).proxy);
+        assert!(r.tick(now + seconds(34)).1.is_empty());
+        assert_eq!(r.tick(now + seconds(35)).1, BTreeSet::from([service()]));
+        assert_eq!(health(&r, 1), Some(Health::Draining));
+        assert_eq!(health(&r, 2), Some(Health::Healthy));
+    }
+
+    #[test]
+    fn one_that_may_not_come_back_drains_wherever_it_is() {
+        let mut r = Registry::new(GRACE, DRAIN);
+        let now = Instant::now();
+        r.load(vec![known(1, true), known(2, true)], now);
+        assert_eq!(r.withdraw(endpoint(1).proxy, now).len(), 1);
+        assert_eq!(health(&r, 1), Some(Health::Draining));
+        assert_eq!(r.elsewhere().collect::<Vec<_>>(), [endpoint(2).proxy]);
     }
 }

@@ -13,7 +13,7 @@ use heddle_model::id::{MeshId, OrgId, ProxyId};
 use heddle_model::kind::Kind as ModelKind;
 use heddle_model::name::Name;
 use heddle_model::snapshot::MeshSnapshot;
-use heddle_model::workload::{Endpoint, Endpoints};
+use heddle_model::workload::Endpoint;
 use tokio::sync::broadcast;
 
 /// Which mesh of which organisation: the key of everything that is kept in memory, so that two tenants
@@ -35,6 +35,68 @@ pub struct Proxy {
     pub proxy: ProxyId,
     /// The service that it stands in front of.
     pub service: Name,
+}
+
+/// How far a mesh is: its configuration, and the news about its proxies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heads {
+    /// Its revision.
+    pub revision: u64,
+    /// The number of the newest news about its proxies, whichever server brought them.
+    pub status: u64,
+}
+
+/// A proxy that was let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// It.
+    pub proxy: Proxy,
+    /// How far its mesh was then. Whatever another server has shown it is no newer, so from here on it is shown nothing that is older.
+    pub heads: Heads,
+}
+
+/// A workload, as the source knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workload {
+    /// Its proxy.
+    pub proxy: ProxyId,
+    /// The service that it belongs to.
+    pub service: Name,
+    /// Whether its proxy has a stream, here or at another server.
+    pub connected: bool,
+    /// Whether this server was the last to say something about it.
+    pub here: bool,
+    /// Where it takes calls; `None` means that it is no endpoint (any more).
+    pub endpoint: Option<Endpoint>,
+}
+
+/// Workloads, up to a number of the news about proxies.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Workloads {
+    /// Everything up to this number is in it.
+    pub status: u64,
+    /// They.
+    pub workloads: Vec<Workload>,
+}
+
+/// What a checkpoint was counted as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The number of the news before it.
+    pub before: u64,
+    /// The number of its last.
+    pub status: u64,
+}
+
+/// Why to look at something again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// A mesh may have another revision.
+    Configuration(MeshKey),
+    /// There are news about proxies of a mesh, up to this number: those of this server, too.
+    Proxies(MeshKey, u64),
+    /// Others took this server for gone, so they may have written over what it wrote: it writes that again.
+    Lapsed,
 }
 
 /// What an Envoy says of itself in the first message of a stream: checked for form and size, believed only
@@ -203,7 +265,7 @@ pub trait SnapshotSource: Send + Sync + 'static {
         &self,
         secret: &str,
         node: &NodeClaims,
-    ) -> Result<Result<Proxy, Refusal>, SourceError>;
+    ) -> Result<Result<Joined, Refusal>, SourceError>;
 
     /// The mesh as it is now; `None` when it was deleted.
     ///
@@ -211,14 +273,15 @@ pub trait SnapshotSource: Send + Sync + 'static {
     /// It cannot be loaded; the caller keeps the last one.
     async fn snapshot(&self, mesh: MeshKey) -> Result<Option<MeshSnapshot>, SourceError>;
 
-    /// Every endpoint of the mesh with a live lease.
+    /// The workloads of the mesh about which there are news after the number `after`, but for those that are connected here; without a
+    /// number, every endpoint with a live lease.
     ///
     /// # Errors
-    /// They cannot be loaded; the caller answers nothing until they are.
-    async fn endpoints(&self, mesh: MeshKey) -> Result<Endpoints, SourceError>;
+    /// They cannot be loaded; until they were once, the caller answers nothing.
+    async fn workloads(&self, mesh: MeshKey, after: Option<u64>) -> Result<Workloads, SourceError>;
 
-    /// Tells which meshes to look at again. A receiver that lagged looks at all that it has.
-    fn changed(&self) -> broadcast::Receiver<MeshKey>;
+    /// Tells what to look at again. A receiver that lagged looks at all that it has.
+    fn changed(&self) -> broadcast::Receiver<News>;
 
     /// Which of these proxies may no longer have a stream: token revoked, proxy forgotten, mesh deleted.
     /// Asked at most every 2 seconds for each mesh, in one call for all its connected proxies.
@@ -233,6 +296,7 @@ pub trait SnapshotSource: Send + Sync + 'static {
 
     /// Keeps what is known of proxies; each entry replaces the earlier one of its proxy. Everything up to the revision `offered` was
     /// shown to the proxies that are connected here, as far as it concerns them; both are kept together or not at all.
+    /// Returns what that was counted as; `None` when there was nothing to keep.
     ///
     /// # Errors
     /// Nothing was kept; the caller tries again with newer entries.
@@ -241,7 +305,7 @@ pub trait SnapshotSource: Send + Sync + 'static {
         mesh: MeshKey,
         offered: Option<u64>,
         batch: Vec<ProxyStatus>,
-    ) -> Result<(), SourceError>;
+    ) -> Result<Option<Kept>, SourceError>;
 }
 
 /// A leaf certificate with its key.

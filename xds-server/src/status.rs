@@ -305,6 +305,20 @@ impl Board {
         }
     }
 
+    /// What was written of this proxy does not stand any more.
+    pub(crate) fn rewrite(&mut self, proxy: ProxyId) {
+        if let Some(record) = self.records.get_mut(&proxy) {
+            record.written = None;
+            self.touched.insert(proxy);
+        }
+    }
+
+    /// A proxy that is connected elsewhere is none of ours.
+    pub(crate) fn leave_to_others(&mut self, proxy: ProxyId) {
+        self.records.remove(&proxy);
+        self.touched.remove(&proxy);
+    }
+
     /// A proxy that has left for good needs no record once that was written.
     fn drop_if_gone(&mut self, proxy: ProxyId) {
         let gone = self.records.get(&proxy).is_some_and(|record| {

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use heddle_model::code::Code;
 use heddle_model::id::{MeshId, OrgId, ProxyId};
 use heddle_model::snapshot::MeshSnapshot;
-use heddle_model::workload::Endpoints;
 use heddle_store::proxies::{self, Checkpoint, JoinRefused};
-use heddle_store::{FeedPosition, MeshRef, Store};
+use heddle_store::{FeedPosition, MeshHead, MeshRef, Store};
 use heddle_xds_server::{
-    MeshKey, Nack, NodeClaims, Proxy, ProxyStatus, Refusal, Setup, SnapshotSource, SourceError,
+    Heads, Joined, Kept, MeshKey, Nack, News, NodeClaims, Proxy, ProxyStatus, Refusal, Setup,
+    SnapshotSource, SourceError, Workload, Workloads,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, broadcast};
@@ -29,7 +29,7 @@ pub(crate) struct MeshSource {
     replica: Uuid,
     known: RwLock<BTreeMap<(OrgId, MeshId), Known>>,
     position: Mutex<Option<FeedPosition>>,
-    changed: broadcast::Sender<MeshKey>,
+    changed: broadcast::Sender<News>,
 }
 
 #[derive(Clone, Copy)]
@@ -37,6 +37,14 @@ struct Known {
     mesh: MeshRef,
     revision: u64,
     deleted: bool,
+    status: u64,
+}
+
+fn key(mesh: MeshRef) -> MeshKey {
+    MeshKey {
+        org: mesh.org(),
+        mesh: mesh.mesh(),
+    }
 }
 
 impl MeshSource {
@@ -65,18 +73,18 @@ impl MeshSource {
             .ok_or_else(|| SourceError::new("find the mesh", "it is not in the feed"))
     }
 
-    fn learn(&self, mesh: MeshRef, revision: u64, deleted: bool) -> bool {
-        let key = (mesh.org(), mesh.mesh());
+    /// Returns what was known before.
+    fn learn(&self, head: MeshHead) -> Option<Known> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let before = known.insert(
-            key,
+        known.insert(
+            (head.mesh.org(), head.mesh.mesh()),
             Known {
-                mesh,
-                revision,
-                deleted,
+                mesh: head.mesh,
+                revision: head.revision,
+                deleted: head.deleted,
+                status: head.status,
             },
-        );
-        before.is_none_or(|before| before.revision != revision || before.deleted != deleted)
+        )
     }
 
     /// Looks at the outbox once.
@@ -84,16 +92,20 @@ impl MeshSource {
         let mut position = self.position.lock().await;
         let feed = self.store.feed(position.clone()).await?;
         for head in feed.meshes {
-            if self.learn(head.mesh, head.revision, head.deleted) {
-                self.tell(head.mesh);
+            let before = self.learn(head);
+            if before.is_none_or(|b| (b.revision, b.deleted) != (head.revision, head.deleted)) {
+                self.tell(News::Configuration(key(head.mesh)));
+            }
+            if before.is_none_or(|b| b.status != head.status) {
+                self.tell(News::Proxies(key(head.mesh), head.status));
             }
         }
         *position = Some(feed.next);
         Ok(())
     }
 
-    /// Notes that no proxy has a stream: this server has just started, and it is the only one.
-    pub(crate) async fn disconnect_all(&self) -> heddle_store::Result<()> {
+    /// Notes that nobody is connected to servers that do not live any more.
+    pub(crate) async fn disconnect_gone(&self) -> heddle_store::Result<()> {
         let meshes: Vec<MeshRef> = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             known
@@ -103,17 +115,19 @@ impl MeshSource {
                 .collect()
         };
         for mesh in meshes {
-            proxies::disconnect_all(&self.store, &mesh).await?;
+            proxies::disconnect_gone(&self.store, &mesh).await?;
         }
         Ok(())
     }
 
-    fn tell(&self, mesh: MeshRef) {
+    /// Says that this server was taken for gone.
+    pub(crate) fn lapsed(&self) {
+        self.tell(News::Lapsed);
+    }
+
+    fn tell(&self, news: News) {
         // Nobody listening: no proxy is connected.
-        let _ = self.changed.send(MeshKey {
-            org: mesh.org(),
-            mesh: mesh.mesh(),
-        });
+        let _ = self.changed.send(news);
     }
 
     /// Follows commits until the end: hints of this process at once, everything else by the tail.
@@ -128,7 +142,7 @@ impl MeshSource {
                 hint = hints.recv() => {
                     // A hint that was missed is found by the tail.
                     if let Ok(mesh) = hint {
-                        self.tell(mesh);
+                        self.tell(News::Configuration(key(mesh)));
                     }
                 }
                 _ = tail.tick() => {
@@ -222,7 +236,7 @@ impl SnapshotSource for MeshSource {
         &self,
         secret: &str,
         node: &NodeClaims,
-    ) -> Result<Result<Proxy, Refusal>, SourceError> {
+    ) -> Result<Result<Joined, Refusal>, SourceError> {
         if let Some(cluster) = &node.cluster {
             // The service that an Envoy names must be its token's (X03). Before it is bound: a one-off token is not used
             // up by a bootstrap that belongs to another service.
@@ -244,16 +258,23 @@ impl SnapshotSource for MeshSource {
         };
         if self.find(joined.mesh.org(), joined.mesh.mesh()).is_none() {
             // A mesh so new that the tail has not passed it yet.
-            self.learn(joined.mesh, 0, false);
+            self.learn(MeshHead {
+                mesh: joined.mesh,
+                revision: 0,
+                deleted: false,
+                status: 0,
+            });
         }
-        let mesh = MeshKey {
-            org: joined.mesh.org(),
-            mesh: joined.mesh.mesh(),
-        };
-        Ok(Ok(Proxy {
-            mesh,
-            proxy: joined.proxy,
-            service: joined.service,
+        Ok(Ok(Joined {
+            proxy: Proxy {
+                mesh: key(joined.mesh),
+                proxy: joined.proxy,
+                service: joined.service,
+            },
+            heads: Heads {
+                revision: joined.heads.revision,
+                status: joined.heads.status,
+            },
         }))
     }
 
@@ -279,14 +300,25 @@ impl SnapshotSource for MeshSource {
         }
     }
 
-    async fn endpoints(&self, mesh: MeshKey) -> Result<Endpoints, SourceError> {
+    async fn workloads(&self, mesh: MeshKey, after: Option<u64>) -> Result<Workloads, SourceError> {
         let mesh = self.require(mesh)?;
-        proxies::endpoints(&self.store, &mesh)
+        let loaded = proxies::workloads(&self.store, &mesh, self.replica, after)
             .await
-            .map_err(failed("load endpoints"))
+            .map_err(failed("load workloads"))?;
+        let workload = |row: proxies::Workload| Workload {
+            proxy: row.proxy,
+            service: row.service,
+            connected: row.connected,
+            here: row.here,
+            endpoint: row.endpoint,
+        };
+        Ok(Workloads {
+            status: loaded.status,
+            workloads: loaded.workloads.into_iter().map(workload).collect(),
+        })
     }
 
-    fn changed(&self) -> broadcast::Receiver<MeshKey> {
+    fn changed(&self) -> broadcast::Receiver<News> {
         self.changed.subscribe()
     }
 
@@ -308,11 +340,12 @@ impl SnapshotSource for MeshSource {
         mesh: MeshKey,
         offered: Option<u64>,
         batch: Vec<ProxyStatus>,
-    ) -> Result<(), SourceError> {
+    ) -> Result<Option<Kept>, SourceError> {
         let mesh = self.require(mesh)?;
         let batch: Vec<Checkpoint> = batch.into_iter().map(checkpoint).collect();
-        proxies::checkpoint(&self.store, &mesh, self.replica, offered, &batch)
+        let kept = proxies::checkpoint(&self.store, &mesh, self.replica, offered, &batch)
             .await
-            .map_err(failed("keep the status of proxies"))
+            .map_err(failed("keep the status of proxies"))?;
+        Ok(kept.map(|(before, status)| Kept { before, status }))
     }
 }

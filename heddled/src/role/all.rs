@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::adapter::{Authorities, Identities, MeshSource, SessionSealer};
+use crate::adapter::{Authorities, Identities, MeshSource, Replica, SessionSealer};
 use crate::config::{Config, ServerFiles, split_address};
 use crate::{console, telemetry};
 
@@ -50,7 +50,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let files = config.server_files()?;
     let shutdown = CancellationToken::new();
 
-    let source = Arc::new(MeshSource::new(store.clone(), SystemIds.next()));
+    let id = SystemIds.next();
+    let source = Arc::new(MeshSource::new(store.clone(), id));
     source.refresh().await.context("read the feed of changes")?;
     let authority = authority(
         &config,
@@ -66,10 +67,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("listen on {} for the API", config.api_listen))?;
 
     // Only now: a second server that cannot have the ports has changed nothing.
-    source
-        .disconnect_all()
-        .await
-        .context("start with nobody connected")?;
+    let replica = Arc::new(Replica::new(store.clone(), id, Arc::clone(&source)));
+    replica.begin().await.context("take part")?;
+    let alive = tokio::spawn({
+        let (replica, shutdown) = (Arc::clone(&replica), shutdown.clone());
+        async move { replica.live(shutdown).await }
+    });
     let feed = tokio::spawn(Arc::clone(&source).follow(shutdown.clone()));
     let xds = tokio::spawn(heddle_xds_server::serve(
         xds_listener,
@@ -118,7 +121,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         xds.context("serve xDS")?;
         // Idle keep-alive connections of clients end with the process.
         api.abort();
-        feed.await.context("the feed panicked")
+        feed.await.context("the feed panicked")?;
+        alive.await.context("the lease panicked")?;
+        replica.end().await;
+        Ok::<(), anyhow::Error>(())
     });
     match drained.await {
         Ok(result) => result?,

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::authz::{Door, Grant, Holder, MeshRef};
 use crate::error::{Error, Result, inconsistent, retry};
+use crate::live::Heads;
 use crate::rights::Standing;
 use crate::secret;
 use crate::store::Store;
@@ -35,6 +36,8 @@ pub struct Joined {
     pub proxy: ProxyId,
     /// What it is bound to.
     pub join_token: JoinTokenId,
+    /// How far its mesh was when it came: whatever it was shown before, by this server or another, is no newer.
+    pub heads: Heads,
 }
 
 /// Why a proxy may not join.
@@ -164,6 +167,9 @@ struct Found {
     first_used_at: Option<DateTime<Utc>>,
     last_used_at: Option<DateTime<Utc>>,
     bound: Option<Uuid>,
+    revision: i64,
+    audit: i64,
+    status: i64,
 }
 
 impl Found {
@@ -181,6 +187,11 @@ impl Found {
             service: name("join_tokens", "service", token, &self.service)?,
             proxy: ProxyId::from_uuid(proxy),
             join_token: token,
+            heads: Heads {
+                revision: self.revision.unsigned_abs(),
+                audit: self.audit.unsigned_abs(),
+                status: self.status.unsigned_abs(),
+            },
         })
     }
 }
@@ -192,9 +203,12 @@ async fn look(work: &mut Work, token: JoinTokenId, node_id: &str) -> Result<Opti
                 exists (select from heddle.resources r \
                         where r.org_id = m.org_id and r.mesh_id = m.mesh_id and r.kind = 'service' \
                           and r.name = j.service and r.to_revision is null) as service_exists, \
-                j.reusable, j.expires_at, j.first_used_at, j.last_used_at, p.id as bound \
+                j.reusable, j.expires_at, j.first_used_at, j.last_used_at, p.id as bound, \
+                m.revision, coalesce(h.seq, 0) as audit, coalesce(s.seq, 0) as status \
          from heddle.join_tokens j \
          join heddle.meshes m on m.org_id = j.org_id and m.mesh_id = j.mesh_id \
+         left join heddle.audit_heads h on h.org_id = m.org_id and h.chain = m.mesh_id \
+         left join heddle.mesh_status s on s.org_id = m.org_id and s.mesh_id = m.mesh_id \
          left join heddle.proxies p on p.org_id = j.org_id and p.join_token_id = j.id and p.node_id = $2 \
          where j.id = $1 and j.revoked_at is null and m.deleted_at is null",
     )
@@ -265,6 +279,7 @@ async fn bind(
     let now = work.now();
     let other: Option<(Uuid, bool)> = sqlx::query_as(
         "select p.id, j.revoked_at is null and p.connected and coalesce(p.lease_until > $4, false) \
+             and exists (select from heddle.replicas r where r.replica = p.replica and r.lease_until > now()) \
          from heddle.proxies p join heddle.join_tokens j on j.org_id = p.org_id and j.id = p.join_token_id \
          where p.mesh_id = $1 and p.service = $2 and p.node_id = $3 for no key update of p",
     )

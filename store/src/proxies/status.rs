@@ -1,15 +1,14 @@
-//! Checkpoints of soft state: what proxies do right now, so that a restarted server starts from the same endpoints.
+//! Checkpoints of soft state: what proxies do right now, so that another server, or the next one, starts from the same endpoints.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use heddle_model::id::ProxyId;
-use heddle_model::workload::{Endpoint, Endpoints, Health};
+use heddle_model::workload::{Endpoint, Health};
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{COLUMNS, ProxyRow, Row, TABLE};
 use crate::authz::MeshRef;
 use crate::error::{Result, retry};
 use crate::store::Store;
@@ -45,7 +44,8 @@ pub struct Checkpoint {
 }
 
 /// The number of the news grows by the number of entries, and each that says something new gets one of its own. Whoever writes
-/// holds the counter until the commit. A server that a proxy has left says nothing more about it.
+/// holds the counter until the commit. A server that a proxy has left says nothing more about it. Times are compared only with
+/// those of the same server: the clocks of two may be apart.
 const CHECKPOINT: &str = "with b as ( \
          select * from rows from (jsonb_to_recordset($2) as ( \
              id uuid, connected boolean, augments boolean, address inet, ports jsonb, version text, draining boolean, \
@@ -58,8 +58,9 @@ const CHECKPOINT: &str = "with b as ( \
              revision = greatest(mesh_replicas.revision, excluded.revision), seen_at = excluded.seen_at), \
      news as ( \
          insert into heddle.mesh_status (org_id, mesh_id, seq) values ($3, $1, 1 + jsonb_array_length($2)) \
-         on conflict (org_id, mesh_id) do update set seq = mesh_status.seq + excluded.seq returning seq) \
-     update heddle.proxies p set \
+         on conflict (org_id, mesh_id) do update set seq = mesh_status.seq + excluded.seq, xid = pg_current_xact_id() \
+         returning seq), \
+     wrote as (update heddle.proxies p set \
          connected = b.connected, augments = b.augments, address = b.address, ports = b.ports, version = b.version, \
          draining = b.draining, lease_until = b.lease_until, \
          envoy_version = coalesce(b.envoy_version, p.envoy_version), \
@@ -74,12 +75,16 @@ const CHECKPOINT: &str = "with b as ( \
                    b.pending_types, b.nacks) \
              then news.seq - jsonb_array_length($2) + b.ordinality else p.status_seq end \
      from b, news \
-     where p.mesh_id = $1 and p.id = b.id and (p.seen_at is null or p.seen_at <= b.seen_at) \
-       and (b.connected or not p.connected or p.replica is null or p.replica = $4)";
+     where p.mesh_id = $1 and p.id = b.id \
+       and (p.seen_at is null or p.seen_at <= b.seen_at or p.replica is distinct from $4) \
+       and (b.connected or not p.connected or p.replica is null or p.replica = $4)) \
+     select seq - 1 - jsonb_array_length($2), seq from news";
 
 /// Stores what is known of proxies of one mesh that are connected to one server: one statement, no revision, not waiting for the
 /// disk. Proxies that were forgotten are passed over. `offered`: up to this revision everything was shown to the proxies that are
 /// connected there, so those of them that have what they should have are as far.
+///
+/// Returns the number of the news before this one and that of the last of these.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`]: nothing was stored.
@@ -89,27 +94,27 @@ pub async fn checkpoint(
     replica: Uuid,
     offered: Option<u64>,
     batch: &[Checkpoint],
-) -> Result<()> {
+) -> Result<Option<(u64, u64)>> {
     if batch.is_empty() && offered.is_none() {
-        return Ok(());
+        return Ok(None);
     }
     let rows: Vec<Value> = newest(batch).into_values().map(row).collect();
     let rows = Json(rows);
     retry!(async {
         let mut work = store.work(mesh.org(), "xds", Mode::Soft).await?;
         let now = work.now();
-        sqlx::query(CHECKPOINT)
+        let (before, last): (i64, i64) = sqlx::query_as(CHECKPOINT)
             .bind(mesh.mesh().uuid())
             .bind(&rows)
             .bind(mesh.org().uuid())
             .bind(replica)
             .bind(offered.map(u64::cast_signed))
             .bind(now)
-            .execute(work.conn())
+            .fetch_one(work.conn())
             .await?;
         work.commit().await?;
         store.tell(*mesh);
-        Ok::<(), crate::Error>(())
+        Ok::<_, crate::Error>(Some((before.unsigned_abs(), last.unsigned_abs())))
     })
 }
 
@@ -159,23 +164,27 @@ fn without_nul(value: &mut Value) {
     }
 }
 
-/// Notes that no proxy of a mesh has a stream: what a server that starts begins with. Registrations stay as they are, and so does
+/// Notes that no proxy of a mesh has a stream at a server that does not live any more. Registrations stay as they are, and so does
 /// how far each of them came.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`].
-pub async fn disconnect_all(store: &Store, mesh: &MeshRef) -> Result<()> {
+pub async fn disconnect_gone(store: &Store, mesh: &MeshRef) -> Result<()> {
     let mut work = store.work(mesh.org(), "xds", Mode::Soft).await?;
-    sqlx::query(
-        "with gone as ( \
+    let done = sqlx::query(
+        "with living as (select replica from heddle.replicas where lease_until > now()), \
+         gone as ( \
              select p.id, r.revision, row_number() over () as nth from heddle.proxies p \
              left join heddle.mesh_replicas r on r.mesh_id = p.mesh_id and r.replica = p.replica \
-             where p.mesh_id = $1 and p.connected), \
-         ended as (delete from heddle.mesh_replicas where mesh_id = $1), \
+             where p.mesh_id = $1 and p.connected and not exists (select from living l where l.replica = p.replica)), \
+         ended as ( \
+             delete from heddle.mesh_replicas r \
+             where r.mesh_id = $1 and not exists (select from living l where l.replica = r.replica)), \
          news as ( \
              insert into heddle.mesh_status (org_id, mesh_id, seq) \
              select $2, $1, count(*) from gone having count(*) > 0 \
-             on conflict (org_id, mesh_id) do update set seq = mesh_status.seq + excluded.seq returning seq) \
+             on conflict (org_id, mesh_id) do update set seq = mesh_status.seq + excluded.seq, xid = pg_current_xact_id() \
+             returning seq) \
          update heddle.proxies p set connected = false, \
              acked_revision = case when p.acked_revision >= p.target_revision \
                               then greatest(p.acked_revision, gone.revision) else p.acked_revision end, \
@@ -187,36 +196,10 @@ pub async fn disconnect_all(store: &Store, mesh: &MeshRef) -> Result<()> {
     .execute(work.conn())
     .await?;
     work.commit().await?;
-    Ok(())
-}
-
-/// Every endpoint of a mesh with a live lease.
-///
-/// # Errors
-/// [`crate::Error::Unavailable`], [`crate::Error::Inconsistent`].
-pub async fn endpoints(store: &Store, mesh: &MeshRef) -> Result<Endpoints> {
-    let mut work = store.work(mesh.org(), "xds", Mode::Read).await?;
-    let now = work.now();
-    let sql = format!(
-        "select {COLUMNS} from {TABLE} \
-         where p.mesh_id = $1 and p.address is not null and p.lease_until > $2 order by p.id"
-    );
-    let rows: Vec<Row> = sqlx::query_as(&sql)
-        .bind(mesh.mesh().uuid())
-        .bind(now)
-        .fetch_all(work.conn())
-        .await?;
-    let mut endpoints = Endpoints::new();
-    for row in rows {
-        let proxy = ProxyRow::try_from(row)?;
-        if let Some(endpoint) = proxy.registration {
-            endpoints
-                .entry(proxy.service)
-                .or_default()
-                .insert(proxy.id, endpoint);
-        }
+    if done.rows_affected() > 0 {
+        store.tell(*mesh);
     }
-    Ok(endpoints)
+    Ok(())
 }
 
 /// Which of these proxies may no longer have a stream: forgotten, join token revoked, mesh deleted.

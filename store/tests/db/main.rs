@@ -23,6 +23,7 @@ mod pool;
 mod proxies;
 mod rebind;
 mod references;
+mod replicas;
 mod resources;
 mod revisions;
 mod rights;

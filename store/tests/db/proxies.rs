@@ -291,13 +291,13 @@ async fn pages_and_ambiguous_names() {
 }
 
 #[tokio::test]
-async fn a_server_that_starts_finds_nobody_connected_and_every_registration() {
+async fn nobody_is_connected_to_a_server_that_is_gone_and_every_registration_stays() {
     let (db, owner, mesh, ids) = world(&[("payments", "a")]).await;
     let batch = [checkpoint(ids[0], Some(endpoint(ids[0], "10.0.0.7")))];
     proxies::checkpoint(&db.store, &mesh, Uuid::nil(), None, &batch)
         .await
         .unwrap();
-    proxies::disconnect_all(&db.store, &mesh).await.unwrap();
+    proxies::disconnect_gone(&db.store, &mesh).await.unwrap();
     let row = find(&db, &owner, &mesh, "a").await.unwrap();
     assert!(!row.connected);
     assert_eq!(row.registration, Some(endpoint(ids[0], "10.0.0.7")));

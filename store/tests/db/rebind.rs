@@ -1,10 +1,13 @@
 //! Bindings that change: a token replaced, a proxy forgotten, a service gone.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use heddle_model::authz::permission::{ConfigWrite, ProxyWrite};
 use heddle_model::kind::Kind;
 use heddle_store::Error;
 use heddle_store::proxies::{self, Checkpoint, JoinRefused};
+use heddle_store::replicas;
 use heddle_store::resources::{self, Precondition};
 use serde_json::json;
 
@@ -20,6 +23,9 @@ async fn a_node_id_moves_to_another_token_only_when_nobody_uses_it() {
         world.token("new", false).await,
     );
     let joined = world.join(&old, "node").await.unwrap();
+    replicas::renew(&world.db.store, uuid::Uuid::nil(), Duration::from_secs(600))
+        .await
+        .unwrap();
     let connected = Checkpoint {
         proxy: joined.proxy,
         connected: true,

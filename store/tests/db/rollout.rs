@@ -141,8 +141,8 @@ async fn each_proxy_is_as_far_as_its_own_server() {
     write(&db, &mesh, OTHER, 8, &[left]).await;
     assert_eq!(of(8).await, [0, 2, 0, 0, 1, 1]);
 
-    // A server that starts finds nobody connected, and everybody as far as they were.
-    proxies::disconnect_all(&db.store, &mesh).await.unwrap();
+    // Servers that do not live have nobody connected, and everybody is as far as they were.
+    proxies::disconnect_gone(&db.store, &mesh).await.unwrap();
     assert_eq!(of(8).await, [2, 0, 0, 0, 1, 1]);
     assert_eq!(of(9).await, [0, 0, 0, 0, 3, 1]);
     let back = [connected(ids[1], 8, 8), connected(ids[2], 8, 8)];

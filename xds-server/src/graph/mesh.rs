@@ -1,5 +1,6 @@
 //! The task of one mesh: commands, hints and time come in, views go out.
 
+mod elsewhere;
 mod jobs;
 mod views;
 
@@ -11,14 +12,15 @@ use heddle_model::id::ProxyId;
 use heddle_model::name::Name;
 use heddle_model::workload::{Endpoint, Health};
 use heddle_translate::{Options, ProxyView};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::derive::Graph;
-use super::{Attachment, Command, Ended, Lane, Parts, Refused};
+use super::{Attachment, Command, Ended, Hints, Lane, Newcomer, Parts, Refused};
 use crate::registry::Registry;
-use crate::source::{ListenerClaims, MeshKey, NodeClaims, Proxy, SourceError};
+use crate::source::{Kept, ListenerClaims, MeshKey, SourceError};
 use crate::status::{Board, Report, Standing};
+use elsewhere::Elsewhere;
 use jobs::{Job, Loaded, REVOCATIONS, done};
 use views::{Group, view_of};
 
@@ -88,7 +90,7 @@ pub(super) struct Mesh {
     failures: u32,
     revocations: Job<Result<Vec<ProxyId>, SourceError>>,
     ask_revocations: Instant,
-    checkpoint: Job<(Vec<ProxyId>, bool)>,
+    checkpoint: Job<(Vec<ProxyId>, Option<Option<Kept>>)>,
     write_at: Instant,
     /// Everything up to this revision was shown to those whom it concerns.
     offered: Option<u64>,
@@ -100,6 +102,8 @@ pub(super) struct Mesh {
     unkept: BTreeSet<Name>,
     /// Those of them that the checkpoint under way keeps.
     keeping: BTreeSet<Name>,
+    /// What other servers say.
+    elsewhere: Elsewhere,
     idle_since: Option<Instant>,
     deleted: bool,
     source_down: bool,
@@ -141,6 +145,7 @@ impl Mesh {
             offer_kept: None,
             unkept: BTreeSet::new(),
             keeping: BTreeSet::new(),
+            elsewhere: Elsewhere::default(),
             idle_since: Some(now),
             deleted: false,
             source_down: false,
@@ -150,7 +155,7 @@ impl Mesh {
     pub(super) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<Command>,
-        hints: Arc<Notify>,
+        hints: Arc<Hints>,
         stop: CancellationToken,
     ) {
         loop {
@@ -160,9 +165,10 @@ impl Mesh {
                     Some(command) => self.on_command(command),
                     None => break,
                 },
-                () = hints.notified() => self.reload = Some(now()),
+                () = hints.any.notified() => self.on_hint(&hints),
                 loaded = done(&mut self.load) => self.on_loaded(loaded),
                 revoked = done(&mut self.revocations) => self.on_revoked(revoked),
+                heard = done(&mut self.elsewhere.look) => self.on_heard(heard),
                 wrote = done(&mut self.checkpoint) => self.on_written(wrote),
                 () = tokio::time::sleep_until(wake.into()) => {}
                 () = stop.cancelled() => break,
@@ -172,10 +178,11 @@ impl Mesh {
                 break;
             }
         }
+        self.let_in_all();
         // What is still in the inbox gets no answer: its sender starts the mesh again.
         inbox.close();
         while let Ok(command) = inbox.try_recv() {
-            if !matches!(command, Command::Attach { .. }) {
+            if !matches!(command, Command::Attach(_)) {
                 self.on_command(command);
             }
         }
@@ -184,12 +191,7 @@ impl Mesh {
 
     fn on_command(&mut self, command: Command) {
         match command {
-            Command::Attach {
-                proxy,
-                claims,
-                lane,
-                reply,
-            } => self.attach(&proxy, &claims, lane, reply),
+            Command::Attach(newcomer) => self.receive(*newcomer),
             Command::Report {
                 proxy,
                 generation,
@@ -258,13 +260,14 @@ impl Mesh {
         serving
     }
 
-    fn attach(
-        &mut self,
-        proxy: &Proxy,
-        claims: &NodeClaims,
-        lane: Lane,
-        reply: oneshot::Sender<Attachment>,
-    ) {
+    fn attach(&mut self, newcomer: Newcomer) {
+        let Newcomer {
+            joined,
+            claims,
+            lane,
+            reply,
+        } = newcomer;
+        let (proxy, claims) = (&joined.proxy, &claims);
         let Some(mesh) = self.commands.upgrade() else {
             return;
         };
@@ -375,6 +378,9 @@ impl Mesh {
     }
 
     fn tick(&mut self, now: Instant) {
+        if self.elsewhere.is_due(now) {
+            self.let_in();
+        }
         // Also without a database: who may call until noon may not call after noon.
         if self.expiry.is_some_and(|at| at <= now) {
             self.expire(now);
@@ -402,7 +408,9 @@ impl Mesh {
     }
 
     fn is_idle(&mut self, now: Instant) -> bool {
-        let busy = !self.members.is_empty() || !(self.registry.is_empty() || self.deleted);
+        let busy = !self.members.is_empty()
+            || self.elsewhere.is_waited_for()
+            || !(self.registry.is_empty() || self.deleted);
         let unwritten = self.registry_loaded && !self.deleted && !self.board.is_settled();
         let writing = self.checkpoint.is_some() || unwritten;
         if busy || writing {

@@ -176,19 +176,20 @@ impl Connection {
         let node = node.ok_or_else(|| Status::invalid_argument("the first message has no node"))?;
         let claims = node::claims(node).map_err(refuse::node)?;
         let parts = self.server.hub.parts();
-        let proxy = match parts.source.join(token, &claims).await {
-            Ok(Ok(proxy)) => proxy,
+        let joined = match parts.source.join(token, &claims).await {
+            Ok(Ok(joined)) => joined,
             Ok(Err(refusal)) => return Err(refuse::refusal(refusal)),
             Err(error) => return Err(refuse::failed("join", &error)),
         };
         if claims
             .cluster
             .as_ref()
-            .is_some_and(|cluster| cluster != proxy.service.as_str())
+            .is_some_and(|cluster| cluster != joined.proxy.service.as_str())
         {
             return Err(refuse::code(Code::ProxyMismatch));
         }
-        let attachment = self.server.hub.attach(&proxy, &claims, method.lane).await;
+        let attachment = self.server.hub.attach(&joined, &claims, method.lane).await;
+        let proxy = joined.proxy;
         tracing::info!(
             org.id = %proxy.mesh.org,
             mesh.id = %proxy.mesh.mesh,

@@ -11,10 +11,9 @@ use heddle_model::code::Code;
 use heddle_model::id::{AccessRuleId, MeshId, OrgId, ProxyId, ServiceId};
 use heddle_model::name::Name;
 use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
-use heddle_model::workload::Endpoints;
 use heddle_xds_server::{
-    IdentitySource, Leaf, MeshKey, NodeClaims, Proxy, ProxyStatus, Refusal, SnapshotSource,
-    SourceError,
+    Heads, IdentitySource, Joined, Kept, Leaf, MeshKey, News, NodeClaims, Proxy, ProxyStatus,
+    Refusal, SnapshotSource, SourceError, Workload, Workloads,
 };
 use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
@@ -41,7 +40,7 @@ impl State {
 /// What the server asks for.
 pub(crate) struct Source {
     state: Mutex<State>,
-    hints: broadcast::Sender<MeshKey>,
+    hints: broadcast::Sender<News>,
     statuses: watch::Sender<BTreeMap<ProxyId, ProxyStatus>>,
 }
 
@@ -134,7 +133,7 @@ impl Source {
 
     pub(crate) fn hint(&self, key: MeshKey) {
         // Nobody listens while no server runs.
-        let _nobody = self.hints.send(key);
+        let _nobody = self.hints.send(News::Configuration(key));
     }
 
     pub(crate) fn proxy(&self, token: &str, node_id: &str) -> ProxyId {
@@ -184,7 +183,7 @@ impl SnapshotSource for Source {
         &self,
         secret: &str,
         node: &NodeClaims,
-    ) -> Result<Result<Proxy, Refusal>, SourceError> {
+    ) -> Result<Result<Joined, Refusal>, SourceError> {
         let mut state = self.state();
         let Some((mesh, service)) = state.tokens.get(secret).cloned() else {
             return Ok(Err(Refusal {
@@ -194,10 +193,17 @@ impl SnapshotSource for Source {
         let id = state.id();
         let key = (secret.to_owned(), node.id.clone());
         let proxy = *state.proxies.entry(key).or_insert(ProxyId::from_uuid(id));
-        Ok(Ok(Proxy {
-            mesh,
-            proxy,
-            service,
+        let revision = state.meshes.get(&mesh).map_or(0, |m| m.revision);
+        Ok(Ok(Joined {
+            proxy: Proxy {
+                mesh,
+                proxy,
+                service,
+            },
+            heads: Heads {
+                revision,
+                status: 0,
+            },
         }))
     }
 
@@ -206,24 +212,30 @@ impl SnapshotSource for Source {
         Ok(self.state().meshes.get(&mesh).cloned())
     }
 
-    async fn endpoints(&self, mesh: MeshKey) -> Result<Endpoints, SourceError> {
+    async fn workloads(&self, mesh: MeshKey, _: Option<u64>) -> Result<Workloads, SourceError> {
         self.fail_if_broken()?;
         let state = self.state();
-        let mut endpoints = Endpoints::new();
+        let mut workloads = Vec::new();
         for status in self.statuses.borrow().values() {
             let owner = state.proxies.iter().find(|(_, id)| **id == status.proxy);
             let (of_mesh, service) = &state.tokens[&owner.unwrap().0.0];
-            if let Some(endpoint) = status.registration.clone().filter(|_| *of_mesh == mesh) {
-                endpoints
-                    .entry(service.clone())
-                    .or_default()
-                    .insert(status.proxy, endpoint);
+            if status.registration.is_some() && *of_mesh == mesh {
+                workloads.push(Workload {
+                    proxy: status.proxy,
+                    service: service.clone(),
+                    connected: false,
+                    here: true,
+                    endpoint: status.registration.clone(),
+                });
             }
         }
-        Ok(endpoints)
+        Ok(Workloads {
+            status: 0,
+            workloads,
+        })
     }
 
-    fn changed(&self) -> broadcast::Receiver<MeshKey> {
+    fn changed(&self) -> broadcast::Receiver<News> {
         self.hints.subscribe()
     }
 
@@ -241,7 +253,7 @@ impl SnapshotSource for Source {
         mesh: MeshKey,
         offered: Option<u64>,
         batch: Vec<ProxyStatus>,
-    ) -> Result<(), SourceError> {
+    ) -> Result<Option<Kept>, SourceError> {
         let state = self.state();
         let here = |proxy: ProxyId| {
             let owner = state.proxies.iter().find(|(_, id)| **id == proxy);
@@ -259,7 +271,7 @@ impl SnapshotSource for Source {
                 }
             }
         });
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use heddle_model::id::ProxyId;
 use heddle_model::snapshot::MeshSnapshot;
-use heddle_model::workload::Endpoints;
 use tokio::task::JoinHandle;
 
 use super::super::{Ended, Parts};
 use super::{IDLE, Mesh, now};
-use crate::source::{MeshKey, SourceError};
+use crate::source::{Kept, MeshKey, SourceError, Workloads};
 
 /// How long a load may take.
 const LOAD: Duration = Duration::from_secs(10);
@@ -24,7 +23,7 @@ const BACK_OFF: Duration = Duration::from_secs(10);
 pub(super) struct Loaded {
     pub(super) snapshot: MeshSnapshot,
     pub(super) roots: String,
-    pub(super) endpoints: Option<Endpoints>,
+    pub(super) workloads: Option<Workloads>,
 }
 
 /// Something that runs beside the task, at most one at a time.
@@ -63,7 +62,8 @@ impl Mesh {
         if self.revocations.is_none() && self.ask_revocations <= now {
             self.ask_revocations = now + REVOCATIONS;
             self.board.renew_leases(self.parts.clock.now());
-            let proxies: Vec<_> = self.members.keys().copied().collect();
+            let here = self.members.keys().copied();
+            let proxies: Vec<_> = here.chain(self.registry.elsewhere()).collect();
             if !proxies.is_empty() {
                 let (key, parts) = (self.key, self.parts.clone());
                 let ask = async move { parts.source.revoked(key, &proxies).await };
@@ -74,12 +74,17 @@ impl Mesh {
             self.write_at = now + self.parts.checkpoint_interval;
             self.start_checkpoint();
         }
+        self.look_elsewhere(now);
         let mut wake = self.ask_revocations.max(now + Duration::from_millis(1));
         let load = self.reload.filter(|_| self.load.is_none() && !self.deleted);
         let write = self.may_write().then_some(self.write_at);
         let idle = self.idle_since.map(|since| since + IDLE);
         let due = self.registry.next_deadline(now);
-        for at in [load, write, idle, due, self.expiry].into_iter().flatten() {
+        let elsewhere = self.elsewhere.deadline();
+        for at in [load, write, idle, due, self.expiry, elsewhere]
+            .into_iter()
+            .flatten()
+        {
             wake = wake.min(at);
         }
         wake
@@ -115,13 +120,17 @@ impl Mesh {
             if let Err(error) = &outcome {
                 warn(key, "checkpoint", error);
             }
-            (proxies, outcome.is_ok())
+            (proxies, outcome.ok())
         }));
     }
 
-    pub(super) fn on_written(&mut self, wrote: Option<(Vec<ProxyId>, bool)>) {
-        if let Some((proxies, kept)) = wrote {
+    pub(super) fn on_written(&mut self, wrote: Option<(Vec<ProxyId>, Option<Option<Kept>>)>) {
+        if let Some((proxies, outcome)) = wrote {
+            let kept = outcome.is_some();
             self.wrote(&proxies, kept);
+            if let Some(counted) = outcome.flatten() {
+                self.count(counted);
+            }
             self.heard(kept);
             if !kept {
                 self.write_at = now() + Duration::from_secs(1);
@@ -150,10 +159,11 @@ impl Mesh {
                 self.detach_lost();
                 let mut changed = BTreeSet::new();
                 for proxy in proxies {
+                    // Also of one that is connected elsewhere: its server may not have asked yet.
+                    changed.extend(self.registry.withdraw(proxy, now()));
                     if let Some(member) = self.members.remove(&proxy) {
                         self.leave_group(&member.group, proxy);
                         member.end(Ended::Revoked);
-                        changed.extend(self.registry.withdraw(proxy, now()));
                         self.board.record(proxy).part(self.offered);
                         self.board.touch(proxy);
                     }
@@ -185,10 +195,16 @@ impl Mesh {
             Some(Ok(Some(loaded))) => {
                 self.failures = 0;
                 self.take(loaded);
+                if self.is_revision_wanted() {
+                    // It was begun before that was there.
+                    self.reload.get_or_insert(now());
+                }
+                self.let_in();
             }
             Some(Ok(None)) => {
                 tracing::info!(org.id = %self.key.org, mesh.id = %self.key.mesh, "mesh was deleted");
                 self.deleted = true;
+                self.let_in_all();
                 for (proxy, member) in std::mem::take(&mut self.members) {
                     member.end(Ended::MeshDeleted);
                     self.board.record(proxy).part(self.offered);
@@ -212,9 +228,9 @@ impl Mesh {
     pub(super) async fn finish(mut self) {
         let write = async {
             loop {
-                if let Some((proxies, kept)) = done_or_none(&mut self.checkpoint).await {
-                    self.wrote(&proxies, kept);
-                    if !kept {
+                if let Some((proxies, outcome)) = done_or_none(&mut self.checkpoint).await {
+                    self.wrote(&proxies, outcome.is_some());
+                    if outcome.is_none() {
                         return;
                     }
                 }
@@ -231,21 +247,21 @@ impl Mesh {
 async fn load(
     key: MeshKey,
     parts: Arc<Parts>,
-    with_endpoints: bool,
+    with_workloads: bool,
 ) -> Result<Option<Loaded>, SourceError> {
     let work = async {
         let Some(snapshot) = parts.source.snapshot(key).await? else {
             return Ok(None);
         };
         let roots = parts.identities.roots(key, &snapshot.trust_domain).await?;
-        let endpoints = match with_endpoints {
-            true => Some(parts.source.endpoints(key).await?),
+        let workloads = match with_workloads {
+            true => Some(parts.source.workloads(key, None).await?),
             false => None,
         };
         Ok(Some(Loaded {
             snapshot,
             roots,
-            endpoints,
+            workloads,
         }))
     };
     let outcome = tokio::time::timeout(LOAD, work).await;

@@ -74,9 +74,10 @@ impl Mesh {
     }
 
     pub(super) fn take(&mut self, loaded: Loaded) {
-        if let Some(endpoints) = loaded.endpoints.filter(|_| !self.registry_loaded) {
+        if let Some(loaded) = loaded.workloads.filter(|_| !self.registry_loaded) {
             self.registry_loaded = true;
-            self.registry.load(endpoints, now());
+            self.begin_elsewhere(loaded.status);
+            self.registry.load(loaded.workloads, now());
             for proxy in self.members.keys() {
                 self.registry.arrive(*proxy);
             }
