@@ -1,6 +1,6 @@
 //! A proxy without an Envoy that goes from server to server, and minds what it is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
@@ -100,14 +100,20 @@ impl Hopper {
         };
         let mut hop = Hop::default();
         let mut open: Vec<&str> = TYPES.to_vec();
-        while !open.is_empty() {
+        let mut asked = BTreeSet::new();
+        while !(open.is_empty() && asked.is_empty()) {
             let response = stay.next().await;
             let nobody = self.nobody();
             if response.removed_resources.contains(&nobody) {
                 open.retain(|kind| *kind != response.type_url);
             }
             self.take(&response, &mut hop);
+            let came = response.resources.iter().map(|resource| &resource.name);
+            for name in came.chain(&response.removed_resources) {
+                asked.remove(&(response.type_url.clone(), name.clone()));
+            }
             if let Some((kind, names)) = self.wanted_by(&response) {
+                asked.extend(names.iter().map(|name| (kind.to_owned(), name.clone())));
                 stay.subscribe(kind, names).await;
             }
         }

@@ -1,6 +1,8 @@
 //! Two servers on one database: proxies may be at either, and neither takes the other's for gone.
 
 mod hops;
+mod lost;
+mod rights;
 
 use std::time::Duration;
 
@@ -46,6 +48,11 @@ impl Pair {
     /// They go to the other one only.
     fn to_other(&self) {
         self.switch.only(&[self.other.xds_port()]);
+    }
+
+    fn to_both(&self) {
+        let ports = [self.stack.server.xds_port(), self.other.xds_port()];
+        self.switch.only(&ports);
     }
 
     async fn mesh(&self) -> Api {
