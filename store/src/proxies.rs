@@ -2,6 +2,7 @@
 
 mod join;
 mod news;
+mod refused;
 mod rollout;
 mod status;
 mod workloads;
@@ -24,6 +25,8 @@ use crate::tx::{Change, Tx, Work};
 
 pub use join::{JoinRefused, JoinScope, Joined, join, token_scope};
 pub use news::{Forgotten, forgotten, news};
+pub(crate) use refused::Refusals;
+pub use refused::{Turned, turned_away};
 pub use rollout::{Counts, Rollout, Stands, counts, rollout};
 pub use status::{Checkpoint, checkpoint, disconnect_gone, revoked};
 pub use workloads::{Workload, Workloads, endpoints, workloads};

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::lease::is_finished;
 use crate::migrate;
 use crate::password::Passwords;
+use crate::proxies::Refusals;
 use crate::session_keys::Keys;
 use crate::throttle::Throttle;
 use crate::uses::Uses;
@@ -52,6 +53,7 @@ struct Inner {
     passwords: Passwords,
     throttle: Throttle,
     allowance: Allowance,
+    refusals: Refusals,
     session_keys: Keys,
     uses: Uses,
 }
@@ -97,6 +99,7 @@ impl Store {
                 passwords: Passwords::default(),
                 throttle: Throttle::default(),
                 allowance: Allowance::default(),
+                refusals: Refusals::default(),
                 session_keys: Keys::default(),
                 uses: Uses::default(),
             }),
@@ -174,6 +177,10 @@ impl Store {
 
     pub(crate) fn allowance(&self) -> &Allowance {
         &self.inner.allowance
+    }
+
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.inner.refusals
     }
 
     pub(crate) fn session_keys(&self) -> &Keys {

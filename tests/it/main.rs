@@ -37,3 +37,4 @@ mod schemathesis;
 mod scoping;
 mod settings;
 mod sign_in;
+mod turned_away;

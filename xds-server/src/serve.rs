@@ -147,11 +147,12 @@ impl Server {
                 socket = listener.accept() => socket,
             };
             match socket {
-                Ok((socket, _)) => {
+                Ok((socket, from)) => {
                     failures = 0;
                     accepted = accepted.wrapping_add(1);
                     let connection = Connection {
                         server: self.clone(),
+                        from: from.ip().to_canonical(),
                         shutdown: shutdown.clone(),
                         drain: CancellationToken::new(),
                         abort: CancellationToken::new(),

@@ -251,11 +251,15 @@ pub struct ProxyStatus {
 /// Where meshes, tokens and leases come from and where status goes to.
 #[async_trait]
 pub trait SnapshotSource: Send + Sync + 'static {
-    /// Verifies a join token alone: what methods without a node are authenticated by. Binds nothing.
+    /// Verifies a join token alone: what methods without a node are authenticated by. Binds nothing. `from` is the other end.
     ///
     /// # Errors
     /// The source cannot tell right now.
-    async fn authenticate(&self, secret: &str) -> Result<Result<(), Refusal>, SourceError>;
+    async fn authenticate(
+        &self,
+        secret: &str,
+        from: IpAddr,
+    ) -> Result<Result<(), Refusal>, SourceError>;
 
     /// Verifies a join token, binds `node.id` at first use and says who the proxy is.
     ///
@@ -265,6 +269,7 @@ pub trait SnapshotSource: Send + Sync + 'static {
         &self,
         secret: &str,
         node: &NodeClaims,
+        from: IpAddr,
     ) -> Result<Result<Joined, Refusal>, SourceError>;
 
     /// The mesh as it is now; `None` when it was deleted.

@@ -1,6 +1,7 @@
 //! The xDS server's meshes, from the store; and the feed that says which of them changed.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use heddle_model::code::Code;
 use heddle_model::id::{MeshId, OrgId, ProxyId};
 use heddle_model::snapshot::MeshSnapshot;
-use heddle_store::proxies::{self, Checkpoint, JoinRefused};
+use heddle_store::proxies::{self, Checkpoint, JoinRefused, Turned};
 use heddle_store::{FeedPosition, MeshHead, MeshRef, Store};
 use heddle_xds_server::{
     Heads, Joined, Kept, MeshKey, Nack, News, NodeClaims, Proxy, ProxyStatus, Refusal, Setup,
@@ -125,6 +126,13 @@ impl MeshSource {
         self.tell(News::Lapsed);
     }
 
+    /// Tells the mesh's people. Whether that worked changes nothing for whoever is not let in.
+    async fn turn_away(&self, secret: &str, turned: &Turned<'_>) {
+        if let Err(error) = proxies::turned_away(&self.store, secret, turned).await {
+            tracing::warn!(%error, "cannot write down that a proxy was not let in");
+        }
+    }
+
     fn tell(&self, news: News) {
         // Nobody listening: no proxy is connected.
         let _ = self.changed.send(news);
@@ -223,11 +231,25 @@ fn checkpoint(status: ProxyStatus) -> Checkpoint {
 
 #[async_trait]
 impl SnapshotSource for MeshSource {
-    async fn authenticate(&self, secret: &str) -> Result<Result<(), Refusal>, SourceError> {
+    async fn authenticate(
+        &self,
+        secret: &str,
+        from: IpAddr,
+    ) -> Result<Result<(), Refusal>, SourceError> {
         let scope = proxies::token_scope(&self.store, secret)
             .await
             .map_err(failed("verify a join token"))?;
-        Ok(scope.map(|_| ()).ok_or(Refusal {
+        if scope.is_some() {
+            return Ok(Ok(()));
+        }
+        let turned = Turned {
+            why: None,
+            node_id: None,
+            service: None,
+            from: Some(from),
+        };
+        self.turn_away(secret, &turned).await;
+        Ok(Err(Refusal {
             code: Code::JoinTokenUnknown,
         }))
     }
@@ -236,7 +258,14 @@ impl SnapshotSource for MeshSource {
         &self,
         secret: &str,
         node: &NodeClaims,
+        from: IpAddr,
     ) -> Result<Result<Joined, Refusal>, SourceError> {
+        let turned = Turned {
+            why: None,
+            node_id: Some(&node.id),
+            service: None,
+            from: Some(from),
+        };
         if let Some(cluster) = &node.cluster {
             // The service that an Envoy names must be its token's (X03). Before it is bound: a one-off token is not used
             // up by a bootstrap that belongs to another service.
@@ -244,6 +273,8 @@ impl SnapshotSource for MeshSource {
                 .await
                 .map_err(failed("verify a join token"))?;
             if scope.is_some_and(|scope| scope.service.as_str() != cluster) {
+                let service = Some(cluster.as_str());
+                self.turn_away(secret, &Turned { service, ..turned }).await;
                 return Ok(Err(Refusal {
                     code: Code::ProxyMismatch,
                 }));
@@ -254,7 +285,11 @@ impl SnapshotSource for MeshSource {
             .map_err(failed("join"))?;
         let joined = match joined {
             Ok(joined) => joined,
-            Err(refused) => return Ok(Err(refusal(refused))),
+            Err(refused) => {
+                let why = Some(refused);
+                self.turn_away(secret, &Turned { why, ..turned }).await;
+                return Ok(Err(refusal(refused)));
+            }
         };
         if self.find(joined.mesh.org(), joined.mesh.mesh()).is_none() {
             // A mesh so new that the tail has not passed it yet.

@@ -143,15 +143,20 @@ pub async fn token_scope(store: &Store, secret: &str) -> Result<Option<JoinScope
 }
 
 async fn holder(store: &Store, secret: &str) -> Result<Option<(Holder, JoinTokenId)>> {
-    if secret::kind_of(secret) != Some(secret::Kind::Join) {
-        return Ok(None);
-    }
-    let holder = store.door(Door::Join, &secret::digest(secret)).await?;
+    let holder = holder_of(store, secret).await?;
     Ok(holder.and_then(|holder| {
         let token = JoinTokenId::from_uuid(holder.id?);
         holder.mesh_id?;
         holder.revoked_at.is_none().then_some((holder, token))
     }))
+}
+
+/// Whose a join token is or was, also when it is revoked.
+pub(super) async fn holder_of(store: &Store, secret: &str) -> Result<Option<Holder>> {
+    if secret::kind_of(secret) != Some(secret::Kind::Join) {
+        return Ok(None);
+    }
+    store.door(Door::Join, &secret::digest(secret)).await
 }
 
 /// A token with its mesh, and the proxy that is bound to it under the node id.

@@ -33,3 +33,4 @@ mod snapshot;
 mod still;
 mod tenancy;
 mod tokens;
+mod turned_away;

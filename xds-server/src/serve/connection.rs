@@ -1,6 +1,7 @@
 //! One connection: its handshake, the streams that are let in on it, and its end.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub(super) struct Server {
 #[derive(Clone)]
 pub(super) struct Connection {
     pub(super) server: Arc<Server>,
+    /// The other end.
+    pub(super) from: IpAddr,
     /// The server stops.
     pub(super) shutdown: CancellationToken,
     /// Ends this connection's streams.
@@ -141,7 +144,14 @@ impl Connection {
             return refuse::code(Code::Unauthenticated).into_http();
         };
         // Before a single message is read.
-        let known = match self.server.hub.parts().source.authenticate(&token).await {
+        let known = match self
+            .server
+            .hub
+            .parts()
+            .source
+            .authenticate(&token, self.from)
+            .await
+        {
             Ok(known) => known,
             Err(error) => return refuse::failed("authenticate", &error).into_http(),
         };
@@ -176,7 +186,7 @@ impl Connection {
         let node = node.ok_or_else(|| Status::invalid_argument("the first message has no node"))?;
         let claims = node::claims(node).map_err(refuse::node)?;
         let parts = self.server.hub.parts();
-        let joined = match parts.source.join(token, &claims).await {
+        let joined = match parts.source.join(token, &claims, self.from).await {
             Ok(Ok(joined)) => joined,
             Ok(Err(refusal)) => return Err(refuse::refusal(refusal)),
             Err(error) => return Err(refuse::failed("join", &error)),

@@ -1,6 +1,7 @@
 //! The source and the identities in memory, with everything that a test wants to break.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -171,7 +172,11 @@ impl Source {
 
 #[async_trait]
 impl SnapshotSource for Source {
-    async fn authenticate(&self, secret: &str) -> Result<Result<(), Refusal>, SourceError> {
+    async fn authenticate(
+        &self,
+        secret: &str,
+        _: IpAddr,
+    ) -> Result<Result<(), Refusal>, SourceError> {
         let known = self.state().tokens.contains_key(secret);
         let refusal = Refusal {
             code: Code::JoinTokenUnknown,
@@ -183,6 +188,7 @@ impl SnapshotSource for Source {
         &self,
         secret: &str,
         node: &NodeClaims,
+        _: IpAddr,
     ) -> Result<Result<Joined, Refusal>, SourceError> {
         let mut state = self.state();
         let Some((mesh, service)) = state.tokens.get(secret).cloned() else {
