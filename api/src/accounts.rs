@@ -167,7 +167,7 @@ pub(crate) fn schemas(all: &mut Vec<(String, RefOr<Schema>)>) {
 }
 
 /// What a body is decoded into, with what it refers to.
-fn sent<T: ToSchema + PartialSchema>(all: &mut Vec<(String, RefOr<Schema>)>) {
+pub(crate) fn sent<T: ToSchema + PartialSchema>(all: &mut Vec<(String, RefOr<Schema>)>) {
     let mut named = vec![(T::name().into_owned(), T::schema())];
     T::schemas(&mut named);
     for (name, schema) in named {

@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document: its frame, and the parts that it is put together from.
 
+mod access_checks;
 mod declared;
 pub(crate) mod history;
 mod kind;
@@ -31,9 +32,11 @@ pub(crate) fn frame() -> OpenApi {
     kind::<AccessRule>("AccessRule", &mut schemas);
     crate::accounts::schemas(&mut schemas);
     crate::audit_log::schemas(&mut schemas);
+    crate::accounts::sent::<crate::v1::access_checks::CheckAccess>(&mut schemas);
     let others = declared::schemas().into_iter().chain(history::schemas());
     let others = others.chain(live::schemas());
     let others = others.chain(proxy_config::schemas());
+    let others = others.chain(access_checks::schemas());
     for (name, schema) in objects::schemas().into_iter().chain(others) {
         schemas.push((name.to_owned(), from_json(schema)));
     }

@@ -19,8 +19,8 @@ use crate::problem::Problem;
 use crate::state::App;
 use crate::table::Table;
 use crate::v1::{
-    apply, bootstrap, codes, effective, events, join_tokens, meshes, proxies, proxy_config,
-    revisions, rollbacks, rollout, whoami,
+    access_checks, apply, bootstrap, codes, effective, events, join_tokens, meshes, proxies,
+    proxy_config, revisions, rollbacks, rollout, whoami,
 };
 use crate::{docs, health, request};
 
@@ -33,6 +33,7 @@ fn table() -> Table {
     let table = singleton::<Split>(table);
     let table = collection::<AccessRule>(table);
     let table = effective_operations(table);
+    let table = access_check_operation(table);
     let table = apply_operation(table);
     let table = join_token_operations(table);
     let table = proxy_operations(table);
@@ -90,6 +91,22 @@ fn effective_operations(table: Table) -> Table {
             .answer(200, "Every setting.", answer()),
             effective::get,
         )
+}
+
+fn access_check_operation(table: Table) -> Table {
+    table.op(
+        Post,
+        access_checks::PATH,
+        Op::new(
+            "create_access_check",
+            "Find out why a call is allowed or denied",
+            "Access rules",
+        )
+        .about("Changes nothing. With `call`, a call that you think of: decided by the rules as they are now, as every proxy that has them decides it. With `log`, a call that happened: paste the line of the access log, or the response code details of the 403, that the called service's proxy wrote, and the rule in it is told as it was then, with who wrote it, and whether it has been changed or deleted since.")
+        .body("CheckAccess", access_checks::sample())
+        .answer(200, "What decides.", Some(String::from("AccessChecked"))),
+        access_checks::create,
+    )
 }
 
 fn apply_operation(table: Table) -> Table {

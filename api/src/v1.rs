@@ -1,5 +1,6 @@
 //! Version 1 of the API: one file per noun.
 
+pub(crate) mod access_checks;
 pub(crate) mod access_rules;
 pub(crate) mod apply;
 pub(crate) mod audit_log;

@@ -1,5 +1,7 @@
 //! The history of a mesh: its revisions, what differs between two of them, and every object as it was.
 
+mod version;
+
 use chrono::{DateTime, Utc};
 use heddle_model::authz::Permission;
 use heddle_model::id::{MeshId, TokenId};
@@ -14,6 +16,8 @@ use uuid::Uuid;
 use crate::error::{Result, inconsistent};
 use crate::resources::{COLUMNS, Row, Stored};
 use crate::tx::{Tx, Work};
+
+pub use version::{Version, When, version};
 
 /// One revision of a mesh. It never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]

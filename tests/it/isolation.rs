@@ -122,6 +122,11 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         format!("{mesh}/rollbacks"),
         Some(json!({"to_revision": 1})),
     ));
+    all.push((
+        Method::POST,
+        format!("{mesh}/access/checks"),
+        Some(json!({"call": {"service": "payments"}})),
+    ));
     all.push((Method::GET, format!("{payments}/effective"), None));
     all.push((
         Method::GET,

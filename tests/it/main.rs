@@ -38,3 +38,4 @@ mod scoping;
 mod settings;
 mod sign_in;
 mod turned_away;
+mod why;

@@ -259,7 +259,12 @@ fn must_hold(operation: &Operation, statuses: &BTreeMap<&str, u16>) -> Vec<Strin
         fault("another organisation does not exist");
     }
     let changes = operation.method != Method::GET;
-    let reads_only = ["create_permission_check", "create_token", "create_preview"];
+    let reads_only = [
+        "create_access_check",
+        "create_permission_check",
+        "create_token",
+        "create_preview",
+    ];
     if changes && statuses["viewer"] < 300 && !reads_only.contains(&operation.id.as_str()) {
         fault("who may only read changes nothing");
     }
