@@ -3,6 +3,7 @@
 pub(crate) mod history;
 pub(crate) mod look;
 pub(crate) mod tokens;
+pub(crate) mod why;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -138,6 +139,9 @@ pub(crate) enum Command {
     /// Tell what happens in the mesh
     #[command(after_help = look::EVENTS_EXAMPLES)]
     Events(look::Events),
+    /// Find out why a call is allowed or denied
+    #[command(after_help = why::EXAMPLES)]
+    Why(why::Why),
     /// Explain an error code
     #[command(after_help = "Examples:\n  heddle explain HED-1002")]
     Explain {

@@ -16,6 +16,7 @@ mod rollback;
 mod rollout;
 mod small;
 mod tokens;
+mod why;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -38,6 +39,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token(command) => tokens::token(&Here::find(place)?, command).await,
         Command::JoinToken(command) => tokens::join_token(&Here::find(place)?, command).await,
         Command::Events(args) => events::events(&Here::find(place)?, &args).await,
+        Command::Why(args) => why::why(&Here::find(place)?, &args).await,
         Command::Apply(args) => apply::apply(&Here::find(place)?, &args).await,
         Command::Diff(args) => apply::diff(&Here::find(place)?, args).await,
         Command::Proxies(command) => proxies::run(&Here::find(place)?, command).await,
