@@ -73,9 +73,14 @@ async fn keeper(server: &Server) -> Keeper {
         &bound.expect(200).json["items"][0]["meta"]["uid"],
     ];
     let own = own.map(|uid| uid.as_str().unwrap());
+    let api = script.with_token(token["secret"].as_str().unwrap());
+    seed(&api).await;
+    // An address may say the mesh's name or its id.
+    let kept = api.get(KEPT).await.expect(200).json;
+    let kept = kept["meta"]["uid"].as_str().unwrap();
     Keeper {
-        own: format!("own-token,{email},kept,{}", own.join(",")),
-        api: script.with_token(token["secret"].as_str().unwrap()),
+        own: format!("own-token,{email},kept,{kept},{}", own.join(",")),
+        api,
     }
 }
 
@@ -138,7 +143,6 @@ async fn run(seconds: u32, seed_number: u64) -> (BTreeMap<String, u64>, String) 
     );
     let stack = Stack::start(ServerOptions::default()).await;
     let Keeper { api, own } = keeper(&stack.server).await;
-    seed(&api).await;
     let stop = Arc::new(AtomicBool::new(false));
     let counts = stack.directory.path().join("counts.json");
     let child = Command::new(tool)
