@@ -10,7 +10,7 @@ BENCH ?=
 # Flags of `make soak`, for example: make soak SOAK="--minutes 120"
 SOAK ?=
 
-.PHONY: help setup run console test test-setup test-rust test-web test-terraform test-long test-scale terraform docs-terraform screenshots bench soak clean
+.PHONY: help setup run console test test-setup test-rust test-web test-terraform test-long test-envoys test-scale terraform docs-terraform screenshots bench soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,18 @@ test-long: test-setup terraform ## The tests that take minutes
 	wait $$computing || failed=1; exit $${failed:-0}
 	cd terraform-provider && TF_ACC=1 HEDDLE_TEST_ROUNDS=20 go test -count=1 -timeout 60m -run Random ./internal/acceptance
 	$(MAKE) test-scale
+
+# What real Envoys are asked in `test-rust`, with a version from between in the oldest one's place.
+ENVOYS_BETWEEN := 1.37 1.38 1.39
+ENVOY_CASES := oldest_envoy dialects identity outage overlay returns settings
+
+test-envoys: ## The tests with real Envoys, on each version between the oldest and the newest
+	@scripts/setup --envoys
+	cargo test --workspace --locked --no-run
+	failed=; for version in $(ENVOYS_BETWEEN); do echo "Envoy $$version"; export HEDDLE_TEST_ENVOY=$$version; \
+	  cargo test --locked -p heddle-translate --test it || failed=1; \
+	  cargo test --locked -p heddle-tests --test it -- $(ENVOY_CASES) || failed=1; \
+	done; [[ -z $$failed ]]
 
 test-scale: test-setup web/dist/index.html ## How fast the console's pages come with 300 services, 2,000 live proxies and 500 revisions
 	cargo build --release --locked -p heddled -p heddle-bench

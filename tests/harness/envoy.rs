@@ -23,12 +23,15 @@ impl EnvoyVersion {
     /// Both ends.
     pub const BOTH: [Self; 2] = [Self::Newest, Self::Oldest];
 
-    /// Its binary, installed by `scripts/setup`.
+    /// Its binary, installed by `scripts/setup`. `HEDDLE_TEST_ENVOY` (such as `1.38`) puts a version from between in the
+    /// oldest one's place: `make test-envoys`.
     #[must_use]
     pub fn binary(self) -> PathBuf {
-        let venv = match self {
-            Self::Newest => "venv",
-            Self::Oldest => "venv-oldest",
+        let between = std::env::var("HEDDLE_TEST_ENVOY");
+        let venv = match (self, between) {
+            (Self::Newest, _) => String::from("venv"),
+            (Self::Oldest, Ok(version)) => format!("venv-{version}"),
+            (Self::Oldest, Err(_)) => String::from("venv-oldest"),
         };
         let lib = repository().join(".tools").join(venv).join("lib");
         let found = std::fs::read_dir(&lib)

@@ -1,6 +1,6 @@
 //! What writers were told, to be compared with what the database has in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use heddle_tests::Reply;
@@ -61,9 +61,15 @@ impl Verdict {
 #[derive(Default)]
 pub(super) struct Ledger {
     lines: Mutex<Vec<Line>>,
-    /// By mesh and name: the marker of what is there now, or that nothing is. Only what is certain.
-    last: Mutex<BTreeMap<(String, String), Option<String>>>,
+    /// By mesh and name: the marker of what was acknowledged last, or that nothing is there.
+    last: Mutex<BTreeMap<Place, Option<String>>>,
+    /// By mesh and name: what nobody waited for. The server may still be at it when a later write is acknowledged, and then it
+    /// comes after that one.
+    under_way: Mutex<BTreeMap<Place, BTreeSet<Option<String>>>>,
 }
+
+/// A mesh and a name in it.
+type Place = (String, String);
 
 /// The rows of a marker.
 #[derive(sqlx::FromRow)]
@@ -106,10 +112,30 @@ impl Ledger {
     /// Notes a write whose answer nobody waited for.
     pub(super) fn abandoned(&self, write: &Write) {
         self.push(write, Known::Unknown);
+        let marker = (!write.deletes()).then(|| write.marker.clone());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for name in &write.names {
-            last.remove(&(write.mesh.clone(), name.clone()));
+            let place = (write.mesh.clone(), name.clone());
+            last.remove(&place);
+            under_way.entry(place).or_default().insert(marker.clone());
         }
+    }
+
+    /// Whether this may be at a place where something else was acknowledged last: nobody waited for it, and it came later.
+    fn came_late(&self, place: &Place, found: Option<(&str, i64)>, acknowledged: i64) -> bool {
+        let under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let marker = found.map(|(marker, _)| marker.to_owned());
+        under_way
+            .get(place)
+            .is_some_and(|markers| markers.contains(&marker))
+            && found.is_none_or(|(_, revision)| revision > acknowledged)
     }
 
     /// How many writes were noted.
@@ -150,6 +176,10 @@ impl Ledger {
         .unwrap();
         let mut rows: BTreeMap<String, Rows> =
             rows.into_iter().map(|row| (row.op.clone(), row)).collect();
+        let made: BTreeMap<String, i64> = rows
+            .iter()
+            .map(|(marker, rows)| (marker.clone(), rows.revision))
+            .collect();
         let mut verdict = Verdict::default();
         for line in &*self.lines.lock().unwrap_or_else(PoisonError::into_inner) {
             judge(&mut verdict, line, rows.remove(&line.marker).as_ref());
@@ -169,7 +199,10 @@ impl Ledger {
             .collect();
         for (place, marker) in &*self.last.lock().unwrap_or_else(PoisonError::into_inner) {
             let found = current.remove(place).flatten();
-            if found != *marker {
+            let at = |marker: &String| made.get(marker).copied().unwrap_or(0);
+            let found_at = found.as_ref().map(|marker| (marker.as_str(), at(marker)));
+            let acknowledged = marker.as_ref().map_or(0, at);
+            if found != *marker && !self.came_late(place, found_at, acknowledged) {
                 verdict
                     .lost
                     .push(format!("{place:?}: {marker:?} became {found:?}"));

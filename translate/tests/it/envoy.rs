@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::case::TRUST_DOMAIN;
 use crate::protos;
 
-/// The binaries that `make setup` puts in the repository.
+/// The binaries that `make setup` puts in the repository: the oldest and the newest, or the one from between that
+/// `HEDDLE_TEST_ENVOY` (such as `1.38`) names: `make test-envoys`.
 pub(crate) fn binaries() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let of = |venv: &str| {
@@ -19,9 +20,15 @@ pub(crate) fn binaries() -> Vec<PathBuf> {
         let binary = python.join("site-packages/envoy/_bin/envoy");
         binary.is_file().then_some(binary)
     };
-    ["venv-oldest", "venv"]
+    let venvs = std::env::var("HEDDLE_TEST_ENVOY").map_or_else(
+        |_| vec![String::from("venv-oldest"), String::from("venv")],
+        |version| vec![format!("venv-{version}")],
+    );
+    venvs
         .into_iter()
-        .map(|venv| of(venv).unwrap_or_else(|| panic!("no Envoy in .tools/{venv}: run make setup")))
+        .map(|venv| {
+            of(&venv).unwrap_or_else(|| panic!("no Envoy in .tools/{venv}: run make setup"))
+        })
         .collect()
 }
 
