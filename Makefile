@@ -5,6 +5,7 @@ SHELL := bash
 
 # Flags for `heddled up`, for example: make run ARGS="--data-dir /tmp/d --ready-file /tmp/ready.json"
 ARGS ?=
+RELEASE := $(CURDIR)/target/release/heddled
 # Flags of `make bench`, for example: make bench BENCH="endpoint --proxies 10000 --services 1000"
 BENCH ?=
 # Flags of `make soak`, for example: make soak SOAK="--minutes 120"
@@ -63,13 +64,14 @@ test-terraform: test-setup terraform ## The Terraform provider: formatting, lint
 docs-terraform: terraform ## Write the pages of the Terraform provider into terraform-provider/docs/
 	cd terraform-provider && go run ./internal/pages
 
-# What only computes runs beside what mostly waits. Both are the build that `test-rust` makes.
-test-long: test-setup terraform ## The tests that take minutes
+# What only computes runs beside what mostly waits. The tests are the build that `test-rust` makes, the server is the release.
+test-long: test-setup terraform web/dist/index.html ## The tests that take minutes
 	cargo test --workspace --locked --no-run
+	cargo build --release --locked -p heddled -p heddle-bench
 	nice cargo test --workspace --locked --lib --test session_model --test guided -- --ignored --skip cost_of_writing & computing=$$!; \
-	cargo test --workspace --locked --test it -- --ignored || failed=1; \
+	HEDDLE_TEST_HEDDLED=$(RELEASE) cargo test --workspace --locked --test it -- --ignored || failed=1; \
 	wait $$computing || failed=1; exit $${failed:-0}
-	cd terraform-provider && TF_ACC=1 HEDDLE_TEST_ROUNDS=20 go test -count=1 -timeout 60m -run Random ./internal/acceptance
+	cd terraform-provider && TF_ACC=1 HEDDLE_TEST_HEDDLED=$(RELEASE) HEDDLE_TEST_ROUNDS=20 go test -count=1 -timeout 60m -run Random ./internal/acceptance
 	$(MAKE) test-scale
 
 # What real Envoys are asked in `test-rust`, with a version from between in the oldest one's place.
@@ -86,7 +88,7 @@ test-envoys: ## The tests with real Envoys, on each version between the oldest a
 
 test-scale: test-setup web/dist/index.html ## How fast the console's pages come with 300 services, 2,000 live proxies and 500 revisions
 	cargo build --release --locked -p heddled -p heddle-bench
-	cd web && HEDDLED=$(CURDIR)/target/release/heddled SCALE=1 npm run --silent e2e -- scale
+	cd web && HEDDLED=$(RELEASE) SCALE=1 npm run --silent e2e -- scale
 
 bench: setup ## Measure: proxies connecting, changes reaching them, a killed server, REST next to a bare client; more by BENCH="--proxies 10000 ..."
 	cargo build --release --locked -p heddled -p heddle-bench

@@ -10,6 +10,7 @@ mod demo;
 mod role;
 mod telemetry;
 mod up;
+mod xds_certificate;
 
 use std::process::ExitCode;
 

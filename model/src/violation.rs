@@ -87,6 +87,11 @@ impl Violations {
         self.0.extend(other.0);
     }
 
+    /// Each, in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Violation> {
+        self.0.iter()
+    }
+
     /// The first one that was found.
     #[must_use]
     pub fn first(&self) -> Option<&Violation> {

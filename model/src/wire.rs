@@ -1,10 +1,11 @@
 //! From bytes to a checked value, or to everything that is wrong with them.
 //!
 //! Four steps: strict JSON (no duplicate keys), output-only fields set aside, the published schema, then the
-//! rules that a schema cannot express. The schema is the one in the OpenAPI document, so what is promised
+//! rules that a schema cannot express, which also judge what the schema has left of a value. The schema is the one in the OpenAPI document, so what is promised
 //! there and what is enforced here cannot drift apart.
 
 mod merge;
+mod rest;
 mod schema;
 mod strict;
 
@@ -13,6 +14,8 @@ use serde_json::{Map, Value};
 use crate::code::Code;
 use crate::kind::Spec;
 use crate::violation::{Pointer, Violation, Violations};
+
+use rest::Rest;
 
 pub use merge::merge;
 pub use schema::{Schema, violations_of};
@@ -72,11 +75,25 @@ pub fn decode<T: Spec>(bytes: &[u8]) -> Result<Decoded<T>, Refused> {
 /// Every violation.
 pub fn decode_sent<T: Spec>(mut sent: Map<String, Value>) -> Result<Decoded<T>, Violations> {
     let etag = set_aside(&mut sent);
-    let value = decode_object::<T>(&sent)?;
+    let value = decode_object::<T>(&sent).map_err(|broken| with_rules::<T>(&sent, broken))?;
     let mut violations = Violations::new();
     value.validate(&Pointer::Root, &mut violations);
     violations.into_result()?;
     Ok(Decoded { sent, value, etag })
+}
+
+/// What breaks the schema, and the rules that the rest of the object breaks.
+fn with_rules<T: Spec>(sent: &Map<String, Value>, mut broken: Violations) -> Violations {
+    let mut value = Value::Object(sent.clone());
+    schema::drop_nulls(&mut value);
+    if let Some(rest) = Rest::<T>::of(value, &broken) {
+        let mut rules = Violations::new();
+        rest.value.validate(&Pointer::Root, &mut rules);
+        let untouched = rules.iter().filter(|rule| rest.is_untouched(rule));
+        untouched.for_each(|rule| broken.push(rule.clone()));
+        broken.extend(rest.stricter);
+    }
+    broken
 }
 
 /// Takes out the fields that only the server writes, and says which `meta.etag` was among them.
@@ -117,15 +134,9 @@ where
     violations.extend(schema::violations_of::<T>(&value));
     refuse_nul(&value, &Pointer::Root, &mut violations);
     violations.into_result()?;
-    serde_path_to_error::deserialize::<_, T>(value).map_err(|error| {
-        // Reached only where a type is stricter than its schema; still a clear answer, one at a time.
+    schema::typed(value).map_err(|stricter| {
         let mut violations = Violations::new();
-        violations.push(Violation {
-            pointer: schema::pointer_of(error.path()),
-            code: Code::BadFormat,
-            detail: error.inner().to_string(),
-            hint: None,
-        });
+        violations.push(stricter);
         violations
     })
 }

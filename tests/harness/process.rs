@@ -17,10 +17,10 @@ pub fn repository() -> PathBuf {
         .to_owned()
 }
 
-/// The binary under test, built beside the test binary.
+/// The binary under test: the one that `HEDDLE_TEST_HEDDLED` names (`make test-long` tests the release), or the one beside the test binary.
 #[must_use]
 pub fn heddled() -> PathBuf {
-    beside("heddled")
+    std::env::var_os("HEDDLE_TEST_HEDDLED").map_or_else(|| beside("heddled"), PathBuf::from)
 }
 
 /// The command line, built beside the test binary.

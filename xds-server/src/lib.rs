@@ -18,6 +18,7 @@ mod serve;
 pub mod source;
 mod status;
 mod telemetry;
+mod tls;
 
 pub use serve::{Options, ServeError, serve};
 pub use source::{
@@ -25,3 +26,4 @@ pub use source::{
     NodeClaims, Proxy, ProxyStatus, Refusal, Setup, SnapshotSource, SourceError, Workload,
     Workloads,
 };
+pub use tls::ServerTls;

@@ -17,13 +17,13 @@ use std::time::Duration;
 use heddle_model::clock::SharedClock;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::graph::{Hub, Parts};
 use crate::source::{IdentitySource, SnapshotSource};
 use crate::telemetry;
+use crate::tls::ServerTls;
 
 use connection::{Connection, Server};
 
@@ -88,7 +88,7 @@ pub enum ServeError {
 /// [`ServeError`]: the listener is unusable.
 pub async fn serve(
     listener: TcpListener,
-    tls: Arc<rustls::ServerConfig>,
+    tls: Arc<ServerTls>,
     source: Arc<dyn SnapshotSource>,
     identities: Arc<dyn IdentitySource>,
     options: Options,
@@ -96,8 +96,6 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     telemetry::register();
-    let mut tls = (*tls).clone();
-    tls.alpn_protocols = vec![b"h2".to_vec()];
     let server = Arc::new(Server {
         hub: Hub::new(Parts {
             source,
@@ -108,7 +106,7 @@ pub async fn serve(
             leaf_lifetime: options.leaf_lifetime,
             checkpoint_interval: options.checkpoint_interval,
         }),
-        tls: TlsAcceptor::from(Arc::new(tls)),
+        tls: tls.acceptor(),
         handshakes: Semaphore::new(HANDSHAKES),
         options: options.clone(),
         tasks: TaskTracker::new(),

@@ -19,5 +19,7 @@ mod single;
 mod sotw;
 #[path = "server/source.rs"]
 mod source;
+#[path = "server/tls.rs"]
+mod tls;
 #[path = "server/world.rs"]
 mod world;

@@ -11,8 +11,6 @@ use heddle_api::{App, Live, XdsFacts};
 use heddle_ca::{CertificateAuthority, FileKey, Parts, Profile, SystemRandom, TrustDomain};
 use heddle_model::clock::{Ids as _, SharedClock, SystemClock, SystemIds};
 use heddle_store::{Options, Store};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::adapter::{Authorities, Identities, MeshSource, Replica, SessionSealer};
 use crate::config::{Config, ServerFiles, split_address};
+use crate::xds_certificate::XdsCertificate;
 use crate::{console, telemetry};
 
 const DRAIN: Duration = Duration::from_secs(8);
@@ -74,9 +73,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         async move { replica.live(shutdown).await }
     });
     let feed = tokio::spawn(Arc::clone(&source).follow(shutdown.clone()));
+    let (certificate, tls) = XdsCertificate::read(&files, Arc::clone(&clock))?;
+    let certificate = tokio::spawn(certificate.follow(shutdown.clone()));
     let xds = tokio::spawn(heddle_xds_server::serve(
         xds_listener,
-        xds_tls(&files)?,
+        tls,
         Arc::clone(&source) as Arc<dyn heddle_xds_server::SnapshotSource>,
         Arc::new(Identities::new(authority)),
         heddle_xds_server::Options {
@@ -123,6 +124,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         api.abort();
         feed.await.context("the feed panicked")?;
         alive.await.context("the lease panicked")?;
+        certificate
+            .await
+            .context("the reader of the certificate panicked")??;
         replica.end().await;
         Ok::<(), anyhow::Error>(())
     });
@@ -198,17 +202,4 @@ fn authority(
         random: Arc::new(SystemRandom),
     };
     Ok(Arc::new(CertificateAuthority::new(parts, profile)))
-}
-
-fn xds_tls(files: &ServerFiles<'_>) -> anyhow::Result<Arc<rustls::ServerConfig>> {
-    let chain = CertificateDer::pem_file_iter(files.xds_tls_cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("read {}", files.xds_tls_cert.display()))?;
-    let key = PrivateKeyDer::from_pem_file(files.xds_tls_key)
-        .with_context(|| format!("read {}", files.xds_tls_key.display()))?;
-    let config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .context("use the xDS server's certificate and key")?;
-    Ok(Arc::new(config))
 }

@@ -326,7 +326,17 @@ fn clip(text: &str) -> String {
     }
 }
 
-pub(super) fn pointer_of(path: &serde_path_to_error::Path) -> String {
+/// Converts what fits the schema of `T`, or says where `T` is stricter than that: still a clear answer, one at a time.
+pub(super) fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Violation> {
+    serde_path_to_error::deserialize::<_, T>(value).map_err(|error| Violation {
+        pointer: pointer_of(error.path()),
+        code: Code::BadFormat,
+        detail: error.inner().to_string(),
+        hint: None,
+    })
+}
+
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     path.iter()
         .map(|segment| match segment {

@@ -47,6 +47,62 @@ fn all_violations_come_at_once() {
 }
 
 #[test]
+fn rules_judge_what_the_schema_has_left() {
+    let port = |name: &str, port: &str| {
+        format!(r#"{{"name": "{name}", "port": {port}, "protocol": "http"}}"#)
+    };
+    // The rules about elements are judged beside fields that are wrong.
+    let (a, b) = (port("a", "80"), port("a", "80"));
+    let hosts = r#""hostnames": ["x.mesh", "ok.example", "ok.example"]"#;
+    assert_eq!(
+        refused::<Service>(&format!(
+            r#"{{"ports": [{a}, {b}], "display_name": 7, {hosts}, "nope": 1}}"#
+        )),
+        [
+            ("/display_name".to_owned(), "HED-1003"),
+            ("/hostnames/0".to_owned(), "HED-1006"),
+            ("/hostnames/2".to_owned(), "HED-1009"),
+            ("/nope".to_owned(), "HED-1002"),
+            ("/ports/1/name".to_owned(), "HED-1009"),
+            ("/ports/1/port".to_owned(), "HED-1009"),
+        ]
+    );
+    // An element without what it needs goes, and its array is judged no more: its elements are counted otherwise since.
+    let bad = port("c", "0");
+    assert_eq!(
+        refused::<Service>(&format!(r#"{{"ports": [{bad}, {a}, {b}], {hosts}}}"#)),
+        [
+            ("/hostnames/0".to_owned(), "HED-1006"),
+            ("/hostnames/2".to_owned(), "HED-1009"),
+            ("/ports/0/port".to_owned(), "HED-1005"),
+        ]
+    );
+    // Of a path that is wrong it is not said too that there is none.
+    let matches = ["7", r#""/a?b""#]
+        .map(|exact| format!(r#"{{"path": {{"exact": {exact}}}}}"#))
+        .join(", ");
+    let body = format!(
+        r#"{{"priority": 1, "match": [{matches}, {{"path": {{}}}}], "backends": [{{"version": "v1"}}]}}"#
+    );
+    assert_eq!(
+        refused::<Route>(&body),
+        [
+            ("/match/0/path/exact".to_owned(), "HED-1003"),
+            ("/match/1/path/exact".to_owned(), "HED-1006"),
+            ("/match/2/path".to_owned(), "HED-1008"),
+        ]
+    );
+    // Nothing typed is left.
+    assert_eq!(
+        refused::<Route>(r#"{"priority": "x"}"#),
+        [
+            ("/backends".to_owned(), "HED-1004"),
+            ("/priority".to_owned(), "HED-1003"),
+        ]
+    );
+}
+
+#[test]
 fn nested_objects_are_checked_too() {
     let body = r#"{"defaults": {"timeout": "15 parsecs", "retries": {"attempts": 11, "on": []}}}"#;
     assert_eq!(

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use heddle_model::clock::SystemClock;
-use heddle_xds_server::{Options, ProxyStatus, ServeError, serve};
-use tokio::net::TcpListener;
+use heddle_xds_server::{Options, ProxyStatus, ServeError, ServerTls, serve};
+use rustls::{ClientConfig, SupportedProtocolVersion};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Ads, Node};
@@ -19,6 +22,8 @@ pub(crate) struct World {
     pub(crate) identities: Arc<Identities>,
     pub(crate) address: SocketAddr,
     pub(crate) ca: String,
+    pub(crate) certificate: Certificate,
+    pub(crate) tls: Option<Arc<ServerTls>>,
     options: Options,
     shutdown: CancellationToken,
     server: Option<JoinHandle<Result<(), ServeError>>>,
@@ -35,11 +40,20 @@ impl World {
 
     /// With other options.
     pub(crate) async fn with(lifetime: TimeDelta, change: impl FnOnce(&mut Options)) -> Self {
-        let mut world = Self {
+        let mut world = Self::unserved(lifetime, Certificate::new());
+        change(&mut world.options);
+        world.serve().await;
+        world
+    }
+
+    fn unserved(lifetime: TimeDelta, certificate: Certificate) -> Self {
+        Self {
             source: Source::new(),
             identities: Identities::new(lifetime),
             address: ([127, 0, 0, 1], 0).into(),
             ca: String::new(),
+            certificate,
+            tls: None,
             options: Options {
                 endpoint_grace: Duration::from_millis(100),
                 endpoint_drain: Duration::from_millis(200),
@@ -49,8 +63,12 @@ impl World {
             },
             shutdown: CancellationToken::new(),
             server: None,
-        };
-        change(&mut world.options);
+        }
+    }
+
+    /// A server that shows the certificate of another one.
+    pub(crate) async fn beside(other: &Self) -> Self {
+        let mut world = Self::unserved(TimeDelta::hours(24), other.certificate.copy());
         world.serve().await;
         world
     }
@@ -59,11 +77,13 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.address = listener.local_addr().unwrap();
         self.shutdown = CancellationToken::new();
-        let (config, ca) = tls();
-        self.ca = ca;
+        let (chain, key) = self.certificate.parts();
+        let tls = ServerTls::new(chain, key, Arc::new(SystemClock)).unwrap();
+        self.ca.clone_from(&self.certificate.pem);
+        self.tls = Some(Arc::clone(&tls));
         self.server = Some(tokio::spawn(serve(
             listener,
-            config,
+            tls,
             self.source.clone(),
             self.identities.clone(),
             self.options.clone(),
@@ -73,21 +93,16 @@ impl World {
     }
 
     /// A connection with TLS and HTTP/2 agreed on, and nothing said yet.
-    pub(crate) async fn dial(&self) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
-        let mut roots = rustls::RootCertStore::empty();
-        let pem = self.ca.as_bytes();
-        let certificate = rustls_pki_types::pem::PemObject::from_pem_slice(pem).unwrap();
-        roots.add(certificate).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec()];
+    pub(crate) async fn dial(&self) -> TlsStream<TcpStream> {
+        let config = self.certificate.client(rustls::DEFAULT_VERSIONS);
+        self.dial_as(Arc::new(config)).await
+    }
+
+    /// The same, as this client.
+    pub(crate) async fn dial_as(&self, client: Arc<ClientConfig>) -> TlsStream<TcpStream> {
         let name = rustls_pki_types::ServerName::try_from("localhost").unwrap();
-        let socket = tokio::net::TcpStream::connect(self.address).await.unwrap();
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let socket = TcpStream::connect(self.address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(client);
         connector.connect(name, socket).await.unwrap()
     }
 
@@ -129,17 +144,49 @@ impl World {
     }
 }
 
-fn tls() -> (Arc<rustls::ServerConfig>, String) {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let key_der = rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key_der.into())
-        .unwrap();
-    (Arc::new(config), certificate.pem())
+/// A certificate for `localhost`, and its key.
+pub(crate) struct Certificate {
+    pub(crate) der: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+    pem: String,
+}
+
+impl Certificate {
+    pub(crate) fn new() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            der: certificate.der().clone(),
+            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            pem: certificate.pem(),
+        }
+    }
+
+    fn copy(&self) -> Self {
+        Self {
+            der: self.der.clone(),
+            key: self.key.clone_key(),
+            pem: self.pem.clone(),
+        }
+    }
+
+    /// What a server or a replacement wants.
+    pub(crate) fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (vec![self.der.clone()], self.key.clone_key())
+    }
+
+    /// A client that trusts it, with TLS of these versions.
+    pub(crate) fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.der.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        config
+    }
 }
