@@ -27,11 +27,11 @@ impl EnvoyVersion {
     /// oldest one's place: `make test-envoys`.
     #[must_use]
     pub fn binary(self) -> PathBuf {
-        let between = std::env::var("HEDDLE_TEST_ENVOY");
+        let between = std::env::var_os("HEDDLE_TEST_ENVOY");
         let venv = match (self, between) {
             (Self::Newest, _) => String::from("venv"),
-            (Self::Oldest, Ok(version)) => format!("venv-{version}"),
-            (Self::Oldest, Err(_)) => String::from("venv-oldest"),
+            (Self::Oldest, Some(version)) => format!("venv-{}", version.display()),
+            (Self::Oldest, None) => String::from("venv-oldest"),
         };
         let lib = repository().join(".tools").join(venv).join("lib");
         let found = std::fs::read_dir(&lib)

@@ -20,9 +20,9 @@ pub(crate) fn binaries() -> Vec<PathBuf> {
         let binary = python.join("site-packages/envoy/_bin/envoy");
         binary.is_file().then_some(binary)
     };
-    let venvs = std::env::var("HEDDLE_TEST_ENVOY").map_or_else(
-        |_| vec![String::from("venv-oldest"), String::from("venv")],
-        |version| vec![format!("venv-{version}")],
+    let venvs = std::env::var_os("HEDDLE_TEST_ENVOY").map_or_else(
+        || vec![String::from("venv-oldest"), String::from("venv")],
+        |version| vec![format!("venv-{}", version.display())],
     );
     venvs
         .into_iter()
