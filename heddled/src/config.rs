@@ -44,6 +44,9 @@ pub(crate) struct Settings {
     /// Connections of the server to PostgreSQL at most, 2 to 1000 [default: 20]
     #[arg(long, value_name = "NUMBER", env = "HEDDLE_DATABASE_CONNECTIONS")]
     pub(crate) database_connections: Option<u32>,
+    /// How long a request waits for one of them before it is told to come again [default: 2s]
+    #[arg(long, value_name = "DURATION", env = "HEDDLE_DATABASE_WAIT")]
+    pub(crate) database_wait: Option<String>,
     /// Where the API listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "HEDDLE_API_LISTEN")]
     pub(crate) api_listen: Option<SocketAddr>,
@@ -143,6 +146,7 @@ impl Settings {
             database_url: text(self.database_url, lower.database_url),
             migrate_database_url: text(self.migrate_database_url, lower.migrate_database_url),
             database_connections: self.database_connections.or(lower.database_connections),
+            database_wait: text(self.database_wait, lower.database_wait),
             api_listen: self.api_listen.or(lower.api_listen),
             public_url: text(self.public_url, lower.public_url),
             xds_listen: self.xds_listen.or(lower.xds_listen),
@@ -170,6 +174,8 @@ pub(crate) struct Config {
     pub(crate) migrate_database_url: Option<SecretString>,
     /// Connections of the server to PostgreSQL at most.
     pub(crate) database_connections: u32,
+    /// How long a request waits for one of them.
+    pub(crate) database_wait: Duration,
     /// Where the API listens.
     pub(crate) api_listen: SocketAddr,
     /// Where people reach the console and the API, without a slash at the end.
@@ -240,6 +246,7 @@ impl Config {
             migrate_database_url: settings.migrate_database_url.map(Into::into),
             database_url: database_url.into(),
             database_connections: connections(settings.database_connections)?,
+            database_wait: duration("database_wait", settings.database_wait.as_deref(), "2s")?,
             api_listen: settings.api_listen.unwrap_or(DEFAULT_API_LISTEN),
             public_url: settings.public_url.as_deref().map(public_url).transpose()?,
             xds_listen,
@@ -291,6 +298,7 @@ impl Config {
                 "HEDDLE_DATABASE_CONNECTIONS",
                 self.database_connections.to_string(),
             ),
+            ("HEDDLE_DATABASE_WAIT", millis(self.database_wait)),
             ("HEDDLE_API_LISTEN", self.api_listen.to_string()),
             ("HEDDLE_XDS_LISTEN", self.xds_listen.to_string()),
             ("HEDDLE_XDS_ADDRESS", self.xds_address.clone()),

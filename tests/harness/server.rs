@@ -26,6 +26,8 @@ pub struct ServerOptions {
     pub endpoint_drain: String,
     /// `--database-connections`.
     pub database_connections: u32,
+    /// `--database-wait`.
+    pub database_wait: String,
     /// `--xds-address`, when it is not where the server listens.
     pub xds_address: Option<String>,
 }
@@ -38,6 +40,7 @@ impl Default for ServerOptions {
             endpoint_grace: text("2s"),
             endpoint_drain: text("1s"),
             database_connections: 20,
+            database_wait: text("2s"),
             xds_address: None,
         }
     }
@@ -58,7 +61,7 @@ impl Server {
     /// Starts it with a fresh xDS certificate authority and sealing key in `directory`.
     pub async fn start(directory: &Path, postgres: &Postgres, options: ServerOptions) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        write_tls(directory);
+        write_tls(directory, 1);
         let key: String = (0..64)
             .map(|i| char::from(b"0123456789abcdef"[(i * 7 + 3) % 16]))
             .collect();
@@ -150,6 +153,7 @@ impl Server {
                 "--database-connections",
                 &self.options.database_connections.to_string(),
             ])
+            .args(["--database-wait", &self.options.database_wait])
             .args(
                 (self.options.xds_address.iter())
                     .flat_map(|address| ["--xds-address", address.as_str()]),
@@ -223,6 +227,27 @@ impl Server {
     #[must_use]
     pub fn xds_ca_pem(&self) -> String {
         std::fs::read_to_string(self.directory.join("xds-ca.pem")).expect("written at the start")
+    }
+
+    /// Puts another certificate of its xDS server into its files, by another authority and good for two days instead of one. It
+    /// looks at them by itself now and then, and at once when it is told to.
+    ///
+    /// # Panics
+    /// The files cannot be written.
+    pub fn renew_certificate(&self) {
+        write_tls(&self.directory, 2);
+    }
+
+    /// Where the key of its xDS server's certificate is.
+    #[must_use]
+    pub fn xds_key(&self) -> PathBuf {
+        self.directory.join("xds.key")
+    }
+
+    /// Tells it that its files have changed.
+    pub fn hang_up(&self) {
+        let child = self.child.as_ref().expect("it runs");
+        child.signal(nix::sys::signal::Signal::SIGHUP);
     }
 
     /// A caller with this token.
@@ -339,7 +364,7 @@ fn write_private(path: &Path, text: &str) {
         .expect("a file can be written");
 }
 
-fn write_tls(directory: &Path) {
+fn write_tls(directory: &Path, days: i64) {
     let now = time::OffsetDateTime::now_utc();
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::default();
@@ -356,7 +381,7 @@ fn write_tls(directory: &Path) {
     let mut leaf = CertificateParams::default();
     leaf.subject_alt_names = vec![SanType::IpAddress(std::net::Ipv4Addr::LOCALHOST.into())];
     leaf.not_before = now - time::Duration::hours(1);
-    leaf.not_after = now + time::Duration::days(1);
+    leaf.not_after = now + time::Duration::days(days);
     let leaf = leaf.signed_by(&leaf_key, &issuer).expect("a certificate");
     std::fs::write(directory.join("xds-ca.pem"), ca.pem()).expect("a file can be written");
     std::fs::write(directory.join("xds.pem"), leaf.pem()).expect("a file can be written");

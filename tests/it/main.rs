@@ -5,6 +5,7 @@ mod access;
 mod audit;
 mod bad_input;
 mod canary;
+mod certificate;
 mod chaos;
 mod cli;
 mod client;

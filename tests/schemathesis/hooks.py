@@ -175,6 +175,10 @@ def new_mesh():
     return {"name": fresh(), "deletion_protection": False}
 
 
+def asked_call():
+    return {"call": {"service": "payments", "method": "GET", "path": f"/{fresh()}"}}
+
+
 def service():
     return post(f"/meshes/{KEPT}/services", new_service())["name"]
 
@@ -264,6 +268,7 @@ REAL = {
     f"DELETE {SERVICE}/routes/{{route}}/split": path(**PAYMENTS, route=split),
     f"POST {MESH}/join-tokens": both(path(mesh=KEPT), body(lambda: {"name": fresh(), "service": "payments"})),
     f"DELETE {MESH}/join-tokens/{{token}}": path(mesh=KEPT, token=join_token),
+    f"POST {MESH}/access/checks": both(path(mesh=KEPT), body(asked_call)),
     f"DELETE {MESH}/proxies/{{proxy}}": path(mesh=KEPT, proxy=proxy),
     f"POST {AT}/members": body(lambda: {"email": f"{fresh()}@example.com"}),
     f"PATCH {AT}/members/{{member}}": both(path(member=address), body(patch)),

@@ -28,7 +28,7 @@ pub(crate) async fn connect(config: &Config, max_connections: u32) -> anyhow::Re
     let options = Options {
         url: config.database_url.clone(),
         max_connections,
-        acquire_timeout: Duration::from_secs(2),
+        acquire_timeout: config.database_wait,
     };
     Store::connect(options, Arc::new(SystemClock), Arc::new(SystemIds))
         .await

@@ -166,6 +166,8 @@ async fn nothing_crosses(wanted: usize) {
     let templates = templates::whole();
     let options = ServerOptions {
         database_connections: 2,
+        // A connection that is lost for good shows after this; a machine that holds its breath does not.
+        database_wait: String::from("30s"),
         ..ServerOptions::default()
     };
     let stack = Stack::start(options).await;
