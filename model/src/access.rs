@@ -1,7 +1,11 @@
 //! Who may call whom: what the access rules of a service say to one request. Proxies decide for themselves, by what the rules
 //! become there; a property test holds both to the same decisions.
 
+mod claims;
+
 use std::net::IpAddr;
+
+use serde_json::{Map, Value};
 
 use crate::id::AccessRuleId;
 use crate::kind::AccessRule;
@@ -12,6 +16,8 @@ use crate::kind::mesh::AccessDefault;
 use crate::kind::route::{HeaderIs, HeaderMatch};
 use crate::name::Name;
 use crate::path;
+use crate::settings::Authentication;
+use crate::settings::authentication::ResolvedAuthentication;
 use crate::snapshot::{MeshSnapshot, Object, ServiceNode};
 
 /// A request as a callee's proxy sees it.
@@ -31,6 +37,17 @@ pub struct Call<'a> {
     pub path: &'a str,
     /// All further headers in their order, names in lower case.
     pub headers: &'a [(String, String)],
+    /// The token of an end user that it carries, checked; one that does not hold never gets as far as the rules.
+    pub token: Option<Token<'a>>,
+}
+
+/// A checked token of an end user.
+#[derive(Debug, Clone, Copy)]
+pub struct Token<'a> {
+    /// The name of who issued it.
+    pub provider: &'a str,
+    /// What it says.
+    pub claims: &'a Map<String, Value>,
 }
 
 /// A stored access rule.
@@ -45,6 +62,8 @@ pub enum Because<'a> {
     Default,
     /// It is no request that could be compared with rules: refused in whatever mesh.
     Malformed,
+    /// It carries no token of an end user, and the service wants one.
+    NoToken,
     /// Some servers take its path for another one: a dot segment with parameters. Newer Envoys do, too: they resolve it, and
     /// decide about what the application gets then.
     Disguised,
@@ -79,9 +98,24 @@ pub fn decide<'a>(snapshot: &MeshSnapshot, node: &'a ServiceNode, call: &Call<'_
     if call.headers.iter().any(|(name, _)| name.contains('_')) {
         return refused(Because::Malformed);
     }
+    let authentication = Authentication::resolve(&snapshot.levels(node));
+    let is_open = is_open(&authentication, &path);
+    let token = call.token.filter(|token| {
+        // Where no token is needed none is looked at.
+        !is_open && authentication.provider(token.provider).is_some()
+    });
+    if authentication.required.value && token.is_none() && !is_open {
+        return refused(Because::NoToken);
+    }
+    let Some(headers) = claims::headers(&authentication, call.headers, token) else {
+        return refused(Because::Malformed);
+    };
     let facts = Facts {
         trust_domain: &snapshot.trust_domain,
         call,
+        headers: &headers,
+        token,
+        authentication: &authentication,
         path: &path,
     };
     // As proxies do it: of several, the one with the lowest id is named.
@@ -96,7 +130,9 @@ pub fn decide<'a>(snapshot: &MeshSnapshot, node: &'a ServiceNode, call: &Call<'_
     let default = snapshot.mesh.spec.access_default();
     let (allowed, because) = match (first(Effect::Deny, false), first(Effect::Allow, false)) {
         (Some(rule), _) => (false, Because::Rule(rule)),
-        (None, _) if looks_at_paths(node) && is_disguised(&path) => (false, Because::Disguised),
+        (None, _) if looks_at_paths(node, &authentication) && is_disguised(&path) => {
+            (false, Because::Disguised)
+        }
         (None, Some(rule)) => (true, Because::Rule(rule)),
         (None, None) => (default == AccessDefault::Allow, Because::Default),
     };
@@ -108,11 +144,21 @@ pub fn decide<'a>(snapshot: &MeshSnapshot, node: &'a ServiceNode, call: &Call<'_
     }
 }
 
-/// Whether some rule of a service is about paths: then paths that lie about where they lead are refused.
+/// Whether some rule of a service is about paths, or some path needs no token: then paths that lie about where they lead are
+/// refused.
 #[must_use]
-pub fn looks_at_paths(node: &ServiceNode) -> bool {
+pub fn looks_at_paths(node: &ServiceNode, authentication: &ResolvedAuthentication) -> bool {
+    if authentication.is_on() && !authentication.open_paths.value.is_empty() {
+        return true;
+    }
     let targets = node.access_rules.iter().flat_map(|rule| &rule.spec.to);
     targets.flatten().any(|target| target.paths.is_some())
+}
+
+/// Whether no token is needed at a path.
+fn is_open(authentication: &ResolvedAuthentication, path: &str) -> bool {
+    let mut open = authentication.open_paths.value.iter();
+    open.any(|rule| rule.paths().is_some_and(|paths| is_exactly(&paths, path)))
 }
 
 /// Whether a segment is `.` or `..` to those servers that cut parameters off first, as in `/public/..;/admin`.
@@ -127,6 +173,10 @@ fn is_disguised(path: &str) -> bool {
 struct Facts<'a> {
     trust_domain: &'a str,
     call: &'a Call<'a>,
+    /// What the rules see of the headers: what a caller says in place of a claim is gone.
+    headers: &'a [(String, String)],
+    token: Option<Token<'a>>,
+    authentication: &'a ResolvedAuthentication,
     path: &'a str,
 }
 
@@ -171,7 +221,11 @@ impl Facts<'_> {
             Some([]) => lost,
             Some(networks) => networks.iter().any(network),
         };
-        id && networks
+        let token = match &caller.token {
+            None => true,
+            Some(wanted) => claims::fit(self.authentication, self.token, wanted, lost),
+        };
+        id && networks && token
     }
 
     fn is_target(&self, target: &Target, lost: bool) -> bool {
@@ -229,15 +283,11 @@ impl Facts<'_> {
     }
 
     fn has_header(&self, header: &HeaderMatch, lost: bool) -> bool {
-        let sent = self.call.headers.iter();
+        let sent = self.headers.iter();
         let mut values = sent
             .filter(|(name, _)| *name == header.name)
             .map(|(_, v)| v.trim());
-        let some = self
-            .call
-            .headers
-            .iter()
-            .any(|(name, _)| *name == header.name);
+        let some = self.headers.iter().any(|(name, _)| *name == header.name);
         let lower = |text: &str| text.to_ascii_lowercase();
         let mut parts = values
             .clone()

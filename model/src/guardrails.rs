@@ -23,7 +23,7 @@ pub struct Guardrails {
     #[schema(minimum = 0, maximum = 10, example = 3)]
     pub max_retries: Option<u32>,
     /// What may not be written at all.
-    #[schema(min_items = 1, max_items = 1)]
+    #[schema(min_items = 1, max_items = 2)]
     pub forbid: Option<Vec<Forbidden>>,
 }
 
@@ -35,6 +35,9 @@ pub enum Forbidden {
     /// To let everybody in: an access rule that allows and names no caller (no `from`, networks alone, or a whole trust domain), or the
     /// mesh's `access_default: allow`.
     WildcardAllow,
+    /// To say in a profile or a service who may call without the token of an end user: `required: false`, `open_paths` or other
+    /// `providers` in its `authentication`. Needs `required: true` in the mesh's `defaults`.
+    OptionalToken,
 }
 
 impl Guardrails {
@@ -51,8 +54,28 @@ impl Guardrails {
         self.forbid.iter().flatten().any(|one| *one == what)
     }
 
-    /// Adds what settings at some level exceed.
+    /// Adds what the settings of a profile or a service, or the exception of a caller, exceed.
     pub fn check(&self, settings: &Settings, at: &Pointer<'_>, violations: &mut Violations) {
+        self.check_bounds(settings, at, violations);
+        let Some(authentication) = &settings.authentication else {
+            return;
+        };
+        if !self.forbids(Forbidden::OptionalToken) {
+            return;
+        }
+        let at = at.field("authentication");
+        let loosened = [
+            ("providers", authentication.providers.is_some()),
+            ("required", authentication.required == Some(false)),
+            ("open_paths", authentication.open_paths.is_some()),
+        ];
+        for (field, _) in loosened.into_iter().filter(|(_, is)| *is) {
+            let detail = "the mesh's guardrails forbid `optional_token`: its `defaults` say who needs a token";
+            violations.add(&at.field(field), Code::Guardrail, detail);
+        }
+    }
+
+    fn check_bounds(&self, settings: &Settings, at: &Pointer<'_>, violations: &mut Violations) {
         let retries = settings.retries.as_ref();
         let at_retries = at.field("retries");
         if let Some(most) = &self.max_timeout {
@@ -86,7 +109,13 @@ impl Guardrails {
         violations: &mut Violations,
     ) {
         if let Some(defaults) = defaults {
-            self.check(defaults, at, violations);
+            self.check_bounds(defaults, at, violations);
+        }
+        let required = defaults.and_then(|d| d.authentication.as_ref()?.required);
+        if self.forbids(Forbidden::OptionalToken) && required != Some(true) {
+            let detail = "the mesh's guardrail `optional_token` needs a default: `true`";
+            let at = at.field("authentication");
+            violations.add(&at.field("required"), Code::Guardrail, detail);
         }
         if self.max_timeout.is_some() && defaults.is_none_or(|d| d.timeout.is_none()) {
             let detail = "the mesh's guardrail `max_timeout` needs a default: a call without a timeout may take for ever";
@@ -138,6 +167,30 @@ mod tests {
             broken(guardrails, beyond),
             ["/retries/attempts", "/retries/per_try_timeout", "/timeout"]
         );
+    }
+
+    #[test]
+    fn sec_z03_no_service_does_without_the_token_that_its_mesh_wants() {
+        let guardrails = r#"{"forbid": ["optional_token"]}"#;
+        let loose = r#"{"authentication": {"providers": [], "required": false, "open_paths": []}}"#;
+        let fields = ["open_paths", "providers", "required"];
+        let expected = fields.map(|field| format!("/authentication/{field}"));
+        assert_eq!(broken(guardrails, loose), expected);
+        assert!(broken("{}", loose).is_empty());
+        let strict = r#"{"authentication": {"required": true}}"#;
+        assert!(broken(guardrails, strict).is_empty());
+        let defaults = |text: &str| {
+            let guardrails: Guardrails = serde_json::from_str(guardrails).unwrap();
+            let defaults: Settings = serde_json::from_str(text).unwrap();
+            let mut violations = Violations::new();
+            guardrails.check_defaults(Some(&defaults), &Pointer::Root, &mut violations);
+            violations.into_sorted().len()
+        };
+        assert_eq!(defaults("{}"), 1);
+        assert_eq!(defaults(loose), 1);
+        // Who has no token may still come where the mesh itself says so.
+        let open = r#"{"authentication": {"required": true, "open_paths": [{"exact": "/login"}]}}"#;
+        assert_eq!(defaults(open), 0);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! no order to explain: the highest level that names a field wins it; a list replaces the whole list.
 
 pub mod access_log;
+pub mod authentication;
 pub mod circuit_breaking;
 pub mod health_check;
 pub mod outlier_detection;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use access_log::AccessLog;
+pub use authentication::Authentication;
 pub use circuit_breaking::CircuitBreaking;
 pub use effective::Effective;
 pub use health_check::HealthCheck;
@@ -48,6 +50,8 @@ pub struct Settings {
     pub health_check: Option<HealthCheck>,
     /// Which requests the service's own proxies write down, and where.
     pub access_log: Option<AccessLog>,
+    /// Which tokens of end users the service's own proxies check.
+    pub authentication: Option<Authentication>,
 }
 
 /// Adds a violation when a duration lies outside its bounds.
@@ -83,6 +87,9 @@ impl Settings {
         if let Some(access_log) = &self.access_log {
             access_log.validate(&at.field("access_log"), violations);
         }
+        if let Some(authentication) = &self.authentication {
+            authentication.validate(&at.field("authentication"), violations);
+        }
     }
 
     /// A complete, valid value.
@@ -95,6 +102,7 @@ impl Settings {
             "circuit_breaking": CircuitBreaking::sample(),
             "health_check": HealthCheck::sample(),
             "access_log": AccessLog::sample(),
+            "authentication": Authentication::sample(),
         })
     }
 
@@ -107,6 +115,7 @@ impl Settings {
         table.extend(CircuitBreaking::effective(levels));
         table.extend(HealthCheck::effective(levels));
         table.extend(AccessLog::effective(levels));
+        table.extend(Authentication::effective(levels));
         table
     }
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::id::{AccessRuleId, MeshId, OrgId, ProfileId, RouteId, ServiceId, SplitId};
 use crate::kind::{AccessRule, Mesh, Profile, Route, Service, Split};
 use crate::name::Name;
+use crate::settings::Levels;
 
 /// A stored object with what provenance needs to know about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +81,18 @@ impl MeshSnapshot {
     #[must_use]
     pub fn profile(&self, service: &ServiceNode) -> Option<&Object<ProfileId, Profile>> {
         self.profiles.get(service.service.spec.profile.as_ref()?)
+    }
+
+    /// What is said about the service's own proxies, by itself and by what stands above it.
+    #[must_use]
+    pub fn levels<'a>(&'a self, service: &'a ServiceNode) -> Levels<'a> {
+        let profile = self.profile(service);
+        Levels {
+            mesh: self.mesh.spec.defaults.as_ref(),
+            profile: profile.map(|profile| &profile.spec.settings),
+            service: service.service.spec.defaults.as_ref(),
+            ..Levels::default()
+        }
     }
 
     /// The hosts that a service answers for, most specific meaning first: `<service>`, `<service>.<mesh>.mesh`,

@@ -130,6 +130,8 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         "path": request.uri().path(),
         "http": format!("{:?}", request.version()),
         "xfcc": header("x-forwarded-client-cert"),
+        "user": header("x-user"),
+        "authorization": header("authorization"),
     });
     let status = StatusCode::from_u16(shared.status.load(Ordering::Relaxed))
         .unwrap_or(StatusCode::IM_A_TEAPOT);

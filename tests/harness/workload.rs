@@ -162,8 +162,22 @@ impl Workload {
 
     /// Calls another service as this workload's application would.
     pub async fn call(&self, host: &str, path: &str) -> (u16, Value) {
+        self.call_with(host, path, &[]).await
+    }
+
+    /// The same with further headers.
+    pub async fn call_with(
+        &self,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> (u16, Value) {
         let url = format!("http://127.0.0.1:{}{path}", self.outbound_port);
-        match self.client.get(url).header("host", host).send().await {
+        let mut request = self.client.get(url).header("host", host);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        match request.send().await {
             Ok(response) => {
                 let status = response.status().as_u16();
                 (status, response.json().await.unwrap_or_default())

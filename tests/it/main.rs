@@ -38,5 +38,6 @@ mod schemathesis;
 mod scoping;
 mod settings;
 mod sign_in;
+mod tokens;
 mod turned_away;
 mod why;

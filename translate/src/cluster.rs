@@ -7,7 +7,10 @@ use std::time::Duration as Time;
 
 use envoy_types::pb::envoy::config::cluster::v3::{
     Cluster,
-    cluster::{ClusterDiscoveryType, CommonLbConfig, DiscoveryType, EdsClusterConfig, LbPolicy},
+    cluster::{
+        ClusterDiscoveryType, CommonLbConfig, DiscoveryType, DnsLookupFamily, EdsClusterConfig,
+        LbPolicy,
+    },
 };
 use envoy_types::pb::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints, lb_endpoint,
@@ -17,9 +20,10 @@ use heddle_model::kind::service::Port;
 use heddle_model::name::Name;
 use heddle_model::settings::Levels;
 use heddle_model::settings::access_log::Otlp;
+use heddle_model::settings::authentication::{RemoteJwks, Uri};
 use heddle_model::snapshot::{MeshSnapshot, ServiceNode};
 
-use crate::envoy::{address, ads, duration, host_address, http, tls};
+use crate::envoy::{address, ads, duration, file_at, host_address, http, inline_string, tls};
 use crate::naming;
 use crate::origin::Source;
 use crate::resource::{Origin, Resource, ResourceType};
@@ -198,28 +202,68 @@ pub(crate) fn application(
 /// A collector of access logs, in plain HTTP/2.
 pub(crate) fn collector(otlp: &Otlp, origins: Vec<Origin>) -> Resource {
     let name = naming::collector(otlp);
-    let host = otlp.host.as_str();
+    let protocol = http::application(true);
+    let cluster = outside(
+        &name,
+        otlp.host.as_str(),
+        otlp.port,
+        DiscoveryType::StrictDns,
+        protocol,
+    );
+    Resource::new(ResourceType::Cluster, name, &cluster, origins)
+}
+
+/// A host outside the mesh; how one with a name is found.
+fn outside(
+    name: &str,
+    host: &str,
+    port: u16,
+    by_name: DiscoveryType,
+    protocol: crate::envoy::Any,
+) -> Cluster {
     let discovery = match host.parse::<IpAddr>() {
         Ok(_) => DiscoveryType::Static,
-        Err(_) => DiscoveryType::StrictDns,
+        Err(_) => by_name,
     };
     let endpoint = LbEndpoint {
         host_identifier: Some(lb_endpoint::HostIdentifier::Endpoint(Endpoint {
-            address: Some(host_address(host, otlp.port)),
+            address: Some(host_address(host, port)),
             ..Endpoint::default()
         })),
         ..LbEndpoint::default()
     };
-    let cluster = Cluster {
+    Cluster {
         load_assignment: Some(ClusterLoadAssignment {
-            cluster_name: name.clone(),
+            cluster_name: name.to_owned(),
             endpoints: vec![LocalityLbEndpoints {
                 lb_endpoints: vec![endpoint],
                 ..LocalityLbEndpoints::default()
             }],
             ..ClusterLoadAssignment::default()
         }),
-        ..base(&name, discovery, http::application(true))
+        ..base(name, discovery, protocol)
+    }
+}
+
+/// A server that has the keys of a provider of tokens, over TLS.
+pub(crate) fn jwks(name: &str, remote: &RemoteJwks, uri: &Uri, origins: Vec<Origin>) -> Resource {
+    let host = uri.host.as_str();
+    let pem = remote.ca.as_ref().and_then(|ca| ca.pem.as_deref());
+    let authorities = match remote.ca_file() {
+        Some(file) => file_at(file),
+        None => inline_string(pem.unwrap_or_default()),
     };
-    Resource::new(ResourceType::Cluster, name, &cluster, origins)
+    let cluster = Cluster {
+        transport_socket: Some(tls::outside(host, authorities)),
+        // Of either family, whichever answers.
+        dns_lookup_family: DnsLookupFamily::All.into(),
+        ..outside(
+            name,
+            host,
+            uri.port,
+            DiscoveryType::LogicalDns,
+            http::application(false),
+        )
+    };
+    Resource::new(ResourceType::Cluster, name.to_owned(), &cluster, origins)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod access_log;
 pub(crate) mod http;
+pub(crate) mod jwt;
 pub(crate) mod tls;
 
 use std::net::IpAddr;
@@ -112,6 +113,13 @@ pub(crate) fn long_regex(value: impl Into<String>) -> matcher::StringMatcher {
 pub(crate) fn inline_string(value: impl Into<String>) -> core::DataSource {
     core::DataSource {
         specifier: Some(data_source::Specifier::InlineString(value.into())),
+        ..core::DataSource::default()
+    }
+}
+
+pub(crate) fn file_at(path: impl Into<String>) -> core::DataSource {
+    core::DataSource {
+        specifier: Some(data_source::Specifier::Filename(path.into())),
         ..core::DataSource::default()
     }
 }

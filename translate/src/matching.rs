@@ -1,11 +1,14 @@
 //! How requests are compared: the conditions of routes and access rules as Envoy's matchers.
 
+use heddle_model::kind::access_rule::Paths;
 use heddle_model::kind::route::{HeaderMatch, Match, Method, PathMatch};
 
+use crate::envoy::matcher::string_matcher::MatchPattern;
 use crate::envoy::route::header_matcher::HeaderMatchSpecifier;
 use crate::envoy::route::route_match::PathSpecifier;
 use crate::envoy::route::{HeaderMatcher, RouteMatch};
 use crate::envoy::{exact, prefix, regex};
+use crate::rbac::pattern;
 
 /// A path prefix without the slashes at its end; empty when it takes every path.
 pub(crate) fn trimmed(prefix: &str) -> &str {
@@ -70,6 +73,26 @@ pub(crate) fn request(one: &Match) -> RouteMatch {
         headers,
         ..RouteMatch::default()
     }
+}
+
+/// Exactly these paths, as an access rule that allows compares them.
+pub(crate) fn paths(paths: &Paths<'_>) -> Vec<RouteMatch> {
+    if pattern::is_every(paths) {
+        return vec![everything()];
+    }
+    let specifier = |pattern| match pattern {
+        MatchPattern::Exact(path) => Some(PathSpecifier::Path(path)),
+        MatchPattern::Prefix(path) => Some(PathSpecifier::Prefix(path)),
+        MatchPattern::SafeRegex(pattern) => Some(PathSpecifier::SafeRegex(pattern)),
+        _ => None,
+    };
+    let patterns = pattern::narrow(paths).into_iter();
+    let specifiers = patterns.filter_map(|pattern| specifier(pattern.match_pattern?));
+    let at = |path_specifier| RouteMatch {
+        path_specifier: Some(path_specifier),
+        ..RouteMatch::default()
+    };
+    specifiers.map(at).collect()
 }
 
 /// Every request.

@@ -16,8 +16,12 @@
 //! | the mesh's roots | `heddle/trust` |
 //! | the control plane, in the bootstrap | `heddle/xds` |
 //! | cluster of a collector of access logs | `heddle-otlp/<host>:<port>` |
+//! | cluster that keys of tokens are fetched from | `heddle-jwks/<provider>` |
 //! | policy of an access rule | the rule's id, `ar_...` |
 //! | policy that refuses paths with disguised dot segments | `heddle/dot-segments` |
+//! | policy that refuses calls without the token that they need | `heddle/no-token` |
+//! | policy that refuses tokens with claims that no header can carry | `heddle/unfit-claims` |
+//! | policy that refuses headers in which a caller claims what a token says | `heddle/forged-claims` |
 //!
 //! The application's cluster is not `heddle/local/<port>`: that is the cluster of a service called `local`.
 
@@ -45,6 +49,23 @@ pub const WOULD_ALLOW: &str = "heddle_would_allow_";
 /// The policy that refuses paths with a dot segment that parameters disguise (`/public/..;/admin`), wherever some rule is about
 /// paths: the rule and the application would not see the same path.
 pub const DOT_SEGMENTS: &str = "heddle/dot-segments";
+/// The policy that refuses calls without a token of an end user where one is needed. The filter that checks tokens answers first, with
+/// 401; this one refuses what reached an older one.
+pub const NO_TOKEN: &str = "heddle/no-token";
+/// The policy that refuses headers that only a checked token may fill when there is none.
+pub const FORGED_CLAIMS: &str = "heddle/forged-claims";
+/// The policy that refuses tokens whose claims would break out of the headers that they are written into.
+pub const UNFIT_CLAIMS: &str = "heddle/unfit-claims";
+/// The HTTP filter that checks tokens of end users.
+pub const JWT: &str = "heddle.jwt";
+/// The HTTP filter that takes away what only a checked token may say.
+pub const STRIP_CLAIMS: &str = "heddle.strip-claims";
+/// Where the filter that checks tokens leaves what they say, by provider.
+pub const CLAIMS: &str = "envoy.filters.http.jwt_authn";
+/// What a route asks of a request: a token that holds.
+pub const REQUIRED: &str = "required";
+/// What a route asks of a request: that a token holds if there is one.
+pub const OPTIONAL: &str = "optional";
 /// The HTTP filter that answers health checks of callers.
 pub const HEALTH: &str = "heddle.health";
 /// The path that callers ask it at. No application is called there.
@@ -74,6 +95,12 @@ pub fn local(port: &Name) -> String {
 #[must_use]
 pub fn collector(otlp: &Otlp) -> String {
     format!("heddle-otlp/{}:{}", otlp.host, otlp.port)
+}
+
+/// The cluster that the keys of a provider of tokens are fetched from.
+#[must_use]
+pub fn jwks(provider: &Name) -> String {
+    format!("heddle-jwks/{provider}")
 }
 
 /// An inbound listener.

@@ -17,7 +17,7 @@ use crate::envoy::route::{Route, RouteAction, RouteConfiguration, VirtualHost};
 use crate::envoy::{access_log, address, duration, http, tls};
 use crate::origin::Source;
 use crate::resource::{Diagnostic, Output, Resource, ResourceType};
-use crate::settings::{self, Scope};
+use crate::settings::{self, Scope, authentication};
 use crate::{cluster, matching, naming, rbac};
 
 /// What Envoy removes by itself only where the mesh ends. Here every caller is of the mesh, and still none of
@@ -85,7 +85,11 @@ pub fn proxy(snapshot: &MeshSnapshot, view: &ProxyView) -> Output {
             }
         }
         diagnostics.extend(rbac::diagnostics(snapshot, node));
-        let levels = Scope::own(snapshot, node).levels(None);
+        let scope = Scope::own(snapshot, node);
+        let levels = scope.levels(None);
+        let tokens = authentication::resolve(snapshot, node);
+        diagnostics.extend(authentication::problem(&scope, &tokens));
+        resources.extend(authentication::clusters(&scope, &tokens));
         for otlp in settings::access_log::collectors(&levels) {
             let origins = vec![Source::Service(node).at("", naming::collector(&otlp))];
             resources.push(cluster::collector(&otlp, origins));
@@ -186,6 +190,8 @@ fn inbound(
     let first = node.service.spec.ports.first().filter(takes_calls);
     // Before the access rules: whether a workload is healthy is for every workload of the mesh to know.
     let mut filters = vec![settings::health_check::filter(first)];
+    let tokens = authentication::resolve(snapshot, node);
+    filters.extend(authentication::filters(&tokens));
     filters.extend(rbac::filters());
     let of = access_log::Of::new(view.service.as_str(), true);
     let (access_log, applied) = settings::access_log::logs(&levels, of);
@@ -215,7 +221,9 @@ fn inbound(
         Source::Service(node).at(format!("/ports/{index}"), name.clone()),
         Source::Mesh(snapshot).at("", ""),
     ];
-    origins.extend(applied.iter().filter_map(|one| scope.origin(one, &name)));
+    let tokens = authentication::applied(&tokens);
+    let set = applied.iter().chain(&tokens);
+    origins.extend(set.filter_map(|one| scope.origin(one, &name)));
     let listener = Resource::new(ResourceType::Listener, name, &message, origins)
         .followed_by(ResourceType::Route, routes.clone());
     [
@@ -233,6 +241,8 @@ fn inbound_routes(
     name: String,
 ) -> Resource {
     let port = &node.service.spec.ports[index];
+    let scope = Scope::own(snapshot, node);
+    let tokens = authentication::resolve(snapshot, node);
     let rules = rbac::rules(snapshot, node, &port.name);
     let target = naming::local(&port.name);
     let to_application = Route {
@@ -250,7 +260,7 @@ fn inbound_routes(
         virtual_hosts: vec![VirtualHost {
             name: naming::virtual_host(&node.service.name, &port.name),
             domains: vec!["*".to_owned()],
-            routes: vec![to_application],
+            routes: authentication::routes(&tokens, to_application),
             typed_per_filter_config: rules.allow,
             ..VirtualHost::default()
         }],
@@ -260,6 +270,11 @@ fn inbound_routes(
     };
     let mut origins = vec![Source::Service(node).at(format!("/ports/{index}"), "")];
     origins.extend(rules.origins);
+    let set = authentication::applied_to_routes(&tokens);
+    origins.extend(
+        set.iter()
+            .filter_map(|one| scope.origin(one, naming::NO_TOKEN)),
+    );
     Resource::new(ResourceType::Route, name, &message, origins)
         .needing([(ResourceType::Cluster, target)])
 }

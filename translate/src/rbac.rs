@@ -7,8 +7,9 @@
 //!
 //! Rules that only report are the shadow rules of the same filters: Envoy counts them and leaves their ids for the access log.
 
-mod pattern;
+pub(crate) mod pattern;
 mod policy;
+mod tokens;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,6 +23,7 @@ use heddle_model::kind::AccessRule;
 use heddle_model::kind::access_rule::Effect;
 use heddle_model::kind::mesh::AccessDefault;
 use heddle_model::name::Name;
+use heddle_model::settings::authentication::ResolvedAuthentication;
 use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
 use prost::{Message as _, Name as _};
 
@@ -29,6 +31,8 @@ use crate::envoy::{Any, http};
 use crate::naming;
 use crate::origin::Source;
 use crate::resource::{Diagnostic, Origin};
+use crate::settings::authentication;
+use policy::About;
 
 /// The filter's messages with an ordered map: the generated ones have a hash map, whose bytes differ from run
 /// to run.
@@ -140,10 +144,15 @@ pub(crate) fn rules(snapshot: &MeshSnapshot, node: &ServiceNode, port: &Name) ->
     let mut origins = vec![Source::Mesh(snapshot).at("/access_default", naming::RBAC_ALLOW)];
     let (mut deny, mut would_deny) = (Policies::new(), Policies::new());
     let (mut allow, mut would_allow) = (Policies::new(), Policies::new());
+    let authentication = authentication::resolve(snapshot, node);
+    let about = About {
+        trust_domain: &snapshot.trust_domain,
+        authentication: &authentication,
+    };
     for rule in &node.access_rules {
         let id = rule.id.to_string();
         origins.push(Source::AccessRule(node, rule).at("", id.clone()));
-        let (policy, _) = policy::of(&snapshot.trust_domain, &rule.spec, Some(port));
+        let (policy, _) = policy::of(about, &rule.spec, Some(port));
         let policies = match (rule.spec.action, rule.spec.is_report_only()) {
             (Effect::Deny, false) => &mut deny,
             (Effect::Deny, true) => &mut would_deny,
@@ -152,9 +161,11 @@ pub(crate) fn rules(snapshot: &MeshSnapshot, node: &ServiceNode, port: &Name) ->
         };
         policies.extend(policy.map(|policy| (id, policy)));
     }
-    if access::looks_at_paths(node) {
+    if access::looks_at_paths(node, &authentication) {
         deny.insert(naming::DOT_SEGMENTS.to_owned(), policy::dot_segments());
     }
+    let tokens = tokens::refused(&authentication);
+    deny.extend(tokens.map(|(name, policy)| (name.to_owned(), policy)));
     let mut deny_config = HashMap::new();
     if !deny.is_empty() || !would_deny.is_empty() {
         let enforced = (!deny.is_empty()).then_some(deny);
@@ -173,11 +184,17 @@ pub(crate) fn rules(snapshot: &MeshSnapshot, node: &ServiceNode, port: &Name) ->
 /// What somebody should know about the access rules of a service.
 pub(crate) fn diagnostics(snapshot: &MeshSnapshot, node: &ServiceNode) -> Vec<Diagnostic> {
     let mut found = Vec::new();
+    let authentication = authentication::resolve(snapshot, node);
+    let about = About {
+        trust_domain: &snapshot.trust_domain,
+        authentication: &authentication,
+    };
     for rule in &node.access_rules {
         let source = Source::AccessRule(node, rule);
         found.extend(unknown_callers(snapshot, node, rule));
         found.extend(unknown_ports(node, rule));
-        let (_, lost) = policy::of(&snapshot.trust_domain, &rule.spec, None);
+        found.extend(unknown_providers(&authentication, node, rule));
+        let (_, lost) = policy::of(about, &rule.spec, None);
         found.extend(lost.into_iter().map(|lost| lost.diagnose(source)));
     }
     found
@@ -197,6 +214,30 @@ fn unknown_ports<'a>(
         (!known).then(|| {
             let message = format!("the service has no port {port}; the rule waits for one");
             let pointer = format!("/to/{i}/ports/{j}");
+            Source::AccessRule(node, rule).diagnose(pointer, message)
+        })
+    })
+}
+
+fn unknown_providers<'a>(
+    authentication: &'a ResolvedAuthentication,
+    node: &'a ServiceNode,
+    rule: &'a Object<AccessRuleId, AccessRule>,
+) -> impl Iterator<Item = Diagnostic> + 'a {
+    let callers = rule.spec.from.iter().flatten().enumerate();
+    let tokens = callers.filter_map(|(i, caller)| Some((i, caller.token.as_ref()?)));
+    tokens.filter_map(move |(i, token)| {
+        let provider = &token.provider;
+        let unknown = authentication.provider(provider.as_str()).is_none();
+        unknown.then(|| {
+            let instead = match (rule.spec.action, &token.claims) {
+                (Effect::Allow, _) => "lets nobody in by it",
+                (Effect::Deny, Some(_)) => "refuses everybody by it",
+                (Effect::Deny, None) => "refuses nobody by it",
+            };
+            let message =
+                format!("no tokens of {provider} count at this service; the rule {instead}");
+            let pointer = format!("/from/{i}/token/provider");
             Source::AccessRule(node, rule).diagnose(pointer, message)
         })
     })

@@ -2,6 +2,7 @@
 //! which they are applied.
 
 pub(crate) mod access_log;
+pub(crate) mod authentication;
 pub(crate) mod circuit_breaking;
 pub(crate) mod health_check;
 mod outlier_detection;

@@ -60,7 +60,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
                 "required": ["allowed", "because", "detail", "revision"],
                 "properties": {
                     "allowed": {"type": "boolean", "description": "Whether it reaches the application, or did, as far as access rules go."},
-                    "because": {"type": "string", "enum": ["rule", "default", "malformed", "disguised_path", "passed"], "description": "What decided. `rule`: the rule in `rule`. `default`: no rule, and so the mesh's `access_default`. `malformed`: no proxy takes such a request. `disguised_path`: some servers take its path for another one. `passed`: a proxy wrote that it went on to the application; it does not write by which rule."},
+                    "because": {"type": "string", "enum": ["rule", "default", "malformed", "disguised_path", "no_token", "unfit_token", "forged_claims", "passed"], "description": "What decided. `rule`: the rule in `rule`. `default`: no rule, and so the mesh's `access_default`. `malformed`: no proxy takes such a request. `disguised_path`: some servers take its path for another one. `no_token`: the service wants a token of an end user. `unfit_token`: a proxy wrote that the token does not hold. `forged_claims`: it says itself what only a token can say. `passed`: a proxy wrote that it went on to the application; it does not write by which rule."},
                     "detail": text("The same in a sentence."),
                     "revision": number("The revision of the mesh that this is told as of."),
                     "at": time("When the call came, by the clock of the proxy that wrote about it. Rules are told as they were then, give or take the moment that a change takes to arrive."),

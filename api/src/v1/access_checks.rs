@@ -58,8 +58,22 @@ const fn words(allowed: bool, because: &Because<'_>) -> (&'static str, &'static 
             "disguised_path",
             "Some servers take the path for another one, as in `/public/..;/admin`: where a rule is about paths, it is refused.",
         ),
+        (Because::NoToken, _) => NO_TOKEN,
     }
 }
+
+const NO_TOKEN: (&str, &str) = (
+    "no_token",
+    "The service wants a token of an end user, and the call has none that counts.",
+);
+const UNFIT_TOKEN: (&str, &str) = (
+    "unfit_token",
+    "The token that it carries does not hold: its signature, issuer, audience or time is wrong, its keys cannot be fetched, or a claim of it fits into no header.",
+);
+const FORGED_CLAIMS: (&str, &str) = (
+    "forged_claims",
+    "It carries a header that only a checked token may fill, and no such token.",
+);
 
 /// An answer before its rules are looked up.
 struct Verdict {
@@ -81,6 +95,9 @@ impl Verdict {
             ),
             Some(Denied::ByNone) => words(false, &Because::Default),
             Some(Denied::Disguised) => words(false, &Because::Disguised),
+            Some(Denied::NoToken) => NO_TOKEN,
+            Some(Denied::UnfitToken) => UNFIT_TOKEN,
+            Some(Denied::ForgedClaims) => FORGED_CLAIMS,
             Some(Denied::ByRule(id)) => {
                 rules.push(("rule", id, when));
                 ("rule", "This rule denied it.")
@@ -99,7 +116,7 @@ impl Verdict {
     fn of_decision(decision: &access::Decision<'_>) -> Self {
         let rule = match decision.because {
             Because::Rule(rule) => Some(rule),
-            Because::Default | Because::Malformed | Because::Disguised => None,
+            Because::Default | Because::Malformed | Because::Disguised | Because::NoToken => None,
         };
         let rules = [
             ("rule", rule),

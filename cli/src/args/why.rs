@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Shown;
 
-pub(crate) const EXAMPLES: &str = "Paste what the proxy of the called service wrote about a 403: the line of its access log, or the response code details in it.\n\
+pub(crate) const EXAMPLES: &str = "Paste what the proxy of the called service wrote about a 401 or 403: the line of its access log, or the response code details in it.\n\
     The rule is told as it was then, with who wrote it, and whether it has been changed or deleted since. With --to, a call that\n\
     you think of is decided by the rules as they are now.\n\n\
     Examples:\n  heddle why 'rbac_access_denied_matched_policy[none]'\n  \

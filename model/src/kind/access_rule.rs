@@ -3,6 +3,7 @@
 mod caller;
 mod path_rule;
 mod target;
+mod user_token;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use crate::violation::{Pointer, Violations};
 pub use caller::{Caller, Who};
 pub use path_rule::{PathRule, Paths, Template};
 pub use target::{LONGEST_VALUE, Target};
+pub use user_token::{ClaimMatch, LISTS_OF_WORDS, Otherwise, UserToken, otherwise};
 
 /// A rule about the callers of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -174,6 +176,7 @@ impl Spec for AccessRule {
             "from": [
                 {"service": "checkout"},
                 {"spiffe_prefix": "spiffe://partner.example/batch", "networks": ["10.20.0.0/16", "fd00:20::/32"]},
+                {"token": {"provider": "accounts", "claims": [{"claim": ["roles"], "values": ["cashier"]}]}},
             ],
             "to": [
                 {"methods": ["POST"], "paths": [{"prefix": "/v1/charges"}], "ports": ["http"]},

@@ -61,7 +61,7 @@ pub fn belongs(field: &str) -> Option<&'static str> {
         "outlier_detection" | "circuit_breaking" => Some(
             "this is about all calls of a service: it stands in the service's `defaults`, its profile, the mesh's `defaults` or an `override`",
         ),
-        "health_check" | "access_log" => Some(
+        "health_check" | "access_log" | "authentication" => Some(
             "this is about a service's own workloads: it stands in the service's `defaults`, its profile or the mesh's `defaults`",
         ),
         _ => None,

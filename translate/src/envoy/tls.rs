@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 };
 
 use super::core::{TransportSocket, transport_socket};
-use super::{ads, boolean, exact, matcher, number, prefix};
+use super::{ads, boolean, core, exact, matcher, number, prefix};
 use crate::naming;
 use crate::resource::any;
 
@@ -17,6 +17,14 @@ fn secret(name: &str) -> SdsSecretConfig {
     SdsSecretConfig {
         name: name.to_owned(),
         sds_config: Some(ads()),
+    }
+}
+
+fn params() -> TlsParameters {
+    TlsParameters {
+        tls_minimum_protocol_version: TlsProtocol::TlSv12.into(),
+        tls_maximum_protocol_version: TlsProtocol::TlSv13.into(),
+        ..TlsParameters::default()
     }
 }
 
@@ -36,11 +44,7 @@ fn common(peer: matcher::StringMatcher, alpn: &[&str]) -> CommonTlsContext {
         ..common_tls_context::CombinedCertificateValidationContext::default()
     };
     CommonTlsContext {
-        tls_params: Some(TlsParameters {
-            tls_minimum_protocol_version: TlsProtocol::TlSv12.into(),
-            tls_maximum_protocol_version: TlsProtocol::TlSv13.into(),
-            ..TlsParameters::default()
-        }),
+        tls_params: Some(params()),
         alpn_protocols: alpn.iter().map(|p| (*p).to_owned()).collect(),
         tls_certificate_sds_secret_configs: vec![secret(naming::IDENTITY)],
         validation_context_type: Some(
@@ -63,6 +67,36 @@ pub(crate) fn upstream(callee: &str, server_name: String) -> TransportSocket {
         common_tls_context: Some(common(exact(callee), &["h2"])),
         sni: server_name,
         max_session_keys: number(0),
+        ..UpstreamTlsContext::default()
+    })
+}
+
+/// A server outside the mesh, with a certificate for its host by one of these authorities.
+pub(crate) fn outside(host: &str, authorities: core::DataSource) -> TransportSocket {
+    let is_address = host.parse::<std::net::IpAddr>().is_ok();
+    let (san_type, sni) = match is_address {
+        true => (SanType::IpAddress, String::new()),
+        false => (SanType::Dns, host.to_owned()),
+    };
+    let validation = CertificateValidationContext {
+        trusted_ca: Some(authorities),
+        match_typed_subject_alt_names: vec![SubjectAltNameMatcher {
+            san_type: san_type.into(),
+            matcher: Some(exact(host)),
+            ..SubjectAltNameMatcher::default()
+        }],
+        ..CertificateValidationContext::default()
+    };
+    socket(&UpstreamTlsContext {
+        common_tls_context: Some(CommonTlsContext {
+            tls_params: Some(params()),
+            alpn_protocols: vec!["http/1.1".to_owned()],
+            validation_context_type: Some(
+                common_tls_context::ValidationContextType::ValidationContext(validation),
+            ),
+            ..CommonTlsContext::default()
+        }),
+        sni,
         ..UpstreamTlsContext::default()
     })
 }

@@ -14,7 +14,7 @@ use crate::envoy::{exact, long_regex, matcher, number, prefix, regex};
 use crate::matching::trimmed;
 
 /// Whether it takes every path there is, also those without a slash.
-pub(super) fn is_every(paths: &Paths<'_>) -> bool {
+pub(crate) fn is_every(paths: &Paths<'_>) -> bool {
     match paths {
         Paths::Exact(_) => false,
         Paths::Prefix(prefix) => trimmed(prefix).is_empty(),
@@ -31,7 +31,7 @@ fn literal(pattern: &mut String, character: char) {
 }
 
 /// Exactly these paths.
-pub(super) fn narrow(paths: &Paths<'_>) -> Vec<matcher::StringMatcher> {
+pub(crate) fn narrow(paths: &Paths<'_>) -> Vec<matcher::StringMatcher> {
     match paths {
         Paths::Exact(path) => vec![exact(*path)],
         Paths::Prefix(path) => {

@@ -5,12 +5,13 @@ use envoy_types::pb::envoy::config::rbac::v3::{
     Permission, Policy, Principal, permission, principal,
 };
 use heddle_model::kind::AccessRule;
-use heddle_model::kind::access_rule::{Caller, Effect, PathRule, Paths, Target, Who};
+use heddle_model::kind::access_rule::{Caller, Effect, PathRule, Paths, Target, UserToken, Who};
 use heddle_model::kind::route::HeaderMatch;
 use heddle_model::name::Name;
 use heddle_model::net::Cidr;
+use heddle_model::settings::authentication::ResolvedAuthentication;
 
-use super::pattern;
+use super::{pattern, tokens};
 use crate::envoy::route::HeaderMatcher;
 use crate::envoy::{exact, matcher, prefix};
 use crate::origin::Source;
@@ -35,9 +36,17 @@ impl Lost {
     }
 }
 
+/// What a rule is read against.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) trust_domain: &'a str,
+    /// Whose tokens count at the service.
+    pub(super) authentication: &'a ResolvedAuthentication,
+}
+
 /// Collects what cannot be said.
 struct Draft<'a> {
-    trust_domain: &'a str,
+    about: About<'a>,
     /// Whose listener it is for; `None`: any.
     port: Option<&'a Name>,
     effect: Effect,
@@ -46,12 +55,12 @@ struct Draft<'a> {
 
 /// The policy of a rule at a port, and what of the rule is not in it. No policy: it matches nothing there.
 pub(super) fn of(
-    trust_domain: &str,
+    about: About<'_>,
     rule: &AccessRule,
     port: Option<&Name>,
 ) -> (Option<Policy>, Vec<Lost>) {
     let mut draft = Draft {
-        trust_domain,
+        about,
         port,
         effect: rule.action,
         lost: Vec::new(),
@@ -81,7 +90,9 @@ impl Draft<'_> {
     fn principals(&mut self, from: Option<&[Caller]>) -> Vec<Principal> {
         match (from, self.effect) {
             (None, Effect::Allow) => {
-                vec![whoever(prefix(naming::spiffe_prefix(self.trust_domain)))]
+                vec![whoever(prefix(naming::spiffe_prefix(
+                    self.about.trust_domain,
+                )))]
             }
             (None, Effect::Deny) => vec![anybody()],
             (Some([]), _) => {
@@ -101,7 +112,7 @@ impl Draft<'_> {
         let who = match caller.who() {
             Some(Who::Anybody) => None,
             Some(Who::Service(service)) => {
-                let id = naming::spiffe_id(self.trust_domain, service);
+                let id = naming::spiffe_id(self.about.trust_domain, service);
                 Some(whoever(exact(id)))
             }
             Some(Who::Spiffe(id)) => Some(whoever(exact(id))),
@@ -115,14 +126,46 @@ impl Draft<'_> {
             None => None,
             Some(networks) => Some(self.networks(i, networks)?),
         };
-        match (who, networks) {
-            (Some(who), Some(networks)) => {
-                let ids = vec![who, networks];
-                let all = principal::Identifier::AndIds(principal::Set { ids });
-                Some(identified(all))
+        let token = match &caller.token {
+            None => None,
+            Some(token) => Some(self.token(i, token)?),
+        };
+        let ids: Vec<Principal> = [who, networks, token].into_iter().flatten().collect();
+        match ids.is_empty() {
+            true => self.instead(format!("/from/{i}"), anybody),
+            false => Some(all_of(ids)),
+        }
+    }
+
+    /// A checked token that says so. A rule that denies by claims takes in whoever has none.
+    fn token(&mut self, i: usize, token: &UserToken) -> Option<Principal> {
+        let provider = self.about.authentication.provider(token.provider.as_str());
+        let at = format!("/from/{i}/token/claims");
+        let Some(claims) = &token.claims else {
+            // Of a provider that does not count nobody has any.
+            return provider.map(tokens::has);
+        };
+        if claims.is_empty() {
+            return self.instead(at, anybody);
+        }
+        let mut all = Vec::new();
+        for (j, claim) in claims.iter().enumerate() {
+            match tokens::says(token, claim) {
+                Some(says) => all.push(says),
+                None => return self.instead(format!("{at}/{j}"), anybody),
             }
-            (Some(one), None) | (None, Some(one)) => Some(one),
-            (None, None) => self.instead(format!("/from/{i}"), anybody),
+        }
+        match (provider, self.effect) {
+            (None, Effect::Allow) => None,
+            (None, Effect::Deny) => Some(anybody()),
+            (Some(provider), Effect::Allow) => {
+                all.insert(0, tokens::has(provider));
+                Some(all_of(all))
+            }
+            (Some(provider), Effect::Deny) => {
+                let none = nobody_with(tokens::has(provider));
+                Some(any_of(vec![none, all_of(all)]))
+            }
         }
     }
 
@@ -273,20 +316,32 @@ fn whoever(id: matcher::StringMatcher) -> Principal {
     identified(principal::Identifier::Authenticated(authenticated))
 }
 
-const fn identified(identifier: principal::Identifier) -> Principal {
+pub(super) const fn identified(identifier: principal::Identifier) -> Principal {
     Principal {
         identifier: Some(identifier),
     }
 }
 
-fn any_of(mut ids: Vec<Principal>) -> Principal {
+fn all_of(mut ids: Vec<Principal>) -> Principal {
+    if ids.len() == 1 {
+        return ids.remove(0);
+    }
+    identified(principal::Identifier::AndIds(principal::Set { ids }))
+}
+
+/// Whoever that does not fit.
+pub(super) fn nobody_with(principal: Principal) -> Principal {
+    identified(principal::Identifier::NotId(Box::new(principal)))
+}
+
+pub(super) fn any_of(mut ids: Vec<Principal>) -> Principal {
     if ids.len() == 1 {
         return ids.remove(0);
     }
     identified(principal::Identifier::OrIds(principal::Set { ids }))
 }
 
-const fn anybody() -> Principal {
+pub(super) const fn anybody() -> Principal {
     identified(principal::Identifier::Any(true))
 }
 
@@ -294,11 +349,11 @@ const fn of_kind(rule: permission::Rule) -> Permission {
     Permission { rule: Some(rule) }
 }
 
-const fn anything() -> Permission {
+pub(super) const fn anything() -> Permission {
     of_kind(permission::Rule::Any(true))
 }
 
-fn header(matcher: HeaderMatcher) -> Permission {
+pub(super) fn header(matcher: HeaderMatcher) -> Permission {
     of_kind(permission::Rule::Header(matcher))
 }
 
@@ -308,12 +363,12 @@ fn path(pattern: matcher::StringMatcher) -> Permission {
     }))
 }
 
-fn not(permission: Permission) -> Permission {
+pub(super) fn not(permission: Permission) -> Permission {
     of_kind(permission::Rule::NotRule(Box::new(permission)))
 }
 
 /// Any of them; `None` of none.
-fn or(mut rules: Vec<Permission>) -> Option<Permission> {
+pub(super) fn or(mut rules: Vec<Permission>) -> Option<Permission> {
     match rules.len() {
         0 | 1 => rules.pop(),
         _ => Some(of_kind(permission::Rule::OrRules(permission::Set {
@@ -323,7 +378,7 @@ fn or(mut rules: Vec<Permission>) -> Option<Permission> {
 }
 
 /// All of them; `None` of none.
-fn and(mut rules: Vec<Permission>) -> Option<Permission> {
+pub(super) fn and(mut rules: Vec<Permission>) -> Option<Permission> {
     match rules.len() {
         0 | 1 => rules.pop(),
         _ => Some(of_kind(permission::Rule::AndRules(permission::Set {
@@ -332,7 +387,7 @@ fn and(mut rules: Vec<Permission>) -> Option<Permission> {
     }
 }
 
-fn at(effect: Effect, paths: &Paths<'_>) -> Vec<Permission> {
+pub(super) fn at(effect: Effect, paths: &Paths<'_>) -> Vec<Permission> {
     if pattern::is_every(paths) {
         // Not a prefix of "/": `OPTIONS *` has a path without one.
         return vec![anything()];
@@ -346,6 +401,7 @@ fn at(effect: Effect, paths: &Paths<'_>) -> Vec<Permission> {
 
 #[cfg(test)]
 mod tests {
+    use heddle_model::settings::{Authentication, Levels, Settings};
     use serde_json::{Value, json};
 
     use super::*;
@@ -355,12 +411,23 @@ mod tests {
         let mut rule = rest;
         rule["action"] = json!(effect);
         let rule: AccessRule = serde_json::from_value(rule).unwrap();
-        let (policy, lost) = of("td", &rule, None);
+        let settings = json!({"authentication": Authentication::sample()});
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        let levels = Levels {
+            mesh: Some(&settings),
+            ..Levels::default()
+        };
+        let about = About {
+            trust_domain: "td",
+            authentication: &Authentication::resolve(&levels),
+        };
+        let (policy, lost) = of(about, &rule, None);
         (policy, lost.into_iter().map(|lost| lost.pointer).collect())
     }
 
     /// Parts that cannot be said to a proxy, and where they stand.
     fn lost() -> Vec<(Value, &'static str)> {
+        let claims = |claims: Value| json!({"from": [{"token": {"provider": "accounts", "claims": claims}}]});
         let two = json!({"service": "a", "spiffe": "spiffe://td/x"});
         vec![
             (json!({"from": []}), "/from"),
@@ -370,6 +437,15 @@ mod tests {
             (json!({"to": [{}]}), "/to/0"),
             (json!({"from": [{"networks": []}]}), "/from/0/networks"),
             (json!({"from": [{"networks": ["x"]}]}), "/from/0/networks/0"),
+            (claims(json!([])), "/from/0/token/claims"),
+            (
+                claims(json!([{"claim": [], "values": ["x"]}])),
+                "/from/0/token/claims/0",
+            ),
+            (
+                claims(json!([{"claim": ["x"], "values": []}])),
+                "/from/0/token/claims/0",
+            ),
             (json!({"to": [{"methods": []}]}), "/to/0/methods"),
             (json!({"to": [{"ports": []}]}), "/to/0/ports"),
             (json!({"to": [{"hosts": []}]}), "/to/0/hosts"),

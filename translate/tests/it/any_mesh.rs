@@ -36,10 +36,16 @@ const OF_CLUSTERS: [&str; 3] = [
     r#"{"outlier_detection": {"consecutive_gateway_errors": 1}, "circuit_breaking": {"max_requests": 1}}"#,
     r#"{"circuit_breaking": {"max_pending_requests": 1, "max_connections": 3, "max_retries": 0}}"#,
 ];
-const OF_WORKLOADS: [&str; 4] = [
+const OF_WORKLOADS: [&str; 6] = [
     r#"{"health_check": {"check": "grpc", "grpc_service": "a.B"}, "access_log": {"inbound": "none", "outbound": "none"}}"#,
     r#"{"health_check": {"check": "http", "path": "/h", "statuses": [204]}, "access_log": {"to": [{"file": {"path": "/tmp/x"}}]}}"#,
     r#"{"health_check": {"check": "tcp", "interval": "1s"}, "access_log": {"sample_percent": 1.5, "outbound": "all"}}"#,
+    r#"{"authentication": {"required": true, "open_paths": [{"prefix": "/v1/x"}, {"template": "/{*}/l"}, {"exact": "/a"}]}}"#,
+    r#"{"authentication": {"providers": [
+        {"name": "accounts", "issuer": "https://a.example/", "audiences": ["a", "b"], "jwks": {"inline": "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"a\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}"},
+         "claims_to_headers": [{"claim": ["sub"], "header": "x-user"}, {"claim": ["a", "b"], "header": "x-b"}], "forward": false},
+        {"name": "partners", "issuer": "partners", "audiences": ["a"], "token": {"header": "x-token"}, "clock_skew": "5m",
+         "jwks": {"remote": {"uri": "https://a.example:8443/k", "timeout": "1s", "cache": "1h"}}}]}}"#,
     r#"{"access_log": {"inbound": "failed", "to": [{"stdout": {}}, {"otlp": {"host": "c.example", "port": 4317}}]}}"#,
 ];
 
@@ -146,8 +152,16 @@ fn rule() -> impl Strategy<Value = AccessRule> {
         annotations: None,
         action: if deny { Effect::Deny } else { Effect::Allow },
         from: from.map(|from| {
+            // One of the three whose tokens are asked for never has any.
+            let token = |service: &str| match service {
+                "catalog" => Some(r#"{"provider": "accounts"}"#),
+                "frontend" => Some(r#"{"provider": "partners", "claims": [{"claim": ["a", "b"], "values": ["3", "x"]}]}"#),
+                "local" => Some(r#"{"provider": "gone", "claims": [{"claim": ["scope"], "values": ["true"]}]}"#),
+                _ => None,
+            };
             let caller = |service| Caller {
                 service: Some(name(service)),
+                token: token(service).map(|text| serde_json::from_str(text).unwrap()),
                 ..Caller::default()
             };
             from.into_iter().map(caller).collect()

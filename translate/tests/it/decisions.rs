@@ -389,6 +389,7 @@ fn questions(binary: &Path, town: &Town, random: &mut Random, count: usize) -> [
                     host: &request.host,
                     path: &request.path,
                     headers: &request.headers,
+                    token: None,
                 };
                 let decision = access::decide(&case.snapshot, node, &call);
                 let expected = match (decision.allowed, decision.because) {

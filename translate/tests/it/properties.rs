@@ -8,6 +8,7 @@ use envoy_types::pb::envoy::config::route::v3::{
 use envoy_types::pb::google::protobuf::Any;
 use heddle_model::kind::access_rule::Effect;
 use heddle_model::kind::split::Weight;
+use heddle_model::settings::Authentication;
 use heddle_translate::{Output, Resource, ResourceType};
 use proptest::prelude::*;
 use prost::Message;
@@ -151,6 +152,43 @@ proptest! {
             chosen.map(|resource| (resource.kind, resource.name.clone())).collect()
         };
         prop_assert_eq!(children, of([ResourceType::Endpoints, ResourceType::Route]));
+    }
+
+    #[test]
+    fn sec_z03_tokens_are_checked_before_access_rules_and_never_passed_over(given in case()) {
+        let Some(node) = given.snapshot.services.get("payments") else { return Ok(()) };
+        let authentication = Authentication::resolve(&given.snapshot.levels(node));
+        let mut order = vec!["heddle.health"];
+        order.extend(authentication.claim_headers().next().map(|_| "heddle.strip-claims"));
+        let checked = !authentication.providers.value.is_empty();
+        order.extend(checked.then_some("heddle.jwt"));
+        order.extend(["heddle.rbac.deny", "heddle.rbac.allow", "envoy.filters.http.router"]);
+        for resource in &heddle_translate::proxy(&given.snapshot, &given.view).resources {
+            if !resource.name.starts_with("heddle/inbound/") {
+                continue;
+            }
+            let value = protos::json(resource);
+            if resource.kind == ResourceType::Listener {
+                let manager = &value["filter_chains"][0]["filters"][0]["typed_config"];
+                let filters = manager["http_filters"].as_array().unwrap();
+                let names: Vec<_> = filters.iter().map(|one| one["name"].as_str().unwrap()).collect();
+                prop_assert_eq!(&names, &order);
+                continue;
+            }
+            let policies = &value["typed_per_filter_config"]["heddle.rbac.deny"]["rbac"]["rules"]["policies"];
+            prop_assert_eq!(policies.get("heddle/no-token").is_some(), authentication.required.value);
+            let routes = value["virtual_hosts"][0]["routes"].as_array().unwrap();
+            let asked = |route: &Value| route["typed_per_filter_config"]["heddle.jwt"].clone();
+            let (last, open) = routes.split_last().unwrap();
+            let wanted = match (checked, authentication.required.value) {
+                (false, _) => Value::Null,
+                (true, true) => "required".into(),
+                (true, false) => "optional".into(),
+            };
+            prop_assert_eq!(&asked(last)["requirement_name"], &wanted);
+            prop_assert!(open.iter().all(|one| asked(one)["disabled"] == true));
+            prop_assert!(checked || open.is_empty());
+        }
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use heddle_model::access::Call;
+use heddle_model::access::{Call, Token};
 use heddle_model::code::Code;
 use heddle_model::name::Name;
 use heddle_model::snapshot::{MeshSnapshot, ServiceNode};
 use heddle_model::violation::{Pointer, Violations};
 use heddle_translate::naming;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// A question about access: exactly one of the two.
@@ -18,7 +19,7 @@ pub(crate) struct CheckAccess {
     /// A call that somebody thinks of, decided by the rules as they are now.
     pub(crate) call: Option<AccessCall>,
     /// What the proxy of the called service wrote about a call: a line of its access log as JSON, or the response code details of
-    /// a 403.
+    /// a 401 or 403.
     #[schema(
         min_length = 1,
         max_length = 65_536,
@@ -52,6 +53,23 @@ pub(crate) struct AccessCall {
     /// All further headers, in their order.
     #[schema(max_items = 64)]
     pub(crate) headers: Option<Vec<AccessCallHeader>>,
+    /// The token of an end user that it carries, taken for one that holds; absent: none.
+    pub(crate) token: Option<AccessCallToken>,
+}
+
+/// A token of an end user.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessCallToken {
+    /// Who issued it, as the service's `authentication` calls it. The tokens of others do not count.
+    pub(crate) provider: Name,
+    /// What it says: a JSON object, as text.
+    #[schema(
+        min_length = 2,
+        max_length = 16_384,
+        example = r#"{"sub": "7", "roles": ["cashier"]}"#
+    )]
+    pub(crate) claims: Option<String>,
 }
 
 /// Who calls: exactly one of the two.
@@ -92,6 +110,7 @@ pub(super) struct Whole<'a> {
     address: IpAddr,
     port: &'a Name,
     headers: Vec<(String, String)>,
+    claims: Map<String, Value>,
     asked: &'a AccessCall,
 }
 
@@ -107,6 +126,10 @@ impl Whole<'_> {
             host: asked.host.as_deref().unwrap_or(asked.service.as_str()),
             path: asked.path.as_deref().unwrap_or("/"),
             headers: &self.headers,
+            token: asked.token.as_ref().map(|token| Token {
+                provider: token.provider.as_str(),
+                claims: &self.claims,
+            }),
         }
     }
 }
@@ -131,6 +154,14 @@ impl AccessCall {
             );
         }
         let port = node.and_then(|node| self.port(node, &at, violations));
+        let claims = self.claims();
+        if claims.is_none() {
+            violations.add(
+                &at.field("token").field("claims"),
+                Code::BadFormat,
+                "a JSON object",
+            );
+        }
         let headers = self.headers.iter().flatten();
         let headers = headers.map(|one| (one.name.to_ascii_lowercase(), one.value.clone()));
         Some(Whole {
@@ -139,8 +170,18 @@ impl AccessCall {
             address: address?,
             port: port?,
             headers: headers.collect(),
+            claims: claims?,
             asked: self,
         })
+    }
+
+    /// What the token says; `None` when that is not an object.
+    fn claims(&self) -> Option<Map<String, Value>> {
+        let claims = self
+            .token
+            .as_ref()
+            .and_then(|token| token.claims.as_deref());
+        claims.map_or_else(|| Some(Map::new()), |text| serde_json::from_str(text).ok())
     }
 
     fn caller(

@@ -1,4 +1,4 @@
-//! What a proxy wrote about a call, read: a line of its access log, or the response code details of a 403.
+//! What a proxy wrote about a call, read: a line of its access log, or the response code details of a 401 or 403.
 
 use chrono::{DateTime, Utc};
 use heddle_model::id::AccessRuleId;
@@ -7,6 +7,10 @@ use serde_json::{Map, Value};
 
 /// What stands in the response code details before the policy that decided.
 const DENIED: &str = "rbac_access_denied_matched_policy[";
+/// What stands there before the reason for which a token does not count.
+const UNFIT: &str = "jwt_authn_access_denied{";
+/// The reason when there is no token.
+const MISSING: &str = "Jwt_is_missing";
 
 /// Why a proxy refused a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +21,12 @@ pub(super) enum Denied {
     ByNone,
     /// Some servers take its path for another one.
     Disguised,
+    /// It carries no token of an end user that counts.
+    NoToken,
+    /// Its token does not hold.
+    UnfitToken,
+    /// It says itself what only a token can say.
+    ForgedClaims,
 }
 
 /// What is said about a call.
@@ -46,7 +56,7 @@ pub(super) fn read(text: &str) -> Result<Line, Vec<String>> {
             }),
             Some(Err(wrong)) => Err(vec![wrong]),
             None => Err(vec![format!(
-                "neither a line of an access log as JSON, nor `{DENIED}...]`"
+                "neither a line of an access log as JSON, nor `{DENIED}...]` or `{UNFIT}...}}`"
             )]),
         },
     }
@@ -60,6 +70,12 @@ fn object(text: &str) -> Option<Map<String, Value>> {
 
 /// The policy that refused, where the text names one.
 fn denied(text: &str) -> Option<Result<Denied, String>> {
+    if let Some((_, reason)) = text.split_once(UNFIT) {
+        return Some(Ok(match reason.starts_with(MISSING) {
+            true => Denied::NoToken,
+            false => Denied::UnfitToken,
+        }));
+    }
     let (_, rest) = text.split_once(DENIED)?;
     let Some((policy, _)) = rest.split_once(']') else {
         return Some(Err(String::from("the name of the policy has no end")));
@@ -67,6 +83,9 @@ fn denied(text: &str) -> Option<Result<Denied, String>> {
     Some(match policy {
         "none" => Ok(Denied::ByNone),
         naming::DOT_SEGMENTS => Ok(Denied::Disguised),
+        naming::NO_TOKEN => Ok(Denied::NoToken),
+        naming::FORGED_CLAIMS => Ok(Denied::ForgedClaims),
+        naming::UNFIT_CLAIMS => Ok(Denied::UnfitToken),
         policy => match policy.parse() {
             Ok(id) => Ok(Denied::ByRule(id)),
             Err(_) => Err(String::from(
@@ -139,6 +158,18 @@ mod tests {
         assert_eq!(none.denied, Some(Denied::ByNone));
         let dots = read(&format!("{DENIED}heddle/dot-segments]")).unwrap();
         assert_eq!(dots.denied, Some(Denied::Disguised));
+        for (details, denied) in [
+            (format!("{DENIED}heddle/no-token]"), Denied::NoToken),
+            (
+                format!("{DENIED}heddle/forged-claims]"),
+                Denied::ForgedClaims,
+            ),
+            (format!("{DENIED}heddle/unfit-claims]"), Denied::UnfitToken),
+            (format!("{UNFIT}Jwt_is_missing}}"), Denied::NoToken),
+            (format!("{UNFIT}Jwt_is_expired}}"), Denied::UnfitToken),
+        ] {
+            assert_eq!(read(&details).unwrap().denied, Some(denied), "{details}");
+        }
     }
 
     #[test]

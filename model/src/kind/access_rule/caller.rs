@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::user_token::UserToken;
 use crate::code::Code;
 use crate::name::Name;
 use crate::net::Cidr;
 use crate::violation::{Pointer, Violations};
 
-/// A caller: at most one of `service`, `spiffe` and `spiffe_prefix`, and where it calls from. Without any of the three:
-/// whoever calls from there.
+/// A caller: at most one of `service`, `spiffe` and `spiffe_prefix`, where it calls from, and for which user. Without any of the
+/// three: whoever calls from there, or for such a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AccessCaller)]
@@ -35,12 +36,14 @@ pub struct Caller {
     /// changes it.
     #[schema(value_type = Option<Vec<Cidr>>, min_items = 1, max_items = 64)]
     pub networks: Option<Vec<String>>,
+    /// The call carries such a token of an end user.
+    pub token: Option<UserToken>,
 }
 
 /// What a [`Caller`] names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who<'a> {
-    /// Whoever calls from its networks.
+    /// Whoever calls from its networks, or with its token.
     Anybody,
     /// The workloads of a service of this mesh.
     Service(&'a Name),
@@ -59,19 +62,21 @@ impl Caller {
             spiffe,
             spiffe_prefix,
             networks,
+            token,
         } = self;
         match (service, spiffe, spiffe_prefix) {
             (Some(service), None, None) => Some(Who::Service(service)),
             (None, Some(id), None) => Some(Who::Spiffe(id)),
             (None, None, Some(prefix)) => Some(Who::Below(prefix)),
-            (None, None, None) => networks.is_some().then_some(Who::Anybody),
+            (None, None, None) => (networks.is_some() || token.is_some()).then_some(Who::Anybody),
             (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (None, Some(_), Some(_)) => None,
         }
     }
 
-    /// Whether it names nobody in particular.
+    /// Whether it names nobody in particular: neither a workload nor a user.
     pub(super) fn is_anybody(&self) -> bool {
         match self.who() {
+            _ if self.token.is_some() => false,
             Some(Who::Below(prefix)) => prefix.split('/').count() <= 3,
             Some(Who::Anybody) => true,
             Some(Who::Service(_) | Who::Spiffe(_)) | None => false,
@@ -83,7 +88,7 @@ impl Caller {
             violations.add(
                 at,
                 Code::ExactlyOne,
-                "exactly one of `service`, `spiffe` and `spiffe_prefix`, or `networks` alone",
+                "exactly one of `service`, `spiffe` and `spiffe_prefix`, or `networks` or `token` without any",
             );
         }
         let ids = [
@@ -96,6 +101,9 @@ impl Caller {
                 let detail = "a SPIFFE id has no `.` or `..` segments";
                 violations.add(&at.field(field), Code::BadFormat, detail);
             }
+        }
+        if let Some(token) = &self.token {
+            token.validate(&at.field("token"), violations);
         }
         let networks = at.field("networks");
         for (i, network) in self.networks.iter().flatten().enumerate() {

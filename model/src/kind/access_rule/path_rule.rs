@@ -20,9 +20,11 @@ pub struct PathRule {
         max_length = 1024,
         example = "/v1/charges"
     )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub exact: Option<String>,
     /// The beginning of the path, at segment boundaries: `/v1` matches `/v1` and `/v1/x`, not `/v10`.
     #[schema(pattern = r"^/[!-\[\]-~]*$", max_length = 1024, example = "/v1")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// The whole path with `{*}` for any one segment and, at the end, `{**}` for any number of them, none included.
     #[schema(
@@ -30,6 +32,7 @@ pub struct PathRule {
         max_length = 1024,
         example = "/v1/users/{*}/orders"
     )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
 }
 
@@ -94,7 +97,7 @@ impl PathRule {
         }
     }
 
-    pub(super) fn validate(&self, at: &Pointer<'_>, violations: &mut Violations) {
+    pub(crate) fn validate(&self, at: &Pointer<'_>, violations: &mut Violations) {
         let Self {
             exact,
             prefix,
