@@ -205,6 +205,14 @@ def split():
     return at.rsplit("/", 1)[1]
 
 
+def rollback(case):
+    """Of a mesh of its own: what the hooks build on stays as it is."""
+    name = mesh()
+    post(f"/meshes/{name}/services", new_service())
+    case.path_parameters["mesh"] = name
+    case.body = {"to_revision": 1}
+
+
 def path(**makers):
     def put(case):
         for name, make in makers.items():
@@ -269,6 +277,7 @@ REAL = {
     f"POST {MESH}/join-tokens": both(path(mesh=KEPT), body(lambda: {"name": fresh(), "service": "payments"})),
     f"DELETE {MESH}/join-tokens/{{token}}": path(mesh=KEPT, token=join_token),
     f"POST {MESH}/access/checks": both(path(mesh=KEPT), body(asked_call)),
+    f"POST {MESH}/rollbacks": rollback,
     f"DELETE {MESH}/proxies/{{proxy}}": path(mesh=KEPT, proxy=proxy),
     f"POST {AT}/members": body(lambda: {"email": f"{fresh()}@example.com"}),
     f"PATCH {AT}/members/{{member}}": both(path(member=address), body(patch)),
