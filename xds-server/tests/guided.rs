@@ -121,6 +121,21 @@ fn figures(log: &str) -> Figures {
     }
 }
 
+/// The programs are no part of the workspace, so nothing else tells when their lock file lags behind it.
+#[test]
+fn the_programs_lock_file_is_current() {
+    let status = Command::new(env!("CARGO"))
+        .args(["update", "--workspace", "--locked", "--quiet"])
+        .arg("--manifest-path")
+        .arg(fuzz().join("Cargo.toml"))
+        .status()
+        .unwrap();
+    assert!(
+        status.success(),
+        "run `cargo update --workspace --manifest-path xds-server/fuzz/Cargo.toml`"
+    );
+}
+
 #[test]
 #[ignore = "ten minutes; `make test-long`"]
 fn xds_x43_p11_ten_minutes_of_guided_requests_do_no_harm() {
