@@ -9,6 +9,7 @@
 
 pub(crate) mod pattern;
 mod policy;
+mod term;
 mod tokens;
 
 use std::collections::{BTreeMap, HashMap};
@@ -220,7 +221,7 @@ fn unknown_ports<'a>(
 }
 
 fn unknown_providers<'a>(
-    authentication: &'a ResolvedAuthentication,
+    authentication: &'a ResolvedAuthentication<'a>,
     node: &'a ServiceNode,
     rule: &'a Object<AccessRuleId, AccessRule>,
 ) -> impl Iterator<Item = Diagnostic> + 'a {

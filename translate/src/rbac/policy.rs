@@ -1,9 +1,7 @@
 //! One access rule as a policy. Total: whatever a rule holds becomes something. What cannot be said to a proxy lets
 //! nobody in when the rule allows, and refuses everybody when it denies; it never falls out of a rule in silence.
 
-use envoy_types::pb::envoy::config::rbac::v3::{
-    Permission, Policy, Principal, permission, principal,
-};
+use envoy_types::pb::envoy::config::rbac::v3::{Permission, Policy, Principal, principal};
 use heddle_model::kind::AccessRule;
 use heddle_model::kind::access_rule::{Caller, Effect, PathRule, Paths, Target, UserToken, Who};
 use heddle_model::kind::route::HeaderMatch;
@@ -11,9 +9,11 @@ use heddle_model::name::Name;
 use heddle_model::net::Cidr;
 use heddle_model::settings::authentication::ResolvedAuthentication;
 
+use super::term::{
+    all_of, and, any_of, anybody, anybody_but, anything, header, identified, not, or, path, whoever,
+};
 use super::{pattern, tokens};
-use crate::envoy::route::HeaderMatcher;
-use crate::envoy::{exact, matcher, prefix};
+use crate::envoy::{exact, prefix};
 use crate::origin::Source;
 use crate::resource::Diagnostic;
 use crate::{matching, naming};
@@ -41,7 +41,7 @@ impl Lost {
 pub(super) struct About<'a> {
     pub(super) trust_domain: &'a str,
     /// Whose tokens count at the service.
-    pub(super) authentication: &'a ResolvedAuthentication,
+    pub(super) authentication: &'a ResolvedAuthentication<'a>,
 }
 
 /// Collects what cannot be said.
@@ -163,7 +163,7 @@ impl Draft<'_> {
                 Some(all_of(all))
             }
             (Some(provider), Effect::Deny) => {
-                let none = nobody_with(tokens::has(provider));
+                let none = anybody_but(tokens::has(provider));
                 Some(any_of(vec![none, all_of(all)]))
             }
         }
@@ -308,85 +308,7 @@ pub(super) fn dot_segments() -> Policy {
     }
 }
 
-/// Whoever has such a SPIFFE id.
-fn whoever(id: matcher::StringMatcher) -> Principal {
-    let authenticated = principal::Authenticated {
-        principal_name: Some(id),
-    };
-    identified(principal::Identifier::Authenticated(authenticated))
-}
-
-pub(super) const fn identified(identifier: principal::Identifier) -> Principal {
-    Principal {
-        identifier: Some(identifier),
-    }
-}
-
-fn all_of(mut ids: Vec<Principal>) -> Principal {
-    if ids.len() == 1 {
-        return ids.remove(0);
-    }
-    identified(principal::Identifier::AndIds(principal::Set { ids }))
-}
-
-/// Whoever that does not fit.
-pub(super) fn nobody_with(principal: Principal) -> Principal {
-    identified(principal::Identifier::NotId(Box::new(principal)))
-}
-
-pub(super) fn any_of(mut ids: Vec<Principal>) -> Principal {
-    if ids.len() == 1 {
-        return ids.remove(0);
-    }
-    identified(principal::Identifier::OrIds(principal::Set { ids }))
-}
-
-pub(super) const fn anybody() -> Principal {
-    identified(principal::Identifier::Any(true))
-}
-
-const fn of_kind(rule: permission::Rule) -> Permission {
-    Permission { rule: Some(rule) }
-}
-
-pub(super) const fn anything() -> Permission {
-    of_kind(permission::Rule::Any(true))
-}
-
-pub(super) fn header(matcher: HeaderMatcher) -> Permission {
-    of_kind(permission::Rule::Header(matcher))
-}
-
-fn path(pattern: matcher::StringMatcher) -> Permission {
-    of_kind(permission::Rule::UrlPath(matcher::PathMatcher {
-        rule: Some(matcher::path_matcher::Rule::Path(pattern)),
-    }))
-}
-
-pub(super) fn not(permission: Permission) -> Permission {
-    of_kind(permission::Rule::NotRule(Box::new(permission)))
-}
-
-/// Any of them; `None` of none.
-pub(super) fn or(mut rules: Vec<Permission>) -> Option<Permission> {
-    match rules.len() {
-        0 | 1 => rules.pop(),
-        _ => Some(of_kind(permission::Rule::OrRules(permission::Set {
-            rules,
-        }))),
-    }
-}
-
-/// All of them; `None` of none.
-pub(super) fn and(mut rules: Vec<Permission>) -> Option<Permission> {
-    match rules.len() {
-        0 | 1 => rules.pop(),
-        _ => Some(of_kind(permission::Rule::AndRules(permission::Set {
-            rules,
-        }))),
-    }
-}
-
+/// At these paths: exactly them in a rule that allows, and all that some server takes for them in one that denies.
 pub(super) fn at(effect: Effect, paths: &Paths<'_>) -> Vec<Permission> {
     if pattern::is_every(paths) {
         // Not a prefix of "/": `OPTIONS *` has a path without one.

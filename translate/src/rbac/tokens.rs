@@ -8,7 +8,8 @@ use heddle_model::kind::access_rule::{
 };
 use heddle_model::settings::authentication::{Provider, ResolvedAuthentication};
 
-use super::policy::{and, any_of, anybody, anything, at, header, identified, nobody_with, not, or};
+use super::policy::at;
+use super::term::{and, any_of, anybody, anybody_but, anything, header, identified, not, or};
 use crate::envoy::matcher::metadata_matcher::{PathSegment, path_segment::Segment};
 use crate::envoy::matcher::value_matcher::MatchPattern;
 use crate::envoy::matcher::{
@@ -83,12 +84,12 @@ pub(super) fn says(token: &UserToken, claim: &ClaimMatch) -> Option<Principal> {
 /// What is refused whatever the rules say: calls without the token that they need, claims without a token, and claims that no header
 /// can carry.
 pub(super) fn refused(
-    authentication: &ResolvedAuthentication,
+    authentication: &ResolvedAuthentication<'_>,
 ) -> impl Iterator<Item = (&'static str, Policy)> {
     let holders: Vec<Principal> = authentication.providers.value.iter().map(has).collect();
     let without = || match holders.is_empty() {
         true => anybody(),
-        false => nobody_with(any_of(holders.clone())),
+        false => anybody_but(any_of(holders.clone())),
     };
     let policy = |permission| Policy {
         permissions: vec![permission],
