@@ -147,7 +147,7 @@ pub fn decide<'a>(snapshot: &MeshSnapshot, node: &'a ServiceNode, call: &Call<'_
 /// Whether some rule of a service is about paths, or some path needs no token: then paths that lie about where they lead are
 /// refused.
 #[must_use]
-pub fn looks_at_paths(node: &ServiceNode, authentication: &ResolvedAuthentication) -> bool {
+pub fn looks_at_paths(node: &ServiceNode, authentication: &ResolvedAuthentication<'_>) -> bool {
     if authentication.is_on() && !authentication.open_paths.value.is_empty() {
         return true;
     }
@@ -156,7 +156,7 @@ pub fn looks_at_paths(node: &ServiceNode, authentication: &ResolvedAuthenticatio
 }
 
 /// Whether no token is needed at a path.
-fn is_open(authentication: &ResolvedAuthentication, path: &str) -> bool {
+fn is_open(authentication: &ResolvedAuthentication<'_>, path: &str) -> bool {
     let mut open = authentication.open_paths.value.iter();
     open.any(|rule| rule.paths().is_some_and(|paths| is_exactly(&paths, path)))
 }
@@ -176,7 +176,7 @@ struct Facts<'a> {
     /// What the rules see of the headers: what a caller says in place of a claim is gone.
     headers: &'a [(String, String)],
     token: Option<Token<'a>>,
-    authentication: &'a ResolvedAuthentication,
+    authentication: &'a ResolvedAuthentication<'a>,
     path: &'a str,
 }
 

@@ -53,14 +53,11 @@ impl<'a> Scope<'a> {
     }
 
     pub(crate) fn levels(&self, protocol: Option<Protocol>) -> Levels<'a> {
-        let profile = self.snapshot.profile(self.callee);
         Levels {
-            mesh: self.snapshot.mesh.spec.defaults.as_ref(),
-            profile: profile.map(|profile| &profile.spec.settings),
-            service: self.callee.service.spec.defaults.as_ref(),
             route: self.route.and_then(|route| route.spec.settings.as_ref()),
             upstream: self.exception().map(|(_, settings)| settings),
             protocol,
+            ..self.snapshot.levels(self.callee)
         }
     }
 

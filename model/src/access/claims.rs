@@ -8,7 +8,7 @@ use crate::settings::authentication::ResolvedAuthentication;
 
 /// Whether a call has the token that a rule asks for; `lost` says what becomes of what cannot be compared.
 pub(super) fn fit(
-    authentication: &ResolvedAuthentication,
+    authentication: &ResolvedAuthentication<'_>,
     token: Option<Token<'_>>,
     wanted: &UserToken,
     lost: bool,
@@ -61,7 +61,7 @@ fn is(value: &Value, wanted: &str) -> bool {
 /// The headers of a call once its token was checked: what a caller says in place of a claim is gone, and what the token says is
 /// there. `None` when a claim would break out of its header: no proxy lets that through.
 pub(super) fn headers(
-    authentication: &ResolvedAuthentication,
+    authentication: &ResolvedAuthentication<'_>,
     sent: &[(String, String)],
     token: Option<Token<'_>>,
 ) -> Option<Vec<(String, String)>> {

@@ -41,16 +41,16 @@ pub struct Authentication {
 
 /// The values in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResolvedAuthentication {
+pub struct ResolvedAuthentication<'a> {
     /// See [`Authentication::providers`].
-    pub providers: Resolved<Vec<Provider>>,
+    pub providers: Resolved<&'a [Provider]>,
     /// See [`Authentication::required`].
     pub required: Resolved<bool>,
     /// See [`Authentication::open_paths`].
-    pub open_paths: Resolved<Vec<PathRule>>,
+    pub open_paths: Resolved<&'a [PathRule]>,
 }
 
-impl ResolvedAuthentication {
+impl<'a> ResolvedAuthentication<'a> {
     /// Whether anything is asked of callers at all.
     #[must_use]
     pub fn is_on(&self) -> bool {
@@ -59,13 +59,13 @@ impl ResolvedAuthentication {
 
     /// The provider of this name.
     #[must_use]
-    pub fn provider(&self, name: &str) -> Option<&Provider> {
+    pub fn provider(&self, name: &str) -> Option<&'a Provider> {
         let mut all = self.providers.value.iter();
         all.find(|provider| provider.name.as_str() == name)
     }
 
     /// The headers that only a checked token may fill, in lower case.
-    pub fn claim_headers(&self) -> impl Iterator<Item = &str> {
+    pub fn claim_headers(&self) -> impl Iterator<Item = &'a str> {
         let providers = self.providers.value.iter();
         let filled = providers.flat_map(|provider| provider.claims_to_headers.iter().flatten());
         filled.map(|one| one.header.as_str())
@@ -75,15 +75,11 @@ impl ResolvedAuthentication {
 impl Authentication {
     /// The values in force.
     #[must_use]
-    pub fn resolve(levels: &Levels<'_>) -> ResolvedAuthentication {
-        let none = Vec::new;
+    pub fn resolve<'a>(levels: &Levels<'a>) -> ResolvedAuthentication<'a> {
         ResolvedAuthentication {
-            providers: levels.resolve(|s| s.authentication.as_ref()?.providers.clone(), none()),
+            providers: levels.resolve(|s| s.authentication.as_ref()?.providers.as_deref(), &[]),
             required: levels.resolve(|s| s.authentication.as_ref()?.required, false),
-            open_paths: levels.resolve(
-                |s| s.authentication.as_ref()?.open_paths.clone(),
-                Vec::new(),
-            ),
+            open_paths: levels.resolve(|s| s.authentication.as_ref()?.open_paths.as_deref(), &[]),
         }
     }
 

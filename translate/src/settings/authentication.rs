@@ -20,12 +20,15 @@ use crate::envoy::route::Route;
 use crate::resource::{Diagnostic, Resource};
 use crate::{cluster, matching, naming};
 
-pub(crate) fn resolve(snapshot: &MeshSnapshot, node: &ServiceNode) -> ResolvedAuthentication {
+pub(crate) fn resolve<'a>(
+    snapshot: &'a MeshSnapshot,
+    node: &'a ServiceNode,
+) -> ResolvedAuthentication<'a> {
     Authentication::resolve(&snapshot.levels(node))
 }
 
 /// The filters of a listener: none when no tokens count.
-pub(crate) fn filters(resolved: &ResolvedAuthentication) -> Vec<HttpFilter> {
+pub(crate) fn filters(resolved: &ResolvedAuthentication<'_>) -> Vec<HttpFilter> {
     let providers = &resolved.providers.value;
     if providers.is_empty() {
         return Vec::new();
@@ -36,7 +39,7 @@ pub(crate) fn filters(resolved: &ResolvedAuthentication) -> Vec<HttpFilter> {
 }
 
 /// Which levels set what stands in a listener.
-pub(crate) fn applied(resolved: &ResolvedAuthentication) -> Vec<Applied> {
+pub(crate) fn applied(resolved: &ResolvedAuthentication<'_>) -> Vec<Applied> {
     let providers = &resolved.providers;
     let each = providers.value.iter().enumerate().map(|(i, _)| Applied {
         from: providers.from,
@@ -47,7 +50,7 @@ pub(crate) fn applied(resolved: &ResolvedAuthentication) -> Vec<Applied> {
 }
 
 /// Which levels set what stands in the routes.
-pub(crate) fn applied_to_routes(resolved: &ResolvedAuthentication) -> Vec<Applied> {
+pub(crate) fn applied_to_routes(resolved: &ResolvedAuthentication<'_>) -> Vec<Applied> {
     [
         (resolved.required.from, "required"),
         (resolved.open_paths.from, "open_paths"),
@@ -62,7 +65,7 @@ pub(crate) fn applied_to_routes(resolved: &ResolvedAuthentication) -> Vec<Applie
 }
 
 /// The routes of a listener: one for each way to write an open path, and the rest.
-pub(crate) fn routes(resolved: &ResolvedAuthentication, rest: Route) -> Vec<Route> {
+pub(crate) fn routes(resolved: &ResolvedAuthentication<'_>, rest: Route) -> Vec<Route> {
     if resolved.providers.value.is_empty() {
         return vec![rest];
     }
@@ -84,7 +87,7 @@ pub(crate) fn routes(resolved: &ResolvedAuthentication, rest: Route) -> Vec<Rout
 }
 
 /// Where proxies fetch keys: a cluster for each provider that has them elsewhere.
-pub(crate) fn clusters(scope: &Scope<'_>, resolved: &ResolvedAuthentication) -> Vec<Resource> {
+pub(crate) fn clusters(scope: &Scope<'_>, resolved: &ResolvedAuthentication<'_>) -> Vec<Resource> {
     let providers = &resolved.providers;
     let mut found = Vec::new();
     for (i, provider) in providers.value.iter().enumerate() {
@@ -112,7 +115,10 @@ pub(crate) fn clusters(scope: &Scope<'_>, resolved: &ResolvedAuthentication) -> 
 }
 
 /// What somebody should know: nobody can come.
-pub(crate) fn problem(scope: &Scope<'_>, resolved: &ResolvedAuthentication) -> Option<Diagnostic> {
+pub(crate) fn problem(
+    scope: &Scope<'_>,
+    resolved: &ResolvedAuthentication<'_>,
+) -> Option<Diagnostic> {
     let nobody = resolved.required.value && resolved.providers.value.is_empty();
     let wrong = Applied {
         from: resolved.required.from,
