@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
     PKCS_ED25519, SigningKey as _,
@@ -21,18 +23,9 @@ pub struct Issuer {
     key: KeyPair,
 }
 
-/// Base64url without padding.
+/// Base64url without padding, as JOSE has it.
 fn base64url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let digit = |bits: u32| char::from(DIGITS[usize::try_from(bits & 63).unwrap_or(0)]);
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let at = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        let digits = [18, 12, 6, 0].map(|shift| digit(bits >> shift));
-        text.extend(digits.iter().take(chunk.len() + 1));
-    }
-    text
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 impl Issuer {
@@ -72,10 +65,6 @@ impl Issuer {
 
 /// Serves a key set over TLS at `localhost`, with a certificate by an authority of its own. Dropping it stops it.
 pub struct KeyServer {
-    /// Where it is.
-    pub uri: String,
-    /// The authority, in PEM.
-    pub ca_pem: String,
     asked: Arc<AtomicU64>,
     task: AbortHandle,
 }
@@ -168,8 +157,6 @@ impl PlannedKeyServer {
             }
         });
         KeyServer {
-            uri: self.uri(),
-            ca_pem: self.ca_pem.clone(),
             asked,
             task: task.abort_handle(),
         }

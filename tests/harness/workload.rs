@@ -82,6 +82,20 @@ pub struct WorkloadSpec<'a> {
     pub envoy: EnvoyVersion,
 }
 
+impl<'a> WorkloadSpec<'a> {
+    /// One of version `v1` in the mesh `shop`.
+    #[must_use]
+    pub const fn of_shop(service: &'a str, proxy: &'a str, envoy: EnvoyVersion) -> Self {
+        Self {
+            mesh: "shop",
+            service,
+            version: "v1",
+            proxy,
+            envoy,
+        }
+    }
+}
+
 /// An application with its Envoy.
 pub struct Workload {
     /// The application.

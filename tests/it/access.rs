@@ -13,13 +13,7 @@ async fn rules(envoy: EnvoyVersion) {
         .mesh("acme", "shop", json!({}), &["frontend", "payments"])
         .await;
     let start = async |service, proxy| {
-        let spec = WorkloadSpec {
-            mesh: "shop",
-            service,
-            version: "v1",
-            proxy,
-            envoy,
-        };
+        let spec = WorkloadSpec::of_shop(service, proxy, envoy);
         Workload::start(&stack, &api, &spec).await
     };
     let frontend = start("frontend", "frontend-1").await;

@@ -117,13 +117,7 @@ async fn joined(stack: &Stack, api: &Api, bootstrap: &str, admin: &str) -> Envoy
 }
 
 fn spec(proxy: &str) -> WorkloadSpec<'_> {
-    WorkloadSpec {
-        mesh: "shop",
-        service: "payments",
-        version: "v1",
-        proxy,
-        envoy: EnvoyVersion::Newest,
-    }
+    WorkloadSpec::of_shop("payments", proxy, EnvoyVersion::Newest)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

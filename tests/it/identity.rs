@@ -178,13 +178,7 @@ async fn sec_p04_only_certificates_of_the_mesh_get_in() {
         .put("/meshes/other/services/frontend", ports)
         .await
         .expect(201);
-    let spec = WorkloadSpec {
-        mesh: "shop",
-        service: "payments",
-        version: "v1",
-        proxy: "payments-1",
-        envoy: EnvoyVersion::Newest,
-    };
+    let spec = WorkloadSpec::of_shop("payments", "payments-1", EnvoyVersion::Newest);
     let payments = Workload::start(&stack, &api, &spec).await;
     payments.ready(&api, "shop").await;
     let port = payments.inbound_port;
@@ -295,13 +289,7 @@ async fn leaves_are_renewed_under_load_without_a_failed_request() {
         )
         .await;
     let start = async |service, proxy, envoy| {
-        let spec = WorkloadSpec {
-            mesh: "shop",
-            service,
-            version: "v1",
-            proxy,
-            envoy,
-        };
+        let spec = WorkloadSpec::of_shop(service, proxy, envoy);
         Workload::start(&stack, &api, &spec).await
     };
     let frontend = start("frontend", "frontend-1", EnvoyVersion::Newest).await;

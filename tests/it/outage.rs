@@ -24,13 +24,7 @@ async fn a_minute_without_the_server_costs_nothing() {
         ("payments", "payments-1", EnvoyVersion::Oldest),
         ("payments", "payments-2", EnvoyVersion::Newest),
     ] {
-        let spec = WorkloadSpec {
-            mesh: "shop",
-            service,
-            version: "v1",
-            proxy,
-            envoy,
-        };
+        let spec = WorkloadSpec::of_shop(service, proxy, envoy);
         workloads.push(Workload::start(&stack, &api, &spec).await);
     }
     for workload in &workloads {
@@ -145,13 +139,7 @@ async fn five_minutes_without_server_and_database_cost_nothing() {
         ("payments", "payments-1", EnvoyVersion::Oldest),
         ("payments", "payments-2", EnvoyVersion::Newest),
     ] {
-        let spec = WorkloadSpec {
-            mesh: "shop",
-            service,
-            version: "v1",
-            proxy,
-            envoy,
-        };
+        let spec = WorkloadSpec::of_shop(service, proxy, envoy);
         workloads.push(Workload::start(&stack, &api, &spec).await);
     }
     for workload in &workloads {

@@ -225,13 +225,7 @@ async fn shop(stack: &Stack) -> (Api, Workload) {
     let allow = json!({"access_default": "allow"});
     let api = stack.mesh("acme", "shop", allow, &["edge", "payments"]);
     let api = api.await;
-    let payments = WorkloadSpec {
-        mesh: "shop",
-        service: "payments",
-        version: "v1",
-        proxy: "payments-1",
-        envoy: EnvoyVersion::Newest,
-    };
+    let payments = WorkloadSpec::of_shop("payments", "payments-1", EnvoyVersion::Newest);
     let payments = Workload::start(stack, &api, &payments).await;
     payments.ready(&api, "shop").await;
     (api, payments)

@@ -10,13 +10,7 @@ use reqwest::Method;
 use serde_json::json;
 
 fn spec<'a>(service: &'a str, proxy: &'a str) -> WorkloadSpec<'a> {
-    WorkloadSpec {
-        mesh: "shop",
-        service,
-        version: "v1",
-        proxy,
-        envoy: EnvoyVersion::Newest,
-    }
+    WorkloadSpec::of_shop(service, proxy, EnvoyVersion::Newest)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

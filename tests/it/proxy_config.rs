@@ -9,13 +9,7 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn spec<'a>(service: &'a str, proxy: &'a str) -> WorkloadSpec<'a> {
-    WorkloadSpec {
-        mesh: "shop",
-        service,
-        version: "v1",
-        proxy,
-        envoy: EnvoyVersion::Newest,
-    }
+    WorkloadSpec::of_shop(service, proxy, EnvoyVersion::Newest)
 }
 
 /// Every page, put together.

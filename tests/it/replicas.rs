@@ -62,13 +62,7 @@ impl Pair {
     }
 
     async fn workload(&self, api: &Api, service: &str, proxy: &str) -> Workload {
-        let spec = WorkloadSpec {
-            mesh: "shop",
-            service,
-            version: "v1",
-            proxy,
-            envoy: EnvoyVersion::Newest,
-        };
+        let spec = WorkloadSpec::of_shop(service, proxy, EnvoyVersion::Newest);
         Workload::start(&self.stack, api, &spec).await
     }
 }

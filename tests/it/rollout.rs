@@ -9,13 +9,7 @@ use heddle_tests::{
 use serde_json::{Value, json};
 
 fn spec<'a>(service: &'a str, proxy: &'a str) -> WorkloadSpec<'a> {
-    WorkloadSpec {
-        mesh: "shop",
-        service,
-        version: "v1",
-        proxy,
-        envoy: EnvoyVersion::Newest,
-    }
+    WorkloadSpec::of_shop(service, proxy, EnvoyVersion::Newest)
 }
 
 async fn revision(api: &Api) -> u64 {

@@ -7,13 +7,7 @@ use serde_json::json;
 
 async fn pair(stack: &Stack, api: &Api, envoy: EnvoyVersion) -> (Workload, Workload) {
     let start = async |service, proxy| {
-        let spec = WorkloadSpec {
-            mesh: "shop",
-            service,
-            version: "v1",
-            proxy,
-            envoy,
-        };
+        let spec = WorkloadSpec::of_shop(service, proxy, envoy);
         Workload::start(stack, api, &spec).await
     };
     let frontend = start("frontend", "frontend-1").await;

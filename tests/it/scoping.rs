@@ -62,13 +62,7 @@ async fn scoped(envoy: EnvoyVersion) {
         ("payments", "payments-1"),
         ("ledger", "ledger-1"),
     ] {
-        let spec = WorkloadSpec {
-            mesh: "shop",
-            service,
-            version: "v1",
-            proxy,
-            envoy,
-        };
+        let spec = WorkloadSpec::of_shop(service, proxy, envoy);
         workloads.push(Workload::start(&stack, &api, &spec).await);
     }
     let [frontend, payments, ledger] = &workloads[..] else {

@@ -58,13 +58,7 @@ async fn why(envoy: EnvoyVersion) {
     let api = stack.mesh("acme", "shop", json!({}), &services).await;
     let rival = stack.mesh("rival", "shop", json!({}), &services).await;
     let start = async |service, proxy| {
-        let spec = WorkloadSpec {
-            mesh: "shop",
-            service,
-            version: "v1",
-            proxy,
-            envoy,
-        };
+        let spec = WorkloadSpec::of_shop(service, proxy, envoy);
         Workload::start(&stack, &api, &spec).await
     };
     let frontend = start("frontend", "frontend-1").await;

@@ -45,13 +45,7 @@ async fn a_service_comes_with_everything_that_concerns_it() {
         .patch(&format!("{services}/payments"), retries)
         .await
         .expect(200);
-    let spec = WorkloadSpec {
-        mesh: "shop",
-        service: "payments",
-        version: "v1",
-        proxy: "payments-1",
-        envoy: EnvoyVersion::Newest,
-    };
+    let spec = WorkloadSpec::of_shop("payments", "payments-1", EnvoyVersion::Newest);
     let workload = Workload::start(&stack, &api, &spec).await;
     workload.ready(&api, "shop").await;
     let url = stack.server.url();

@@ -35,13 +35,7 @@ impl Shop {
         let route = json!({"priority": 1, "match": [{"path": {"prefix": "/r"}}], "backends": [{"service": "payments"}]});
         put("/services/payments/routes/r", route).await;
         let start = async |service: &'static str, proxy: &'static str, envoy| {
-            let spec = WorkloadSpec {
-                mesh: "shop",
-                service,
-                version: "v1",
-                proxy,
-                envoy,
-            };
+            let spec = WorkloadSpec::of_shop(service, proxy, envoy);
             Workload::start(&stack, &api, &spec).await
         };
         let frontend = start("frontend", "frontend-1", EnvoyVersion::Newest).await;

@@ -12,4 +12,5 @@ mod protos;
 mod readable;
 mod shapes;
 mod sidecar;
+mod tokens;
 mod traffic;

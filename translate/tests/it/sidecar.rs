@@ -216,6 +216,11 @@ pub(crate) struct Mesh {
 }
 
 pub(crate) fn mesh(access_rules: &str) -> Mesh {
+    mesh_with("{}", access_rules)
+}
+
+/// The same with settings of `payments`.
+pub(crate) fn mesh_with(defaults: &str, access_rules: &str) -> Mesh {
     let (outbound, inbound, inside, outside) = (free_port(), free_port(), free_port(), free_port());
     let app = application();
     // `frontend` claims the address at which `payments` answers.
@@ -223,7 +228,7 @@ pub(crate) fn mesh(access_rules: &str) -> Mesh {
         "services:
   frontend: {{spec: {{ports: [{{name: http, port: 8080, protocol: http}}]}}}}
   payments:
-    spec: {{ports: [{{name: http, port: {app}, protocol: http}}]}}
+    spec: {{ports: [{{name: http, port: {app}, protocol: http}}], defaults: {defaults}}}
     routes:
       direct-hit: {{spec: {{priority: 1, match: [{{path: {{exact: /nowhere}}}}], backends: [{{service: gone}}]}}}}
     access_rules: {access_rules}
