@@ -5,6 +5,7 @@ SHELL := bash
 
 # Flags for `heddled up`, for example: make run ARGS="--data-dir /tmp/d --ready-file /tmp/ready.json"
 ARGS ?=
+# The server that long tests run against: what users get, and several times lighter than a debug build.
 RELEASE := $(CURDIR)/target/release/heddled
 # Flags of `make bench`, for example: make bench BENCH="endpoint --proxies 10000 --services 1000"
 BENCH ?=

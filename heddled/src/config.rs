@@ -59,10 +59,10 @@ pub(crate) struct Settings {
     /// The host:port that proxies dial [default: where the xDS server listens]
     #[arg(long, value_name = "HOST:PORT", env = "HEDDLE_XDS_ADDRESS")]
     pub(crate) xds_address: Option<String>,
-    /// PEM file: the xDS server's certificate chain
+    /// PEM file: the xDS server's certificate chain; read again when it changes
     #[arg(long, value_name = "FILE", env = "HEDDLE_XDS_TLS_CERT")]
     pub(crate) xds_tls_cert: Option<PathBuf>,
-    /// PEM file: the xDS server's private key
+    /// PEM file: the xDS server's private key; read again when it changes
     #[arg(long, value_name = "FILE", env = "HEDDLE_XDS_TLS_KEY")]
     pub(crate) xds_tls_key: Option<PathBuf>,
     /// PEM file: what proxies verify the xDS server with
@@ -184,9 +184,9 @@ pub(crate) struct Config {
     pub(crate) xds_listen: SocketAddr,
     /// The `host:port` that proxies dial.
     pub(crate) xds_address: String,
-    /// PEM file: the xDS server's certificate chain.
+    /// PEM file: the xDS server's certificate chain; read again when it changes.
     pub(crate) xds_tls_cert: Option<PathBuf>,
-    /// PEM file: the xDS server's private key.
+    /// PEM file: the xDS server's private key; read again when it changes.
     pub(crate) xds_tls_key: Option<PathBuf>,
     /// PEM file: what proxies verify the xDS server with.
     pub(crate) xds_ca: Option<PathBuf>,

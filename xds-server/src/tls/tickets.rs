@@ -12,6 +12,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use heddle_model::clock::SharedClock;
 use rustls::server::ProducesTickets;
+use zeroize::Zeroizing;
 
 /// How long tickets are made with one key, in seconds. They are taken for as long again, and no key makes anywhere near the 2^32
 /// tickets that random nonces allow.
@@ -75,11 +76,11 @@ impl Tickets {
     }
 
     fn key(&self, term: u64) -> Option<RandomizedNonceKey> {
-        let mut key = [0; 32];
+        let mut key = Zeroizing::new([0; 32]);
         let secret = self.secret.read().unwrap_or_else(PoisonError::into_inner);
         let info = [&term.to_be_bytes()[..]];
-        secret.expand(&info, KeyLength).ok()?.fill(&mut key).ok()?;
-        RandomizedNonceKey::new(&AES_256_GCM, &key).ok()
+        secret.expand(&info, KeyLength).ok()?.fill(&mut *key).ok()?;
+        RandomizedNonceKey::new(&AES_256_GCM, &*key).ok()
     }
 }
 
