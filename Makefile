@@ -7,7 +7,7 @@ SHELL := bash
 ARGS ?=
 # The server that long tests run against: what users get, and several times lighter than a debug build.
 RELEASE := $(CURDIR)/target/release/heddled
-# Flags of `make bench`, for example: make bench BENCH="endpoint --proxies 10000 --services 1000"
+# Scenarios and flags of `make bench`, for example: make bench BENCH="endpoint --proxies 10000 --services 1000"
 BENCH ?=
 # Flags of `make soak`, for example: make soak SOAK="--minutes 120"
 SOAK ?=
@@ -91,7 +91,7 @@ test-scale: test-setup web/dist/index.html ## How fast the console's pages come 
 	cargo build --release --locked -p heddled -p heddle-bench
 	cd web && HEDDLED=$(RELEASE) SCALE=1 npm run --silent e2e -- scale
 
-bench: setup ## Measure: proxies connecting, changes reaching them, a killed server, REST next to a bare client; more by BENCH="--proxies 10000 ..."
+bench: setup ## Measure: proxies connecting, changes reaching them, churn, a killed server, REST; the long ones by name: BENCH="tenants --runs 5 ..." (docs/xds-engine.md)
 	cargo build --release --locked -p heddled -p heddle-bench
 	@target/release/heddle-bench scenario $(BENCH)
 

@@ -9,6 +9,9 @@ use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::ClusterDiscoveryType;
 use envoy_types::pb::envoy::config::core::v3::TransportSocket;
 use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType as SocketConfig;
+use envoy_types::pb::envoy::config::core::v3::address::Address;
+use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType as FilterConfig;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
@@ -19,6 +22,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
 use prost::Message as _;
 
+use crate::moves::Move;
 use crate::wire::{Kind, Malformed, Protocol, fields};
 
 /// A resource as far as a client needs it.
@@ -29,6 +33,8 @@ pub(crate) struct Entry {
     pub(crate) version: String,
     /// What it makes an Envoy ask for.
     pub(crate) refers: Vec<(Kind, Arc<str>)>,
+    /// Of endpoints: those who move, and where they are.
+    pub(crate) moves: Vec<Move>,
 }
 
 /// The shared entries, found by the hash of their bytes.
@@ -90,6 +96,10 @@ fn read(protocol: Protocol, kind: Kind, bytes: &Bytes) -> Result<Entry, Malforme
             }
         })?;
     }
+    let moves = match kind {
+        Kind::Endpoints => moves(&ClusterLoadAssignment::decode(value.clone())?),
+        _ => Vec::new(),
+    };
     let refers = match kind {
         Kind::Cluster => cluster(&Cluster::decode(value)?),
         Kind::Listener => listener(&Listener::decode(value)?),
@@ -99,7 +109,22 @@ fn read(protocol: Protocol, kind: Kind, bytes: &Bytes) -> Result<Entry, Malforme
         name: name.into(),
         version,
         refers,
+        moves,
     })
+}
+
+fn moves(assignment: &ClusterLoadAssignment) -> Vec<Move> {
+    let endpoints = assignment.endpoints.iter().flat_map(|l| &l.lb_endpoints);
+    let addresses = endpoints.filter_map(|endpoint| {
+        let Some(HostIdentifier::Endpoint(endpoint)) = &endpoint.host_identifier else {
+            return None;
+        };
+        match endpoint.address.as_ref()?.address.as_ref()? {
+            Address::SocketAddress(socket) => Move::at(&socket.address),
+            _ => None,
+        }
+    });
+    addresses.collect()
 }
 
 fn cluster(cluster: &Cluster) -> Vec<(Kind, Arc<str>)> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::catalogue::{Catalogue, Entry};
+use crate::moves::Seen;
 use crate::wire::{KINDS, Kind, Malformed, Protocol, Request, Response};
 
 /// What it has and wants of one type.
@@ -34,6 +35,8 @@ pub(crate) struct Received {
     /// To be sent, in this order.
     pub(crate) requests: Vec<Bytes>,
     pub(crate) resources: usize,
+    /// Endpoints among them with somebody who moves.
+    pub(crate) moved: Vec<Arc<Entry>>,
 }
 
 /// An Envoy's side of an ADS stream.
@@ -43,6 +46,8 @@ pub(crate) struct Envoy {
     /// Encoded `Node`.
     node: Bytes,
     types: [Type; 5],
+    /// Where it knows those who move to be.
+    pub(crate) seen: Seen,
 }
 
 impl Envoy {
@@ -51,7 +56,13 @@ impl Envoy {
             protocol,
             node,
             types: Default::default(),
+            seen: Seen::default(),
         }
+    }
+
+    /// Describes itself otherwise from its next stream on.
+    pub(crate) fn describe(&mut self, node: Bytes) {
+        self.node = node;
     }
 
     /// The first messages of a stream. After a reconnect everything is asked for at once, with what is held.
@@ -144,6 +155,9 @@ impl Envoy {
                 let entry = catalogue.entry(protocol, kind, bytes)?;
                 if let Some(answered) = one.names.get_mut(&entry.name) {
                     *answered = true;
+                }
+                if !entry.moves.is_empty() {
+                    received.moved.push(entry.clone());
                 }
                 fresh.insert(entry.name.clone(), entry);
             }

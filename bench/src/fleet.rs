@@ -5,21 +5,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use bytes::{Buf as _, Bytes, BytesMut};
-use h2::{RecvStream, SendStream};
+use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::catalogue::Catalogue;
 use crate::envoy::Envoy;
+use crate::moves::Moves;
 use crate::probe::Probe;
+use crate::stream::Connection;
 use crate::target::Target;
 use crate::wire::{Protocol, Response};
 
 /// How long a proxy waits between attempts; an Envoy with our bootstrap waits up to five seconds.
 const BACK_OFF: Duration = Duration::from_millis(200);
-/// Window of a connection and a stream, in bytes: as large as Envoy's.
-const WINDOW: u32 = 256 << 10;
 
 /// One proxy of a fleet.
 #[derive(Debug, Clone)]
@@ -35,7 +34,7 @@ pub(crate) struct Behaviour {
     pub(crate) protocol: Protocol,
     /// Of 100 responses this many are refused.
     pub(crate) nack_percent: u64,
-    /// Of 100 proxies this many stop reading once they are ready, until [`Fleet::read_again`].
+    /// Of 100 proxies this many stop reading between [`Fleet::stop_reading`] and [`Fleet::read_again`], once they are ready.
     pub(crate) slow_percent: usize,
     /// Streams that share a connection.
     pub(crate) streams_per_connection: usize,
@@ -68,6 +67,7 @@ struct Shared {
     behaviour: Behaviour,
     catalogue: Catalogue,
     probe: Probe,
+    moves: Arc<Moves>,
     counters: Counters,
     ready: AtomicUsize,
     changed: Notify,
@@ -94,16 +94,28 @@ impl Fleet {
         in_flight: usize,
         behaviour: Behaviour,
     ) -> Self {
+        Self::watching(Arc::default(), target, members, in_flight, behaviour)
+    }
+
+    /// The same, with an eye on the moves of somebody.
+    pub(crate) fn watching(
+        moves: Arc<Moves>,
+        target: Target,
+        members: Vec<Member>,
+        in_flight: usize,
+        behaviour: Behaviour,
+    ) -> Self {
         let shared = Arc::new(Shared {
             target,
             behaviour,
             catalogue: Catalogue::default(),
             probe: Probe::default(),
+            moves,
             counters: Counters::default(),
             ready: AtomicUsize::new(0),
             changed: Notify::new(),
             admission: Semaphore::new(in_flight),
-            slow: AtomicBool::new(behaviour.slow_percent > 0),
+            slow: AtomicBool::new(false),
             read_again: Notify::new(),
         });
         let ready_after: Arc<std::sync::Mutex<Vec<Duration>>> = Arc::default();
@@ -126,6 +138,11 @@ impl Fleet {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    /// Responses that have come so far.
+    pub(crate) fn responses(&self) -> u64 {
+        self.shared.counters.responses.load(Ordering::Relaxed)
     }
 
     pub(crate) fn probe(&self) -> &Probe {
@@ -178,6 +195,11 @@ impl Fleet {
         times
     }
 
+    /// Slow readers read nothing from now on.
+    pub(crate) fn stop_reading(&self) {
+        self.shared.slow.store(true, Ordering::SeqCst);
+    }
+
     /// Slow readers read from now on.
     pub(crate) fn read_again(&self) {
         self.shared.slow.store(false, Ordering::SeqCst);
@@ -217,23 +239,14 @@ async fn attempt(
     times: &Times,
 ) -> anyhow::Result<()> {
     let permit = shared.admission.acquire().await?;
-    let io = shared
-        .target
-        .connect(envoys.first().map_or(0, |e| e.0))
-        .await?;
-    let (requests, connection) = h2::client::Builder::new()
-        .initial_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .handshake::<_, Bytes>(io)
-        .await?;
+    let number = envoys.first().map_or(0, |e| e.0);
+    let connection = Connection::open(&shared.target, number).await?;
     shared.counters.connects.fetch_add(1, Ordering::Relaxed);
-    let driver = tokio::spawn(connection);
-    let abort = driver.abort_handle();
     let mut permit = Some(permit);
     let streams = envoys.iter_mut().map(|(number, member, envoy)| {
         let stream = Stream {
             shared: shared.clone(),
-            requests: requests.clone(),
+            connection: &connection,
             number: *number,
             member,
             envoy,
@@ -255,14 +268,13 @@ async fn attempt(
     })
     .await;
     drop(streams);
-    abort.abort();
     outcome
 }
 
 /// One stream for as long as it lasts.
 struct Stream<'a> {
     shared: Arc<Shared>,
-    requests: h2::client::SendRequest<Bytes>,
+    connection: &'a Connection,
     number: usize,
     member: &'a Member,
     envoy: &'a mut Envoy,
@@ -283,33 +295,12 @@ impl Drop for Ready<'_> {
 impl Stream<'_> {
     async fn run(mut self) -> anyhow::Result<()> {
         let shared = self.shared.clone();
-        let authority = shared.target.address();
-        let mut request = http::Request::post(format!(
-            "{}://{authority}{}",
-            shared.target.scheme(),
-            shared.behaviour.protocol.path()
-        ))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers");
-        if let Some(token) = &self.member.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let mut requests = self.requests.clone().ready().await?;
-        let (response, mut out) = requests.send_request(request.body(())?, false)?;
-        for frame in self.envoy.start() {
-            send(&mut out, frame).await?;
-        }
-        let response = response.await?;
-        anyhow::ensure!(
-            response.status().is_success(),
-            "status {}",
-            response.status()
-        );
-        if let Some(status) = response.headers().get("grpc-status") {
-            anyhow::bail!("refused: {status:?}");
-        }
-        let mut body = response.into_body();
-        let mut buffer = BytesMut::new();
+        let protocol = shared.behaviour.protocol;
+        let first = self.envoy.start();
+        let mut stream = self
+            .connection
+            .stream(protocol, self.member.token.as_deref(), first)
+            .await?;
         let mut ready = None;
         let mut answered = 0_u64;
         let mut seen = 0_u64;
@@ -325,10 +316,12 @@ impl Stream<'_> {
                     .push(self.begun.elapsed());
                 shared.changed.notify_one();
             }
+            // Asked for before the flag is read, or else the word may come in between.
+            let again = shared.read_again.notified();
             if slow && ready.is_some() && shared.slow.load(Ordering::SeqCst) {
-                shared.read_again.notified().await;
+                again.await;
             }
-            let Some(message) = message(&mut body, &mut buffer).await? else {
+            let Some(message) = stream.next().await? else {
                 anyhow::bail!("the stream ended");
             };
             let counters = &shared.counters;
@@ -339,7 +332,7 @@ impl Stream<'_> {
             seen += 1;
             let refuse = ready.is_some()
                 && (self.number as u64 + seen * 7) % 100 < shared.behaviour.nack_percent;
-            let response = Response::parse(shared.behaviour.protocol, message)?;
+            let response = Response::parse(protocol, message)?;
             let kind = response.kind;
             let received = self.envoy.receive(&shared.catalogue, response, refuse)?;
             counters
@@ -348,6 +341,11 @@ impl Stream<'_> {
             if refuse {
                 counters.nacks.fetch_add(1, Ordering::Relaxed);
             }
+            for entry in received.moved {
+                // Who does not read is not asked when it heard.
+                let counts = ready.is_some() && !slow;
+                shared.moves.heard(&mut self.envoy.seen, &entry, counts);
+            }
             if let Some(kind) = kind
                 && ready.is_some()
                 && received.resources > 0
@@ -355,44 +353,8 @@ impl Stream<'_> {
                 shared.probe.heard(kind, &mut answered);
             }
             for frame in received.requests {
-                send(&mut out, frame).await?;
+                stream.send(frame).await?;
             }
         }
-    }
-}
-
-/// Sends one message, as the peer's window allows.
-async fn send(out: &mut SendStream<Bytes>, mut frame: Bytes) -> anyhow::Result<()> {
-    while frame.has_remaining() {
-        out.reserve_capacity(frame.len());
-        let granted = std::future::poll_fn(|cx| out.poll_capacity(cx)).await;
-        let granted = granted.context("the stream was closed")??;
-        let part = frame.split_to(granted.min(frame.len()));
-        out.send_data(part, false)?;
-    }
-    Ok(())
-}
-
-/// The next whole message; `None` when the server ended the stream.
-async fn message(body: &mut RecvStream, buffer: &mut BytesMut) -> anyhow::Result<Option<Bytes>> {
-    loop {
-        if buffer.len() >= 5 {
-            let length = u32::from_be_bytes([buffer[1], buffer[2], buffer[3], buffer[4]]) as usize;
-            if buffer.len() >= 5 + length {
-                buffer.advance(5);
-                let message = buffer.split_to(length).freeze();
-                if buffer.is_empty() {
-                    // An idle proxy holds no buffer.
-                    *buffer = BytesMut::new();
-                }
-                return Ok(Some(message));
-            }
-        }
-        let Some(part) = body.data().await else {
-            return Ok(None);
-        };
-        let part = part?;
-        body.flow_control().release_capacity(part.len())?;
-        buffer.extend_from_slice(&part);
     }
 }

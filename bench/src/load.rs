@@ -107,6 +107,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     };
     let before = args.server_pid.map(Usage::of);
     let fleet = Fleet::start(target, members?, args.in_flight, behaviour);
+    fleet.stop_reading();
     let all_ready = fleet.all_ready(Duration::from_secs(300)).await?;
     let mut report = Report::new("xds-load");
     report.count("proxies", args.proxies);

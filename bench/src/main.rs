@@ -3,24 +3,32 @@
 //!
 //! What lives here: a load client that behaves as Envoy does on the wire, the scenarios, and the figures. What does not:
 //! anything of the product; it is driven from outside, as users do, so no crate of ours is a dependency. A new scenario
-//! is one variant and one function in `scenario.rs`.
+//! is one variant in `scenario.rs` and one file beside it.
 
 mod bare;
 mod calibration;
 mod catalogue;
 mod envoy;
+mod fan_out;
 mod fleet;
 mod heddle;
+mod histogram;
 mod http;
 mod load;
+mod members;
+mod movers;
+mod moves;
+mod org;
 mod probe;
 mod process;
 mod report;
 mod rest;
 mod scenario;
 mod soak;
+mod stream;
 mod target;
 mod trend;
+mod truth;
 mod wire;
 
 use std::path::PathBuf;
@@ -39,18 +47,21 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measure a Heddle that is started for it; all scenarios unless some are named
+    /// Measure a Heddle that is started for it; the shorter scenarios unless some are named
     Scenario {
         /// Which ones
         scenarios: Vec<Scenario>,
         #[command(flatten)]
-        size: Size,
+        size: Box<Size>,
         /// Where the figures go as JSON
         #[arg(long, default_value = "target/bench")]
         out: PathBuf,
     },
     /// Churn a Heddle that is started for it, and fail when anything in it grows
     Soak(soak::Args),
+    /// Be the server that `scenario fan-out` compares with
+    #[command(hide = true)]
+    FanOut(fan_out::Args),
     /// Put an xDS server under load: connect, fetch everything, stay, and say what came
     XdsLoad(Box<load::Args>),
 }
@@ -66,7 +77,7 @@ async fn main() -> anyhow::Result<()> {
             out,
         } => {
             let chosen = match scenarios.is_empty() {
-                true => Scenario::ALL.to_vec(),
+                true => Scenario::DEFAULT.to_vec(),
                 false => scenarios,
             };
             for scenario in chosen {
@@ -77,6 +88,7 @@ async fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Soak(args) => soak::run(args).await,
+        Command::FanOut(args) => fan_out::serve(args).await,
         Command::XdsLoad(args) => load::run(*args).await,
     }
 }

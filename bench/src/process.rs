@@ -66,3 +66,20 @@ pub(crate) fn children(pid: u32) -> usize {
     let children = std::fs::read_to_string(file).unwrap_or_default();
     children.split_whitespace().count()
 }
+
+/// How often threads of a process have waited for something so far, and so been woken.
+pub(crate) fn wake_ups(pid: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let statuses = threads
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("status")).ok());
+    let waits = statuses.filter_map(|status| {
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse::<u64>().ok()
+    });
+    waits.sum()
+}

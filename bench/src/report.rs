@@ -48,6 +48,25 @@ impl Report {
         self.time(&format!("{key}_max"), percentile(sorted, 100));
     }
 
+    /// The medians of several runs, figure by figure, and how many runs there were. Of what is not a number, the first run's.
+    pub(crate) fn medians(runs: Vec<Self>) -> Self {
+        let count = runs.len();
+        let all: Vec<_> = runs.iter().map(|run| run.figures.clone()).collect();
+        let Some(mut report) = runs.into_iter().next() else {
+            return Self::new("nothing");
+        };
+        for (key, value) in &mut report.figures {
+            let mut values: Vec<_> = all.iter().filter_map(|run| run.get(key)).collect();
+            let number = |value: &Value| value.as_f64().unwrap_or_default();
+            values.sort_by(|a, b| number(a).total_cmp(&number(b)));
+            if let (true, Some(middle)) = (value.is_number(), values.get((values.len() - 1) / 2)) {
+                *value = (*middle).clone();
+            }
+        }
+        report.count("runs", count);
+        report
+    }
+
     #[expect(clippy::print_stdout, reason = "it is what the program is for")]
     pub(crate) fn print(&self) {
         println!("\n{}", self.name);
@@ -94,6 +113,20 @@ pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_runs_each_figure_is_the_middle_one() {
+        let run = |a: u64, b: f64| {
+            let mut report = Report::new("s");
+            report.count("a", a);
+            report.number("b_ms", b);
+            report.text("c", &format!("run {a}"));
+            report
+        };
+        let report = Report::medians(vec![run(1, 9.0), run(3, 1.5), run(2, 2.0)]);
+        let expected = json!({"a": 2, "b_ms": 2.0, "c": "run 1", "runs": 3});
+        assert_eq!(Value::Object(report.figures), expected);
+    }
 
     #[test]
     fn percentiles_are_measured_values() {

@@ -202,7 +202,7 @@ pub(crate) async fn run(
     report.count("connections", CONNECTIONS);
     report.time("filled_by_apply", filled.elapsed());
     let (server, superuser) = heddle.database_urls();
-    let bare = Bare::connect(&server, &superuser, heddle.org()).await?;
+    let bare = Bare::connect(&server, &superuser, &heddle.org.name).await?;
     let meshes = Arc::new(bare.meshes("rest-").await?);
     anyhow::ensure!(meshes.len() == size.meshes, "every mesh is there");
     let mut stage = Stage {
@@ -223,7 +223,10 @@ pub(crate) async fn run(
 /// One mesh of so many services, as one revision.
 async fn fill(heddle: &Heddle, mesh: &str, services: usize) -> anyhow::Result<()> {
     let path = format!("/meshes/{mesh}");
-    heddle.call(Method::PUT, &path, Some(&json!({}))).await?;
+    heddle
+        .org
+        .call(Method::PUT, &path, Some(&json!({})))
+        .await?;
     // A body has at most a megabyte.
     for first in (0..services).step_by(2_000) {
         let last = services.min(first + 2_000);
@@ -237,7 +240,7 @@ async fn fill(heddle: &Heddle, mesh: &str, services: usize) -> anyhow::Result<()
             .collect();
         let body = json!({"mode": "apply", "resources": resources});
         let path = format!("/meshes/{mesh}/apply");
-        heddle.call(Method::POST, &path, Some(&body)).await?;
+        heddle.org.call(Method::POST, &path, Some(&body)).await?;
     }
     Ok(())
 }
@@ -328,7 +331,7 @@ impl Stage {
         for _ in 0..self.callers(work) {
             connections.push(self.caller.connect().await?);
         }
-        let base = format!("/v1/orgs/{}/meshes", self.heddle.org());
+        let base = format!("/v1/orgs/{}/meshes", self.heddle.org.name);
         let (caller, place, turn) = (self.caller.clone(), self.place(), self.turn);
         let own = self.size.meshes;
         measure(connections, length, move |mut connection, number, call| {

@@ -9,7 +9,8 @@ use anyhow::{Context as _, ensure};
 use serde_json::json;
 
 use crate::fleet::{Behaviour, Fleet, Member};
-use crate::heddle::{Heddle, member, service};
+use crate::heddle::Heddle;
+use crate::members::{member, service};
 use crate::process::{self, Usage};
 use crate::report::Report;
 use crate::trend::{means, trend};
@@ -65,7 +66,7 @@ const WATCHED: [&str; 5] = [
 /// Something grows, a proxy does not come back, the server panicked, or something does not work at all.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let heddle = Heddle::start(&args.heddled).await?;
-    let tokens = heddle.fill(args.services, 0).await?;
+    let tokens = heddle.org.fill(args.services, 0).await?;
     let members: Vec<Member> = (0..args.proxies).map(|n| member(n, &tokens)).collect();
     let group = args.proxies.div_ceil(GROUPS);
     let mut groups = Vec::new();
@@ -160,22 +161,22 @@ async fn change(heddle: &Heddle, services: usize, number: usize) -> anyhow::Resu
     match number % 10 {
         8 => {
             let path = format!("/meshes/load/services?limit={services}");
-            heddle.call(reqwest::Method::GET, &path, None).await?;
+            heddle.org.call(reqwest::Method::GET, &path, None).await?;
         }
         9 => {
             let spec = json!({"ports": [{"name": "http", "port": 8080, "protocol": "http"}], "labels": {"round": format!("r{}", number % 97)}});
-            heddle.put(&format!("/services/{name}"), &spec).await?;
+            heddle.org.put(&format!("/services/{name}"), &spec).await?;
         }
         _ => {
             let timeout = format!("{}s", number % 89 + 1);
             let spec = json!({"priority": 1, "backends": [{"service": name}], "settings": {"timeout": timeout}});
-            heddle.put(&route, &spec).await?;
+            heddle.org.put(&route, &spec).await?;
         }
     }
     if number % 50 == 49 {
         let path = format!("/meshes/load{route}");
         // One that was never made is gone as well.
-        let _ = heddle.call(reqwest::Method::DELETE, &path, None).await;
+        let _ = heddle.org.call(reqwest::Method::DELETE, &path, None).await;
     }
     Ok(())
 }

@@ -85,6 +85,95 @@ fn every_scenario_measures_a_real_server() {
     }
 }
 
+/// Runs scenarios with a few proxies and a real Envoy, with these flags; their figures.
+fn tiny<const N: usize>(scenarios: [(&str, &str); N], flags: &str) -> [Value; N] {
+    let out = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_heddle-bench"))
+        .arg("scenario")
+        .args(scenarios.map(|(scenario, _)| scenario))
+        .args(["--proxies", "12", "--services", "3"])
+        .args(flags.split_whitespace())
+        .arg("--heddled")
+        .arg(heddled())
+        .arg("--out")
+        .arg(out.path())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    scenarios.map(|(_, file)| figures(out.path(), file))
+}
+
+fn number(figures: &Value, key: &str) -> f64 {
+    let number = figures[key].as_f64();
+    number.unwrap_or_else(|| panic!("no {key} in {figures}"))
+}
+
+#[test]
+fn endpoints_that_change_all_the_time_reach_everybody_who_reads() {
+    // Who knows the first service: those of the one that calls it, four of twelve.
+    let [churn] = tiny(
+        [("churn", "s4-churn")],
+        "--scope 1 --churn-per-s 40 --churn-seconds 1",
+    );
+    assert_eq!(churn["proxies_concerned"], 4, "{churn}");
+    assert!(number(&churn, "changes") >= 20.0, "{churn}");
+    assert!(number(&churn, "lag_p99_ms") > 0.0, "{churn}");
+    assert!(
+        number(&churn, "responses_per_change_and_proxy") > 0.0,
+        "{churn}"
+    );
+    assert!(number(&churn, "real_envoys_updates_taken") > 0.0, "{churn}");
+    let [slow] = tiny(
+        [("slow", "s8-slow")],
+        "--slow-percent 5 --churn-per-s 40 --churn-seconds 2",
+    );
+    // Numbers 0 to 4 of the twelve.
+    assert_eq!(slow["slow_proxies"], 5, "{slow}");
+    assert_eq!(slow["proxies_concerned"], 7, "{slow}");
+    assert!(number(&slow, "lag_p99_once_they_read_ms") > 0.0, "{slow}");
+}
+
+#[test]
+fn what_concerns_nobody_is_sent_to_nobody() {
+    let [policy, no_op, idle] = tiny(
+        [
+            ("policy", "s3-policy"),
+            ("no-op", "s6-no-op"),
+            ("idle", "s11-idle"),
+        ],
+        "--changes 2 --no-op-per-s 50 --no-op-seconds 1 --idle-seconds 1",
+    );
+    assert_eq!(policy["pushes_per_change"], 12.0, "{policy}");
+    assert_eq!(
+        (&no_op["writes"], &no_op["pushes"]),
+        (&50.into(), &0.into())
+    );
+    assert_eq!(idle["pushes"], 0, "{idle}");
+    assert!(number(&idle, "server_wake_ups_per_s") > 0.0, "{idle}");
+}
+
+#[test]
+fn tenants_and_crowds_are_measured() {
+    let [tenants, max, fan_out] = tiny(
+        [
+            ("tenants", "s7-tenants"),
+            ("max", "s12-max"),
+            ("fan-out", "c1-fan-out"),
+        ],
+        "--orgs 3 --proxies-per-org 2 --noise-per-s 40 --noise-seconds 1 \
+         --ramp-to 36 --ramp-step 12 --streams-per-connection 4 --changes 2 --runs 1",
+    );
+    assert_eq!(
+        (&tenants["orgs"], &tenants["proxies"]),
+        (&3.into(), &6.into())
+    );
+    assert!(number(&tenants, "victims_p99_ratio") > 0.0, "{tenants}");
+    assert_eq!(max["proxies_carried"], 36, "{max}");
+    assert_eq!(max["ended_by"], "ramp_to", "{max}");
+    assert!(number(&fan_out, "receipt_p99_ms") > 0.0, "{fan_out}");
+}
+
 #[test]
 fn a_load_goes_to_loopback_only() {
     let output = Command::new(env!("CARGO_BIN_EXE_heddle-bench"))
