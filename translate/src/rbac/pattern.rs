@@ -150,10 +150,12 @@ pub(super) struct Conditions {
 }
 
 /// A list in which some value between the commas is not this one or, of a beginning, does not begin like this. RE2 cannot look
-/// ahead, so it is spelt out: nothing, or another first character, or the same one and then the same again of the rest.
+/// ahead, so it is spelt out: nothing, or another first character, or the same one and then the same again of the rest. `\C` is any
+/// byte: a dot is none that is not UTF-8, and one such byte somewhere would hide all of the list. Where it stands within the
+/// value, a character that the right one does not have gives that away.
 fn some_other(value: &str, is_beginning: bool) -> String {
     // After all of it: a beginning is right, and a whole value must not go on.
-    let mut rest = (!is_beginning).then(|| r"\s*[^,\s][^,]*".to_owned());
+    let mut rest = (!is_beginning).then(|| r"\s*[^,\s]\C*".to_owned());
     for (i, character) in value.char_indices().rev() {
         let mut one = String::new();
         literal(&mut one, character);
@@ -161,17 +163,23 @@ fn some_other(value: &str, is_beginning: bool) -> String {
         let apart = if i == 0 { r",\s" } else { "," };
         let same = rest.map(|rest| format!("|{one}{rest}"));
         let same = same.unwrap_or_default();
-        rest = Some(format!("(?:(?:[^{one}{apart}][^,]*)?{same})"));
+        rest = Some(format!(r"(?:(?:[^{one}{apart}]\C*)?{same})"));
     }
     // Without a character, a beginning is every beginning.
     let other = rest.unwrap_or_else(|| r"[^\s\S]".to_owned());
-    format!(r"(?:.*,)?\s*{other}\s*(?:,.*)?")
+    let mut known = String::new();
+    value.chars().for_each(|c| literal(&mut known, c));
+    let before = match is_beginning {
+        true => format!(r"\C{{0,{}}}", value.len().saturating_sub(1)),
+        false => r"\C*".to_owned(),
+    };
+    format!(r"(?:\C*,)?\s*(?:{other}\s*(?:,\C*)?|{before}[^{known},\s]\C*)")
 }
 
 /// What a rule that allows wants: of a header with several values, between commas or each on its own line, every one has to be
 /// right. Older Envoys compare the lines joined by commas, newer ones each by itself and are content with one, whether they
-/// invert or not: that no value is another one is what makes them agree. Both conditions are expressions, which match no value
-/// that is not UTF-8. `None`: too long to be said.
+/// invert or not; in between, what is inverted has to fit none. That no value is another one is what makes them agree. `None`:
+/// too long to be said.
 pub(super) fn narrow_header(name: &str, wants: HeaderIs<'_>) -> Option<Conditions> {
     let all = |value: &str, is_beginning: bool| {
         let mut first = String::from(r"\s*");
@@ -200,26 +208,31 @@ pub(super) fn narrow_header(name: &str, wants: HeaderIs<'_>) -> Option<Condition
     }
 }
 
-/// What a rule that denies wants, any of these: one value suffices, also between commas. Expressions match no value that is not
-/// valid UTF-8 whatever they say, so a header with a byte beyond printable ASCII is one that is denied.
+/// What a rule that denies wants, any of these: one value suffices, also between commas. So does a byte beyond printable ASCII, by which
+/// an expression can be kept from matching; one that is not UTF-8 and on a line of its own, only where lines are joined or each
+/// of them may be the odd one.
 pub(super) fn broad_header(name: &str, wants: HeaderIs<'_>) -> Vec<Conditions> {
     let only = |must| Conditions {
         must,
         must_not: None,
     };
-    let listed = |value: &str, end: &str| {
-        let mut pattern = String::from(r"(?i)(?:.*,)?\s*");
+    let listed = |value: &str, is_beginning: bool| {
+        let mut pattern = String::from(r"(?i)(?:\C*,)?\s*");
         value.chars().for_each(|c| literal(&mut pattern, c));
-        pattern.push_str(end);
+        pattern.push_str(if is_beginning {
+            r"\C*"
+        } else {
+            r"\s*(?:,\C*)?"
+        });
         // Some value is not printable, of joined ones and of single ones.
         let odd = header(name, regex(r"[\t -~]*"), true);
-        let one_odd = header(name, regex(r".*[^\t -~].*"), false);
+        let one_odd = header(name, regex(r"\C*[^\t -~]\C*"), false);
         let listed = header(name, long_regex(pattern), false);
         [listed, odd, one_odd].map(only).into()
     };
     match wants {
-        HeaderIs::Exactly(value) => listed(value, r"\s*(?:,.*)?"),
-        HeaderIs::Beginning(value) => listed(value, ".*"),
+        HeaderIs::Exactly(value) => listed(value, false),
+        HeaderIs::Beginning(value) => listed(value, true),
         HeaderIs::Present => vec![only(present(name, false))],
         HeaderIs::Absent => vec![only(present(name, true))],
     }

@@ -97,6 +97,8 @@ fn sec_z01_no_shape_of_a_request_gets_around_rules_that_deny() {
             b"root,\xff",
             b"\xe9",
             b"user\r\nx-role: \xff,root",
+            b"user\r\nx-role: root,\xff",
+            b"user\r\nx-role: \xff, root ,\xff",
         ] {
             let value = [
                 b"GET /ok HTTP/1.1\r\nhost: payments\r\nx-role: ",
@@ -170,6 +172,27 @@ fn sec_z01_no_shape_of_a_request_gets_in_by_rules_that_allow() {
         ] {
             let got = status(&get("/public", "payments", headers));
             assert_eq!(got, Some(403), "{headers:?} from {}", binary.display());
+        }
+        // Bytes that are not UTF-8, which no dot of an expression matches.
+        for value in [
+            &b"user\r\nx-role: \xff,root"[..],
+            b"user\r\nx-role: \xffroot",
+            b"user\r\nx-role: root\xff",
+            b"user\r\nx-role: u\xffser, root",
+            b"user,\xffroot",
+            b"user\xff",
+        ] {
+            let request = [
+                b"GET /public HTTP/1.1\r\nhost: payments\r\nx-role: ",
+                value,
+                b"\r\n\r\n",
+            ];
+            let got = send(mesh.inside, request.concat()).map(|answer| answer.status);
+            assert!(
+                matches!(got, Some(400 | 403)),
+                "{value:?}: {got:?} from {}",
+                binary.display()
+            );
         }
         for (headers, expected) in [
             ("x-team: pay", 200),
