@@ -11,7 +11,7 @@ use crate::histogram::Histogram;
 /// So many workloads can move in one mesh.
 pub(crate) const MOVERS: usize = 32;
 /// So often each.
-pub(crate) const TURNS: usize = 8_192;
+const TURNS: usize = 8_192;
 /// The second number of the first one's addresses; other proxies have lower ones.
 const FIRST: u8 = 210;
 
@@ -20,6 +20,20 @@ const FIRST: u8 = 210;
 pub(crate) struct Move {
     pub(crate) mover: u8,
     pub(crate) turn: u16,
+}
+
+/// Whether so many moves can be told apart; from `per_second` for `seconds`.
+///
+/// # Errors
+/// They cannot, or there are none.
+pub(crate) fn check(per_second: u32, seconds: u32) -> anyhow::Result<()> {
+    let most = ((TURNS - 1) * MOVERS - 1) as u64;
+    let moves = u64::from(per_second) * u64::from(seconds);
+    anyhow::ensure!(
+        (1..=most).contains(&moves),
+        "{per_second} changes a second for {seconds} s: between 1 and {most} are measured"
+    );
+    Ok(())
 }
 
 /// How far a proxy knows each workload to have moved.
@@ -172,6 +186,12 @@ mod tests {
         for other in ["10.200.0.1", "10.242.0.1", "11.210.0.1", "::1", "x"] {
             assert_eq!(Move::at(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn no_more_moves_are_taken_than_can_be_told_apart() {
+        assert!(check(100, 60).is_ok() && check(1_000, 262).is_ok());
+        assert!(check(0, 60).is_err() && check(1_000, 263).is_err());
     }
 
     #[test]

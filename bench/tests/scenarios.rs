@@ -19,72 +19,6 @@ fn figures(directory: &std::path::Path, name: &str) -> Value {
     serde_json::from_slice(&text).unwrap()
 }
 
-#[test]
-fn every_scenario_measures_a_real_server() {
-    let out = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_heddle-bench"))
-        .args(["scenario", "cold", "endpoint", "route", "storm", "rest"])
-        .args(["--proxies", "12", "--services", "3", "--changes", "2"])
-        .args(["--objects", "60", "--meshes", "6", "--writers", "6"])
-        .args(["--rounds", "1", "--seconds", "0.3"])
-        .arg("--heddled")
-        .arg(heddled())
-        .arg("--out")
-        .arg(out.path())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let cold = figures(out.path(), "s1-cold");
-    assert_eq!(
-        (&cold["proxies"], &cold["broken_connections"]),
-        (&12.into(), &0.into()),
-        "{cold}"
-    );
-    assert!(
-        cold["received_kb_per_proxy"].as_f64().unwrap() > 1.0,
-        "{cold}"
-    );
-    for name in ["s2-endpoint", "s3-route"] {
-        let change = figures(out.path(), name);
-        assert_eq!(change["changes"], 2, "{change}");
-        assert!(change["receipt_max_ms"].as_f64().unwrap() > 0.0, "{change}");
-    }
-    // Each service calls one other, so a workload concerns the four proxies of one service.
-    let output = Command::new(env!("CARGO_BIN_EXE_heddle-bench"))
-        .args(["scenario", "endpoint", "route", "--scope", "1"])
-        .args(["--proxies", "12", "--services", "3", "--changes", "2"])
-        .arg("--heddled")
-        .arg(heddled())
-        .arg("--out")
-        .arg(out.path().join("scoped"))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    for name in ["s2-endpoint", "s3-route"] {
-        let change = figures(&out.path().join("scoped"), name);
-        assert_eq!(change["pushes_per_change"], 4.0, "{change}");
-    }
-    let storm = figures(out.path(), "s5-storm");
-    assert_eq!(storm["resources_resent"], 0, "{storm}");
-    let rest = figures(out.path(), "r1-rest");
-    assert_eq!(rest["objects"], 60, "{rest}");
-    for work in ["get", "list", "write"] {
-        for side in ["", "bare_"] {
-            let rate = &rest[format!("{side}{work}_per_s")];
-            assert!(rate.as_f64().unwrap() > 0.0, "{rest}");
-        }
-        assert!(rest[format!("{work}_p99_ratio")].as_f64().unwrap() > 0.0);
-    }
-}
-
 /// Runs scenarios with a few proxies and a real Envoy, with these flags; their figures.
 fn tiny<const N: usize>(scenarios: [(&str, &str); N], flags: &str) -> [Value; N] {
     let out = tempfile::tempdir().unwrap();
@@ -107,6 +41,50 @@ fn tiny<const N: usize>(scenarios: [(&str, &str); N], flags: &str) -> [Value; N]
 fn number(figures: &Value, key: &str) -> f64 {
     let number = figures[key].as_f64();
     number.unwrap_or_else(|| panic!("no {key} in {figures}"))
+}
+
+#[test]
+fn proxies_connect_hear_of_changes_and_come_back() {
+    let [cold, endpoint, route, storm, rest] = tiny(
+        [
+            ("cold", "s1-cold"),
+            ("endpoint", "s2-endpoint"),
+            ("route", "s3-route"),
+            ("storm", "s5-storm"),
+            ("rest", "r1-rest"),
+        ],
+        "--changes 2 --objects 60 --meshes 6 --writers 6 --rounds 1 --seconds 0.3",
+    );
+    assert_eq!(
+        (&cold["proxies"], &cold["broken_connections"]),
+        (&12.into(), &0.into()),
+        "{cold}"
+    );
+    assert!(number(&cold, "received_kb_per_proxy") > 1.0, "{cold}");
+    for change in [endpoint, route] {
+        assert_eq!(change["changes"], 2, "{change}");
+        assert!(number(&change, "receipt_max_ms") > 0.0, "{change}");
+    }
+    assert_eq!(storm["resources_resent"], 0, "{storm}");
+    assert_eq!(rest["objects"], 60, "{rest}");
+    for work in ["get", "list", "write"] {
+        for figure in ["{}_per_s", "bare_{}_per_s", "{}_p99_ratio"] {
+            let figure = figure.replace("{}", work);
+            assert!(number(&rest, &figure) > 0.0, "{figure} in {rest}");
+        }
+    }
+}
+
+#[test]
+fn a_change_concerns_those_within_whose_scope_it_is() {
+    // Each service calls one other, so a workload concerns the four proxies of one service.
+    let scoped = tiny(
+        [("endpoint", "s2-endpoint"), ("route", "s3-route")],
+        "--changes 2 --scope 1",
+    );
+    for change in scoped {
+        assert_eq!(change["pushes_per_change"], 4.0, "{change}");
+    }
 }
 
 #[test]

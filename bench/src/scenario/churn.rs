@@ -6,7 +6,7 @@ use super::{DEADLINE, Stage};
 use crate::fleet::Behaviour;
 use crate::members::at;
 use crate::movers::{Describe, Movers};
-use crate::moves::{MOVERS, TURNS};
+use crate::moves::{self, MOVERS};
 use crate::process::Usage;
 
 /// How much of it.
@@ -29,13 +29,7 @@ impl Churn {
     }
 
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        let moves = u64::from(self.churn_per_s) * u64::from(self.churn_seconds);
-        anyhow::ensure!(
-            moves > 0 && moves < ((TURNS - 1) * MOVERS) as u64,
-            "between 1 and {} changes",
-            (TURNS - 1) * MOVERS - 1
-        );
-        Ok(())
+        moves::check(self.churn_per_s, self.churn_seconds)
     }
 
     pub(super) fn behaviour(&self) -> Behaviour {

@@ -11,7 +11,7 @@ use crate::fleet::{Behaviour, Fleet, Member};
 use crate::heddle::Heddle;
 use crate::members::{at, member};
 use crate::movers::{Describe, Movers};
-use crate::moves::{MOVERS, Moves};
+use crate::moves::{self, MOVERS, Moves};
 use crate::org::Org;
 use crate::process::Usage;
 use crate::report::Report;
@@ -90,6 +90,9 @@ pub(super) async fn run(size: &Size, report: &mut Report) -> anyhow::Result<()> 
         own.orgs > 1 && own.proxies_per_org > 0,
         "there are victims only in another organisation, and with proxies"
     );
+    moves::check(own.noise_per_s, own.noise_seconds)?;
+    // The victims move in both halves.
+    moves::check(own.victims_per_s, 2 * own.noise_seconds)?;
     let heddle = Arc::new(Heddle::start(&size.heddled).await?);
     let tenants = tenants(&heddle, own.orgs).await?;
     let (noisy, victims) = tenants.split_at(1);

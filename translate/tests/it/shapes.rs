@@ -72,6 +72,12 @@ fn shapes() -> Vec<(String, String)> {
     shapes
 }
 
+/// A request with these bytes as a header, which may go on with further lines.
+fn of_role(path: &str, value: &[u8]) -> Vec<u8> {
+    let head = format!("GET {path} HTTP/1.1\r\nhost: payments\r\nx-role: ");
+    [head.as_bytes(), value, b"\r\n\r\n"].concat()
+}
+
 #[test]
 fn sec_z01_no_shape_of_a_request_gets_around_rules_that_deny() {
     // The path by its exact name: what is below it is not what was denied.
@@ -100,12 +106,7 @@ fn sec_z01_no_shape_of_a_request_gets_around_rules_that_deny() {
             b"user\r\nx-role: root,\xff",
             b"user\r\nx-role: \xff, root ,\xff",
         ] {
-            let value = [
-                b"GET /ok HTTP/1.1\r\nhost: payments\r\nx-role: ",
-                value,
-                b"\r\n\r\n",
-            ];
-            let status = send(mesh.inside, value.concat()).map(|answer| answer.status);
+            let status = send(mesh.inside, of_role("/ok", value)).map(|answer| answer.status);
             if !matches!(status, Some(400 | 403)) {
                 around.push(format!("{value:?}: {status:?} from {}", binary.display()));
             }
@@ -182,12 +183,7 @@ fn sec_z01_no_shape_of_a_request_gets_in_by_rules_that_allow() {
             b"user,\xffroot",
             b"user\xff",
         ] {
-            let request = [
-                b"GET /public HTTP/1.1\r\nhost: payments\r\nx-role: ",
-                value,
-                b"\r\n\r\n",
-            ];
-            let got = send(mesh.inside, request.concat()).map(|answer| answer.status);
+            let got = send(mesh.inside, of_role("/public", value)).map(|answer| answer.status);
             assert!(
                 matches!(got, Some(400 | 403)),
                 "{value:?}: {got:?} from {}",

@@ -45,8 +45,9 @@ pub(crate) fn read_message(stream: &mut TcpStream, head_alone: bool) -> Option<S
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some(end) = text.find("\r\n\r\n") {
+        // Counted in bytes: not all of them have to be text.
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
             let length = text.lines().find_map(|line| {
                 let (name, value) = line.split_once(':')?;
                 name.eq_ignore_ascii_case("content-length")
