@@ -282,6 +282,10 @@ impl From<heddle_store::Error> for Problem {
                 Code::Unauthenticated,
                 "the credential of this request was revoked or ended before anything was written",
             ),
+            Error::Barred => Self::new(
+                Code::ProxyRevoked,
+                "the identity is revoked, or its mesh was deleted",
+            ),
             Error::Escalation => Self::new(
                 Code::Escalation,
                 "this would hand on, or take away, rights that you do not have yourself",

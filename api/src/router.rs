@@ -20,7 +20,7 @@ use crate::state::App;
 use crate::table::Table;
 use crate::v1::{
     access_checks, apply, bootstrap, codes, effective, events, join_tokens, meshes, proxies,
-    proxy_config, revisions, rollbacks, rollout, whoami,
+    proxy_config, revisions, revocations, rollbacks, rollout, whoami,
 };
 use crate::{docs, health, request};
 
@@ -37,6 +37,7 @@ fn table() -> Table {
     let table = apply_operation(table);
     let table = join_token_operations(table);
     let table = proxy_operations(table);
+    let table = revocation_operations(table);
     let table = accounts::operations(table);
     let table = history_operations(table);
     let table = live_operations(table);
@@ -165,6 +166,15 @@ fn proxy_operations(table: Table) -> Table {
                 .answer(200, "A bootstrap, or an overlay.", Some(String::from("Bootstrap"))),
             bootstrap::get,
         )
+}
+
+fn revocation_operations(table: Table) -> Table {
+    let view = || Some(String::from("Revocation"));
+    table
+        .op(Get, revocations::COLLECTION, Op::new("list_revocations", "List revocations, newest first", "Proxies").about("Those that were lifted stay in the list.").paged().answer(200, "One page.", Some(String::from("RevocationList"))), revocations::list)
+        .op(Post, revocations::COLLECTION, Op::new("create_revocation", "Revoke a proxy, or a service", "Proxies").about("Of a proxy: it is disconnected within seconds, does not come back under its name, and gets no certificate; what it holds runs out within the lifetime of a certificate. Of a service: the same for all of its proxies, and every other proxy of the mesh refuses its calls as soon as the new revision has reached it. 409 when it is revoked already.").body("CreateRevocation", revocations::sample()).tries().once().answer(201, "Revoked.", view()), revocations::create)
+        .op(Get, revocations::ITEM, Op::new("get_revocation", "Read a revocation", "Proxies").answer(200, "The revocation.", view()), revocations::get)
+        .op(Delete, revocations::ITEM, Op::new("delete_revocation", "Lift a revocation", "Proxies").about("The identity may join again and gets new certificates; the old ones stay revoked. The revocation stays in the list.").tries().answer(204, "Lifted.", None), revocations::delete)
 }
 
 fn history_operations(table: Table) -> Table {

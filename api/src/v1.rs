@@ -18,6 +18,7 @@ pub(crate) mod profiles;
 pub(crate) mod proxies;
 pub(crate) mod proxy_config;
 pub(crate) mod revisions;
+pub(crate) mod revocations;
 pub(crate) mod role_bindings;
 pub(crate) mod rollbacks;
 pub(crate) mod rollout;

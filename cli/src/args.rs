@@ -2,6 +2,7 @@
 
 pub(crate) mod history;
 pub(crate) mod look;
+pub(crate) mod revoke;
 pub(crate) mod tokens;
 pub(crate) mod why;
 
@@ -79,7 +80,7 @@ pub(crate) enum Command {
     Context(ContextCommand),
     /// List objects of a kind, or show one
     #[command(
-        after_help = "Kinds: meshes, services, profiles, routes, splits, access-rules, join-tokens, proxies, revisions, members,\n\
+        after_help = "Kinds: meshes, services, profiles, routes, splits, access-rules, join-tokens, proxies, revocations, revisions, members,\n\
         service-accounts, role-bindings, tokens, sessions. What belongs to a service is named SERVICE/NAME.\n\n\
         Examples:\n  heddle get meshes\n  heddle get services -o wide\n  heddle get service payments -o yaml\n  \
         heddle get routes --service payments\n  heddle get split payments/all\n  \
@@ -136,6 +137,9 @@ pub(crate) enum Command {
     /// What Envoys join the mesh with
     #[command(subcommand, after_help = tokens::JOIN_EXAMPLES)]
     JoinToken(tokens::JoinTokenCommand),
+    /// Proxies and services that are not trusted any more
+    #[command(subcommand, after_help = revoke::EXAMPLES)]
+    Revoke(revoke::RevokeCommand),
     /// Tell what happens in the mesh
     #[command(after_help = look::EVENTS_EXAMPLES)]
     Events(look::Events),

@@ -12,6 +12,7 @@ mod login;
 mod overlay;
 mod proxies;
 mod revisions;
+mod revoke;
 mod rollback;
 mod rollout;
 mod small;
@@ -38,6 +39,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Revisions(command) => revisions::run(&Here::find(place)?, command).await,
         Command::Token(command) => tokens::token(&Here::find(place)?, command).await,
         Command::JoinToken(command) => tokens::join_token(&Here::find(place)?, command).await,
+        Command::Revoke(command) => revoke::run(&Here::find(place)?, command).await,
         Command::Events(args) => events::events(&Here::find(place)?, &args).await,
         Command::Why(args) => why::why(&Here::find(place)?, &args).await,
         Command::Apply(args) => apply::apply(&Here::find(place)?, &args).await,

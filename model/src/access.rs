@@ -67,6 +67,8 @@ pub enum Because<'a> {
     /// Some servers take its path for another one: a dot segment with parameters. Newer Envoys do, too: they resolve it, and
     /// decide about what the application gets then.
     Disguised,
+    /// The service that calls is revoked.
+    Revoked,
 }
 
 /// What comes of a call.
@@ -133,6 +135,7 @@ pub fn decide<'a>(snapshot: &MeshSnapshot, node: &'a ServiceNode, call: &Call<'_
         (None, _) if looks_at_paths(node, &authentication) && is_disguised(&path) => {
             (false, Because::Disguised)
         }
+        (None, _) if facts.is_revoked(snapshot) => (false, Because::Revoked),
         (None, Some(rule)) => (true, Because::Rule(rule)),
         (None, None) => (default == AccessDefault::Allow, Because::Default),
     };
@@ -195,6 +198,13 @@ impl Facts<'_> {
             Some(targets) => targets.iter().any(|target| self.is_target(target, lost)),
         };
         from && to
+    }
+
+    fn is_revoked(&self, snapshot: &MeshSnapshot) -> bool {
+        let service = self.call.caller.strip_prefix("spiffe://");
+        let service = service.and_then(|id| id.strip_prefix(self.trust_domain));
+        let service = service.and_then(|path| path.strip_prefix("/service/"));
+        service.is_some_and(|name| snapshot.revoked.iter().any(|one| one.as_str() == name))
     }
 
     fn is_below(&self, id: &str) -> bool {

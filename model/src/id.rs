@@ -171,6 +171,8 @@ ids! {
     DeviceId = "dev", "a device authorization id";
     /// A profile of a mesh.
     ProfileId = "prof", "a profile id";
+    /// A revocation of a proxy or a service.
+    RevocationId = "rvk", "a revocation id";
 }
 
 #[cfg(test)]

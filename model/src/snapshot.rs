@@ -1,6 +1,6 @@
 //! All inputs of one mesh at one revision: sorted, immutable, what translation reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -37,6 +37,8 @@ pub struct MeshSnapshot {
     pub profiles: BTreeMap<Name, Object<ProfileId, Profile>>,
     /// Its services by name.
     pub services: BTreeMap<Name, ServiceNode>,
+    /// Services whose identity is revoked, whether there is such a service now or not: nobody takes their calls.
+    pub revoked: BTreeSet<Name>,
 }
 
 /// A service with everything below it.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use heddle_model::authz::permission::AuditRead;
 use heddle_model::id::{
     AccessRuleId, AuthorityId, DeviceId, JoinTokenId, MemberId, MeshId, OrgId, ProfileId, ProxyId,
-    RoleBindingId, RouteId, ServiceAccountId, ServiceId, SessionId, SplitId, TokenId,
+    RevocationId, RoleBindingId, RouteId, ServiceAccountId, ServiceId, SessionId, SplitId, TokenId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -82,6 +82,7 @@ impl AuditRow {
             "profile" => ProfileId::from_uuid(id).to_string(),
             "token" => TokenId::from_uuid(id).to_string(),
             "join_token" => JoinTokenId::from_uuid(id).to_string(),
+            "revocation" => RevocationId::from_uuid(id).to_string(),
             "proxy" => ProxyId::from_uuid(id).to_string(),
             "authority" => AuthorityId::from_uuid(id).to_string(),
             "member" => MemberId::from_uuid(id).to_string(),

@@ -7,7 +7,7 @@ use heddle_model::name::Name;
 use uuid::Uuid;
 
 use crate::authz::MeshRef;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::tx::{Mode, Tx};
 
@@ -93,14 +93,19 @@ pub async fn newest<P: Permission>(
 /// Makes an entry durable.
 ///
 /// # Errors
-/// [`crate::Error::AlreadyExists`] for a serial number that the mesh has seen, [`crate::Error::Database`] for an
+/// [`Error::Barred`], [`crate::Error::AlreadyExists`] for a serial number that the mesh has seen, [`crate::Error::Database`] for an
 /// unknown authority, [`crate::Error::Unavailable`].
 pub async fn record(store: &Store, mesh: &MeshRef, entry: &CertificateEntry) -> Result<()> {
     let mut work = store.work(mesh.org(), "ca", Mode::Write).await?;
-    sqlx::query(
+    // Asked by the statement that writes: what is not written is not signed.
+    let done = sqlx::query(
         "insert into heddle.certificates (org_id, mesh_id, serial, proxy_id, service, spiffe_id, authority_id, \
                                           not_before, not_after, issued_at, tbs_sha256) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 \
+         where exists (select from heddle.meshes m where m.mesh_id = $2 and m.deleted_at is null) \
+           and not exists (select from heddle.revocations v \
+                           where v.mesh_id = $2 and v.service = $5 and (v.proxy_id is null or v.proxy_id = $4) \
+                             and v.lifted_at is null)",
     )
     .bind(mesh.org().uuid())
     .bind(mesh.mesh().uuid())
@@ -115,6 +120,9 @@ pub async fn record(store: &Store, mesh: &MeshRef, entry: &CertificateEntry) -> 
     .bind(&entry.tbs_sha256)
     .execute(work.conn())
     .await?;
+    if done.rows_affected() == 0 {
+        return Err(Error::Barred);
+    }
     work.commit().await?;
     Ok(())
 }

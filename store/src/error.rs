@@ -38,6 +38,9 @@ pub enum Error {
     /// The caller's token or session was revoked, or ended, while its transaction ran.
     #[error("the credential was revoked meanwhile")]
     Revoked,
+    /// The identity was revoked, or its mesh deleted: it gets no certificate.
+    #[error("the identity is revoked, or its mesh deleted")]
+    Barred,
     /// The caller would hand on or take away rights that it does not have itself.
     #[error("nobody hands on or takes away more than they have")]
     Escalation,

@@ -77,6 +77,7 @@ pub mod proxies;
 pub mod replicas;
 pub mod resources;
 pub mod revisions;
+pub mod revocations;
 pub mod role_bindings;
 pub mod rollbacks;
 pub mod service_accounts;

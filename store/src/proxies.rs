@@ -21,6 +21,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::{Error, Result, inconsistent};
+use crate::revocations::OF_PROXY;
 use crate::tx::{Change, Tx, Work};
 
 pub use join::{JoinRefused, JoinScope, Joined, join, token_scope};
@@ -28,7 +29,7 @@ pub use news::{Forgotten, forgotten, news};
 pub(crate) use refused::Refusals;
 pub use refused::{Turned, turned_away};
 pub use rollout::{Counts, Rollout, Stands, counts, rollout};
-pub use status::{Checkpoint, checkpoint, disconnect_gone, revoked};
+pub use status::{Checkpoint, Ousted, checkpoint, disconnect_gone, ousted};
 pub use workloads::{Workload, Workloads, endpoints, workloads};
 
 /// A proxy.
@@ -44,6 +45,8 @@ pub struct ProxyRow {
     pub join_token: JoinTokenId,
     /// When it came first.
     pub joined_at: DateTime<Utc>,
+    /// Whether it, or its service, is revoked.
+    pub revoked: bool,
     /// Whether it had a stream when it was last seen.
     pub connected: bool,
     /// Whether it keeps its own listeners, beside what it gets.
@@ -83,6 +86,7 @@ struct Row {
     service: String,
     join_token_id: Uuid,
     joined_at: DateTime<Utc>,
+    revoked: bool,
     connected: bool,
     augments: bool,
     address: Option<String>,
@@ -145,6 +149,7 @@ impl TryFrom<Row> for ProxyRow {
             node_id: row.node_id,
             join_token: JoinTokenId::from_uuid(row.join_token_id),
             joined_at: row.joined_at,
+            revoked: row.revoked,
             connected: row.connected,
             augments: row.augments,
             registration,
@@ -200,7 +205,7 @@ async fn select(
     // A service has no slash, so up to the first one the cursor is a service.
     let (service, after_node) = after.and_then(|a| a.split_once('/')).unwrap_or_default();
     let sql = format!(
-        "select {COLUMNS} from {TABLE} \
+        "select {COLUMNS}, {OF_PROXY} as revoked from {TABLE} \
          where p.mesh_id = $1 and ($2::uuid is null or p.id = $2) and ($3::text is null or p.node_id = $3) \
            and (p.service, p.node_id) > ($4, $5) \
          order by p.service, p.node_id limit $6"

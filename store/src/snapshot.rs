@@ -1,6 +1,6 @@
 //! Everything that translation needs of one mesh, now or at a past revision, as of one instant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use heddle_model::id::{AccessRuleId, ProfileId, RouteId, ServiceId, SplitId};
 use heddle_model::kind::{AccessRule, Kind, Mesh, Spec};
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::authz::MeshRef;
 use crate::error::{Error, Result, inconsistent};
 use crate::resources::{COLUMNS, Row, Stored};
+use crate::revocations;
 use crate::store::Store;
 use crate::tx::Mode;
 
@@ -70,11 +71,14 @@ impl Store {
             .bind(revision.cast_signed())
             .fetch_all(work.conn())
             .await?;
+        let revoked = revocations::services(&mut work, mesh.mesh(), revision).await?;
         drop(work);
         let name = name
             .parse()
             .map_err(|e| inconsistent("meshes", "name", mesh.mesh(), e))?;
-        Ok(Some(assemble(mesh, name, trust_domain, revision, rows)))
+        let mut loaded = assemble(mesh, name, trust_domain, revision, rows);
+        loaded.snapshot.revoked = revoked;
+        Ok(Some(loaded))
     }
 }
 
@@ -164,6 +168,7 @@ fn assemble(
         trust_domain,
         profiles,
         services,
+        revoked: BTreeSet::new(),
     };
     Loaded { snapshot, skipped }
 }

@@ -62,7 +62,7 @@ impl ServerCertVerifier for AnyServer {
 }
 
 /// A certificate with its key, as the xDS server hands it to a proxy.
-async fn identity(
+pub(crate) async fn identity(
     server: &Server,
     api: &Api,
     mesh: &str,
@@ -100,7 +100,7 @@ async fn identity(
 }
 
 /// One request over mutual TLS. The answer, and the URI names of the server's certificate.
-async fn call(
+pub(crate) async fn call(
     port: u16,
     identity: Option<&(Vec<u8>, Vec<u8>)>,
 ) -> Result<(String, Vec<String>), String> {
@@ -252,6 +252,64 @@ async fn sec_p04_only_certificates_of_the_mesh_get_in() {
         1,
         "only the rightful caller reached the application"
     );
+}
+
+/// A certificate of one's own making, with the name of a service of the mesh.
+fn forged(trust_domain: &str) -> (Vec<u8>, Vec<u8>) {
+    let mut params = rcgen::CertificateParams::default();
+    let name = format!("spiffe://{trust_domain}/service/frontend");
+    params.subject_alt_names = vec![rcgen::SanType::URI(name.try_into().unwrap())];
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (
+        certificate.pem().into_bytes(),
+        key.serialize_pem().into_bytes(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_p05_expired_and_self_signed_certificates_do_not_get_in() {
+    let options = ServerOptions {
+        leaf_lifetime: String::from("20s"),
+        ..ServerOptions::default()
+    };
+    let stack = Stack::start(options).await;
+    let spec = json!({"access_default": "allow"});
+    let services = ["frontend", "payments"];
+    let api = stack.mesh("acme", "shop", spec, &services).await;
+    let spec = WorkloadSpec::of_shop("payments", "payments-1", EnvoyVersion::Newest);
+    let payments = Workload::start(&stack, &api, &spec).await;
+    payments.ready(&api, "shop").await;
+    let port = payments.inbound_port;
+    let own = identity(&stack.server, &api, "shop", "frontend", "own").await;
+    let (answer, _) = call(port, Some(&own)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    let mesh = api.get("/meshes/shop").await.expect(200);
+    let trust_domain = mesh.json["status"]["trust_domain"].as_str().unwrap();
+    let (leaf, key) = forged(trust_domain);
+    // Alone, and with the mesh's own issuing certificate behind it.
+    let issuing = CertificateDer::pem_slice_iter(&own.0).nth(1).unwrap();
+    assert!(issuing.is_ok());
+    let own_chain = String::from_utf8(own.0.clone()).unwrap();
+    let rest = own_chain.match_indices("-----BEGIN").nth(1).unwrap().0;
+    let chained = [&leaf[..], &own.0[rest..]].concat();
+    for chain in [leaf, chained] {
+        let refused = call(port, Some(&(chain, key.clone()))).await;
+        assert!(refused.is_err(), "{refused:?}");
+    }
+
+    let first = CertificateDer::from_pem_slice(&own.0).unwrap();
+    let (_, certificate) = X509Certificate::from_der(&first).unwrap();
+    let end = certificate.validity().not_after.timestamp();
+    until("it is refused", Duration::from_secs(40), async || {
+        call(port, Some(&own)).await.is_err()
+    })
+    .await;
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    assert!(now >= end.unsigned_abs(), "refused before its end");
+    let next = identity(&stack.server, &api, "shop", "frontend", "next").await;
+    assert!(call(port, Some(&next)).await.is_ok());
 }
 
 /// The serials of the leaf certificates that an Envoy holds.

@@ -157,6 +157,15 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
     all.push((Method::GET, format!("{mesh}/proxies/p"), None));
     all.push((Method::GET, format!("{mesh}/proxies/p/config"), None));
     all.push((Method::DELETE, format!("{mesh}/proxies/p"), None));
+    let revocation = format!("{mesh}/revocations/rvk_00000000000000000000000000");
+    all.push((Method::GET, format!("{mesh}/revocations"), None));
+    all.push((
+        Method::POST,
+        format!("{mesh}/revocations"),
+        Some(json!({"service": "payments", "reason": "x"})),
+    ));
+    all.push((Method::GET, revocation.clone(), None));
+    all.push((Method::DELETE, revocation, None));
     all.push((
         Method::GET,
         format!("{mesh}/bootstrap?proxy=p&service=payments&advertise_address=10.0.0.1"),
@@ -263,6 +272,7 @@ async fn everything(api: &Api) -> Vec<Value> {
             && path.starts_with("/meshes")
             && !path.contains("bootstrap")
             && !path.contains("/proxies/p")
+            && !path.contains("/revocations/")
             && !path.contains("/resources/")
         {
             all.push(api.get(&path).await.expect(200).json);

@@ -31,6 +31,7 @@ mod refused;
 mod replicas;
 mod retries;
 mod returns;
+mod revocations;
 mod rollbacks;
 mod rollout;
 mod routing;

@@ -149,6 +149,15 @@ def join_token():
     return post(f"/meshes/{KEPT}/join-tokens", wanted)["name"]
 
 
+def new_revocation():
+    """Of a service that nobody calls: the proxies stay."""
+    return {"service": service(), "reason": fresh()}
+
+
+def revocation():
+    return post(f"/meshes/{KEPT}/revocations", new_revocation())["meta"]["uid"]
+
+
 def proxy():
     listed = api.get(f"{ORG}/meshes/{KEPT}/proxies", params={"limit": 500}, timeout=30)
     items = listed.json()["items"]
@@ -276,6 +285,8 @@ REAL = {
     f"DELETE {SERVICE}/routes/{{route}}/split": path(**PAYMENTS, route=split),
     f"POST {MESH}/join-tokens": both(path(mesh=KEPT), body(lambda: {"name": fresh(), "service": "payments"})),
     f"DELETE {MESH}/join-tokens/{{token}}": path(mesh=KEPT, token=join_token),
+    f"POST {MESH}/revocations": both(path(mesh=KEPT), body(new_revocation)),
+    f"DELETE {MESH}/revocations/{{revocation}}": path(mesh=KEPT, revocation=revocation),
     f"POST {MESH}/access/checks": both(path(mesh=KEPT), body(asked_call)),
     f"POST {MESH}/rollbacks": rollback,
     f"DELETE {MESH}/proxies/{{proxy}}": path(mesh=KEPT, proxy=proxy),

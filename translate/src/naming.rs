@@ -56,6 +56,8 @@ pub const NO_TOKEN: &str = "heddle/no-token";
 pub const FORGED_CLAIMS: &str = "heddle/forged-claims";
 /// The policy that refuses tokens whose claims would break out of the headers that they are written into.
 pub const UNFIT_CLAIMS: &str = "heddle/unfit-claims";
+/// The policy that refuses services whose identity is revoked.
+pub const REVOKED: &str = "heddle/revoked";
 /// The HTTP filter that checks tokens of end users.
 pub const JWT: &str = "heddle.jwt";
 /// The HTTP filter that takes away what only a checked token may say.

@@ -165,6 +165,8 @@ pub(crate) fn rules(snapshot: &MeshSnapshot, node: &ServiceNode, port: &Name) ->
     if access::looks_at_paths(node, &authentication) {
         deny.insert(naming::DOT_SEGMENTS.to_owned(), policy::dot_segments());
     }
+    let revoked = policy::revoked(&snapshot.trust_domain, &snapshot.revoked);
+    deny.extend(revoked.map(|policy| (naming::REVOKED.to_owned(), policy)));
     let tokens = tokens::refused(&authentication);
     deny.extend(tokens.map(|(name, policy)| (name.to_owned(), policy)));
     let mut deny_config = HashMap::new();

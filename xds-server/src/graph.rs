@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::kind::Kind;
 use crate::engine::session::Rejection;
 use crate::engine::view::View;
-use crate::source::{IdentitySource, Joined, MeshKey, News, NodeClaims, SnapshotSource};
+use crate::source::{IdentitySource, Joined, MeshKey, News, NodeClaims, Refusal, SnapshotSource};
 use crate::status::Report;
 
 pub(crate) use compile::resource;
@@ -66,8 +66,8 @@ pub(crate) struct Published {
 pub(crate) enum Ended {
     /// The same proxy has a newer stream.
     Replaced,
-    /// Its token was revoked or it was forgotten.
-    Revoked,
+    /// It may not stay: it, its service or its token was revoked, or it was forgotten.
+    Refused(Refusal),
     /// Its mesh was deleted.
     MeshDeleted,
 }

@@ -288,7 +288,8 @@ pub trait SnapshotSource: Send + Sync + 'static {
     /// Tells what to look at again. A receiver that lagged looks at all that it has.
     fn changed(&self) -> broadcast::Receiver<News>;
 
-    /// Which of these proxies may no longer have a stream: token revoked, proxy forgotten, mesh deleted.
+    /// Which of these proxies may no longer have a stream, each with what it is told: revoked, token revoked, proxy forgotten,
+    /// mesh deleted.
     /// Asked at most every 2 seconds for each mesh, in one call for all its connected proxies.
     ///
     /// # Errors
@@ -297,7 +298,7 @@ pub trait SnapshotSource: Send + Sync + 'static {
         &self,
         mesh: MeshKey,
         proxies: &[ProxyId],
-    ) -> Result<Vec<ProxyId>, SourceError>;
+    ) -> Result<Vec<(ProxyId, Refusal)>, SourceError>;
 
     /// Keeps what is known of proxies; each entry replaces the earlier one of its proxy. Everything up to the revision `offered` was
     /// shown to the proxies that are connected here, as far as it concerns them; both are kept together or not at all.

@@ -131,13 +131,14 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             json!({
                 "type": "object",
                 "description": "An Envoy that is or was connected.",
-                "required": ["name", "service", "mode", "state", "revision", "meta"],
+                "required": ["name", "service", "mode", "state", "revoked", "revision", "meta"],
                 "properties": {
                     "name": like("The Envoy's node id: unique within its service.", "payments-1"),
                     "service": like("The service that it serves.", "payments"),
                     "version": may_lack("The version of the service that it runs.", "v2"),
                     "mode": one_of("`managed`: its listeners come from Heddle, and it takes calls of the mesh. `augment`: it keeps listeners of its own, and gets clusters, endpoints and certificates beside them.", &["managed", "augment"]),
                     "state": one_of("`ready`: every type acknowledged the mesh's current revision.", &["connecting", "ready", "stale", "nacked", "offline"]),
+                    "revoked": flag("Whether it, or its service, is revoked: it may not come back, and gets no certificate."),
                     "address": may_lack("Where other proxies reach it; null while it takes no calls of the mesh, and always in the mode `augment`.", "10.0.3.17"),
                     "ports": {"type": ["object", "null"], "description": "Its inbound port for each port of the service.", "additionalProperties": {"type": "integer"}, "examples": [{"http": 15006}]},
                     "envoy": {"type": "object", "description": "What it says of itself.", "properties": {"version": may_lack("The version of Envoy.", "1.40.0")}},

@@ -58,6 +58,10 @@ const fn words(allowed: bool, because: &Because<'_>) -> (&'static str, &'static 
             "disguised_path",
             "Some servers take the path for another one, as in `/public/..;/admin`: where a rule is about paths, it is refused.",
         ),
+        (Because::Revoked, _) => (
+            "revoked",
+            "The identity of the service that calls is revoked in this mesh.",
+        ),
         (Because::NoToken, _) => NO_TOKEN,
     }
 }
@@ -95,6 +99,7 @@ impl Verdict {
             ),
             Some(Denied::ByNone) => words(false, &Because::Default),
             Some(Denied::Disguised) => words(false, &Because::Disguised),
+            Some(Denied::Revoked) => words(false, &Because::Revoked),
             Some(Denied::NoToken) => NO_TOKEN,
             Some(Denied::UnfitToken) => UNFIT_TOKEN,
             Some(Denied::ForgedClaims) => FORGED_CLAIMS,
@@ -116,7 +121,11 @@ impl Verdict {
     fn of_decision(decision: &access::Decision<'_>) -> Self {
         let rule = match decision.because {
             Because::Rule(rule) => Some(rule),
-            Because::Default | Because::Malformed | Because::Disguised | Because::NoToken => None,
+            Because::Default
+            | Because::Malformed
+            | Because::Disguised
+            | Because::Revoked
+            | Because::NoToken => None,
         };
         let rules = [
             ("rule", rule),

@@ -147,6 +147,12 @@ async fn with_join_token(
     if !own_org || !own_mesh {
         return Err(Problem::not_found());
     }
+    if scope.revoked {
+        return Err(Problem::new(
+            Code::ProxyRevoked,
+            format!("the service {} is revoked in this mesh", scope.service),
+        ));
+    }
     if service.is_some_and(|service| *service != scope.service) {
         return Err(Problem::unfit(
             "service",

@@ -41,6 +41,7 @@ fn render(row: &ProxyRow, mesh_revision: u64) -> Value {
         "version": row.registration.as_ref().and_then(|at| at.version.as_ref()),
         "mode": if row.augments { "augment" } else { "managed" },
         "state": state(row, mesh_revision),
+        "revoked": row.revoked,
         "address": row.registration.as_ref().map(|at| at.address.to_string()),
         "ports": row.registration.as_ref().map(|at| &at.ports),
         "envoy": {"version": row.envoy_version},

@@ -176,6 +176,7 @@ fn refusal(refused: JoinRefused) -> Refusal {
         JoinRefused::Unknown => Code::JoinTokenUnknown,
         JoinRefused::Expired => Code::JoinTokenExpired,
         JoinRefused::Used => Code::JoinTokenUsed,
+        JoinRefused::Revoked => Code::ProxyRevoked,
         JoinRefused::ServiceGone | JoinRefused::NodeTaken => Code::ProxyMismatch,
     };
     Refusal { code }
@@ -239,19 +240,19 @@ impl SnapshotSource for MeshSource {
         let scope = proxies::token_scope(&self.store, secret)
             .await
             .map_err(failed("verify a join token"))?;
-        if scope.is_some() {
-            return Ok(Ok(()));
-        }
+        let why = match scope {
+            Some(scope) if !scope.revoked => return Ok(Ok(())),
+            Some(_) => Some(JoinRefused::Revoked),
+            None => None,
+        };
         let turned = Turned {
-            why: None,
+            why,
             node_id: None,
             service: None,
             from: Some(from),
         };
         self.turn_away(secret, &turned).await;
-        Ok(Err(Refusal {
-            code: Code::JoinTokenUnknown,
-        }))
+        Ok(Err(refusal(why.unwrap_or(JoinRefused::Unknown))))
     }
 
     async fn join(
@@ -361,13 +362,24 @@ impl SnapshotSource for MeshSource {
         &self,
         mesh: MeshKey,
         proxies: &[ProxyId],
-    ) -> Result<Vec<ProxyId>, SourceError> {
-        let Some(mesh) = self.find(mesh.org, mesh.mesh) else {
-            return Ok(proxies.to_vec());
+    ) -> Result<Vec<(ProxyId, Refusal)>, SourceError> {
+        let refused = |proxy, revoked| {
+            let code = match revoked {
+                true => Code::ProxyRevoked,
+                false => Code::JoinTokenUnknown,
+            };
+            (proxy, Refusal { code })
         };
-        proxies::revoked(&self.store, &mesh, proxies)
+        let Some(mesh) = self.find(mesh.org, mesh.mesh) else {
+            return Ok(proxies.iter().map(|proxy| refused(*proxy, false)).collect());
+        };
+        let ousted = proxies::ousted(&self.store, &mesh, proxies)
             .await
-            .map_err(failed("look for revoked proxies"))
+            .map_err(failed("look for proxies that may not stay"))?;
+        Ok(ousted
+            .into_iter()
+            .map(|one| refused(one.proxy, one.revoked))
+            .collect())
     }
 
     async fn checkpoint(

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::authz::{Door, Grant, Holder, MeshRef};
 use crate::error::{Error, Result, inconsistent, retry};
 use crate::live::Heads;
+use crate::revocations::OF_JOIN;
 use crate::rights::Standing;
 use crate::secret;
 use crate::store::Store;
@@ -55,6 +56,9 @@ pub enum JoinRefused {
     /// The service was deleted.
     #[error("the join token's service does not exist")]
     ServiceGone,
+    /// The proxy, or its service, is revoked.
+    #[error("the identity is revoked")]
+    Revoked,
     /// A connected proxy of the service has this node id by another token.
     #[error("the node id belongs to another proxy")]
     NodeTaken,
@@ -77,6 +81,8 @@ pub struct JoinScope {
     pub service: Name,
     /// The token.
     pub token: JoinTokenId,
+    /// Whether the service is revoked: then it is for nothing.
+    pub revoked: bool,
 }
 
 impl JoinScope {
@@ -139,6 +145,7 @@ pub async fn token_scope(store: &Store, secret: &str) -> Result<Option<JoinScope
         service: name("join_tokens", "service", token, &found.service)?,
         trust_domain: found.trust_domain,
         token,
+        revoked: found.revoked,
     }))
 }
 
@@ -172,6 +179,7 @@ struct Found {
     first_used_at: Option<DateTime<Utc>>,
     last_used_at: Option<DateTime<Utc>>,
     bound: Option<Uuid>,
+    revoked: bool,
     revision: i64,
     audit: i64,
     status: i64,
@@ -203,25 +211,23 @@ impl Found {
 
 /// `None` when the token was revoked or its mesh deleted meanwhile.
 async fn look(work: &mut Work, token: JoinTokenId, node_id: &str) -> Result<Option<Found>> {
-    let found = sqlx::query_as(
+    let sql = format!(
         "select m.mesh_id, m.name as mesh_name, m.trust_domain, j.service, \
                 exists (select from heddle.resources r \
                         where r.org_id = m.org_id and r.mesh_id = m.mesh_id and r.kind = 'service' \
                           and r.name = j.service and r.to_revision is null) as service_exists, \
                 j.reusable, j.expires_at, j.first_used_at, j.last_used_at, p.id as bound, \
+                {OF_JOIN} as revoked, \
                 m.revision, coalesce(h.seq, 0) as audit, coalesce(s.seq, 0) as status \
          from heddle.join_tokens j \
          join heddle.meshes m on m.org_id = j.org_id and m.mesh_id = j.mesh_id \
          left join heddle.audit_heads h on h.org_id = m.org_id and h.chain = m.mesh_id \
          left join heddle.mesh_status s on s.org_id = m.org_id and s.mesh_id = m.mesh_id \
          left join heddle.proxies p on p.org_id = j.org_id and p.join_token_id = j.id and p.node_id = $2 \
-         where j.id = $1 and j.revoked_at is null and m.deleted_at is null",
-    )
-    .bind(token.uuid())
-    .bind(node_id)
-    .fetch_optional(work.conn())
-    .await?;
-    Ok(found)
+         where j.id = $1 and j.revoked_at is null and m.deleted_at is null"
+    );
+    let query = sqlx::query_as(&sql).bind(token.uuid()).bind(node_id);
+    Ok(query.fetch_optional(work.conn()).await?)
 }
 
 async fn join_once(
@@ -236,6 +242,9 @@ async fn join_once(
     let Some(found) = look(&mut work, token, node_id).await? else {
         return Ok(Err(JoinRefused::Unknown));
     };
+    if found.revoked {
+        return Ok(Err(JoinRefused::Revoked));
+    }
     if !found.service_exists {
         return Ok(Err(JoinRefused::ServiceGone));
     }
@@ -256,6 +265,9 @@ async fn join_once(
     let Some(found) = look(&mut work, token, node_id).await? else {
         return Ok(Err(JoinRefused::Unknown));
     };
+    if found.revoked {
+        return Ok(Err(JoinRefused::Revoked));
+    }
     if let Some(proxy) = found.bound {
         return found.joined(holder, token, proxy).map(Ok);
     }

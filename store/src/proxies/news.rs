@@ -5,7 +5,7 @@ use heddle_model::id::{MeshId, ProxyId};
 use sqlx::{FromRow as _, Row as _};
 use uuid::Uuid;
 
-use super::{COLUMNS, ProxyRow, Row, TABLE};
+use super::{COLUMNS, OF_PROXY, ProxyRow, Row, TABLE};
 use crate::error::Result;
 use crate::tx::Tx;
 
@@ -22,7 +22,7 @@ pub async fn news(
 ) -> Result<Vec<(u64, ProxyRow)>> {
     tx.work.enter(mesh)?;
     let sql = format!(
-        "select {COLUMNS}, p.status_seq from {TABLE} \
+        "select {COLUMNS}, {OF_PROXY} as revoked, p.status_seq from {TABLE} \
          where p.mesh_id = $1 and p.status_seq > $2 order by p.status_seq limit $3"
     );
     let rows = sqlx::query(&sql)

@@ -4,7 +4,7 @@ use heddle_model::authz::permission::ProxyRead;
 use heddle_model::id::MeshId;
 use sqlx::{FromRow as _, Row as _};
 
-use super::{COLUMNS, ProxyRow, Row, TABLE};
+use super::{COLUMNS, OF_PROXY, ProxyRow, Row, TABLE};
 use crate::error::{Result, inconsistent};
 use crate::tx::Tx;
 
@@ -97,7 +97,7 @@ pub async fn rollout(
     let mut held_up_by = Vec::new();
     if counts.holding_up() > 0 {
         let sql = format!(
-            "select s.* from (select {COLUMNS}, {STANDS} as stands from {TABLE} where p.mesh_id = $1) s \
+            "select s.* from (select {COLUMNS}, {OF_PROXY} as revoked, {STANDS} as stands from {TABLE} where p.mesh_id = $1) s \
              where s.stands in ('nacked', 'pending') or (s.stands = 'offline' and s.address is not null) \
              order by array_position(array['nacked', 'pending', 'offline'], s.stands), s.service, s.node_id limit $3"
         );

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::authz::MeshRef;
 use crate::error::{Result, retry};
+use crate::revocations::OF_PROXY;
 use crate::store::Store;
 use crate::tx::Mode;
 
@@ -202,24 +203,38 @@ pub async fn disconnect_gone(store: &Store, mesh: &MeshRef) -> Result<()> {
     Ok(())
 }
 
-/// Which of these proxies may no longer have a stream: forgotten, join token revoked, mesh deleted.
+/// A proxy that may no longer have a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ousted {
+    /// It.
+    pub proxy: ProxyId,
+    /// Whether it, or its service, is revoked; otherwise it was forgotten, or its join token revoked, or its mesh deleted.
+    pub revoked: bool,
+}
+
+/// Which of these proxies may no longer have a stream: revoked, forgotten, join token revoked, mesh deleted.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`].
-pub async fn revoked(store: &Store, mesh: &MeshRef, proxies: &[ProxyId]) -> Result<Vec<ProxyId>> {
+pub async fn ousted(store: &Store, mesh: &MeshRef, proxies: &[ProxyId]) -> Result<Vec<Ousted>> {
     let mut work = store.work(mesh.org(), "xds", Mode::Read).await?;
     let ids: Vec<Uuid> = proxies.iter().copied().map(ProxyId::uuid).collect();
-    let gone: Vec<Uuid> = sqlx::query_scalar(
-        "select given.id from unnest($2::uuid[]) as given (id) \
-         where not exists ( \
-             select from heddle.proxies p \
-             join heddle.join_tokens j on j.org_id = p.org_id and j.id = p.join_token_id \
-             join heddle.meshes m on m.org_id = p.org_id and m.mesh_id = p.mesh_id \
-             where p.mesh_id = $1 and p.id = given.id and j.revoked_at is null and m.deleted_at is null)",
-    )
-    .bind(mesh.mesh().uuid())
-    .bind(&ids)
-    .fetch_all(work.conn())
-    .await?;
-    Ok(gone.into_iter().map(ProxyId::from_uuid).collect())
+    let sql = format!(
+        "select given.id, {OF_PROXY} as revoked \
+         from unnest($2::uuid[]) as given (id) \
+         left join heddle.proxies p on p.mesh_id = $1 and p.id = given.id \
+         left join heddle.join_tokens j on j.org_id = p.org_id and j.id = p.join_token_id and j.revoked_at is null \
+         left join heddle.meshes m on m.org_id = p.org_id and m.mesh_id = p.mesh_id and m.deleted_at is null \
+         where j.id is null or m.mesh_id is null or {OF_PROXY}"
+    );
+    let gone: Vec<(Uuid, bool)> = sqlx::query_as(&sql)
+        .bind(mesh.mesh().uuid())
+        .bind(&ids)
+        .fetch_all(work.conn())
+        .await?;
+    let ousted = |(proxy, revoked)| Ousted {
+        proxy: ProxyId::from_uuid(proxy),
+        revoked,
+    };
+    Ok(gone.into_iter().map(ousted).collect())
 }

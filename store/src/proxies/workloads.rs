@@ -6,7 +6,7 @@ use heddle_model::workload::{Endpoint, Endpoints};
 use sqlx::{FromRow as _, Row as _};
 use uuid::Uuid;
 
-use super::{COLUMNS, ProxyRow, Row, TABLE};
+use super::{COLUMNS, OF_PROXY, ProxyRow, Row, TABLE};
 use crate::authz::MeshRef;
 use crate::error::Result;
 use crate::store::Store;
@@ -78,7 +78,7 @@ pub async fn workloads(
         None => "$3::bigint is null and p.address is not null and p.lease_until > $4",
     };
     let sql = format!(
-        "select {COLUMNS}, coalesce(p.replica = $2, false) as here from {TABLE} \
+        "select {COLUMNS}, {OF_PROXY} as revoked, coalesce(p.replica = $2, false) as here from {TABLE} \
          where p.mesh_id = $1 and $4::timestamptz is not null and {which} order by p.id"
     );
     let rows = sqlx::query(&sql)

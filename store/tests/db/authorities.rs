@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::build::{join_token, mesh, mesh_ref, name, service};
 use crate::support::{TestDb, grant, start};
 
-fn hierarchy(seed: u128) -> Vec<AuthorityRow> {
+pub(crate) fn hierarchy(seed: u128) -> Vec<AuthorityRow> {
     [AuthorityKind::Root, AuthorityKind::Issuing]
         .into_iter()
         .zip(0..)
@@ -28,7 +28,7 @@ fn hierarchy(seed: u128) -> Vec<AuthorityRow> {
         .collect()
 }
 
-fn entry(serial: &str, proxy: ProxyId, authority: AuthorityId) -> CertificateEntry {
+pub(crate) fn entry(serial: &str, proxy: ProxyId, authority: AuthorityId) -> CertificateEntry {
     CertificateEntry {
         serial: String::from(serial),
         proxy,

@@ -1,13 +1,13 @@
 //! Short ways to fill a database.
 
 use heddle_model::authz::permission::{AccessWrite, ConfigWrite, JoinTokenWrite, MeshWrite};
-use heddle_model::id::MeshId;
+use heddle_model::id::{MeshId, ProxyId};
 use heddle_model::kind::Kind;
 use heddle_model::name::Name;
 use heddle_store::join_tokens::{self, NewJoinToken};
 use heddle_store::meshes::{self, MeshRow};
 use heddle_store::resources::{self, Address, Precondition, Put, Stored};
-use heddle_store::{Caller, Committed, Error, MeshRef, Store};
+use heddle_store::{Caller, Committed, Error, MeshRef, Store, proxies};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -122,4 +122,10 @@ pub(crate) async fn join_token(
     let created = join_tokens::create(&mut tx, mesh, &new).await.unwrap();
     assert_eq!(tx.commit().await.unwrap().revision, None);
     created.secret
+}
+
+/// Which of these proxies may not stay.
+pub(crate) async fn ousted(store: &Store, mesh: &MeshRef, asked: &[ProxyId]) -> Vec<ProxyId> {
+    let ousted = proxies::ousted(store, mesh, asked).await.unwrap();
+    ousted.into_iter().map(|one| one.proxy).collect()
 }

@@ -8,7 +8,7 @@ use heddle_store::proxies::{self, JoinRefused, Joined};
 use heddle_store::{Caller, Error, live};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::build::{join_token, mesh, name, service};
+use crate::build::{join_token, mesh, name, ousted, service};
 use crate::support::{TestDb, grant, start};
 
 pub(crate) struct World {
@@ -251,11 +251,7 @@ async fn a_revoked_token_ends_its_proxies() {
     let world = World::new().await;
     let secret = world.token("many", true).await;
     let joined = world.join(&secret, "a").await.unwrap();
-    let ask = async || {
-        proxies::revoked(&world.db.store, &joined.mesh, &[joined.proxy])
-            .await
-            .unwrap()
-    };
+    let ask = async || ousted(&world.db.store, &joined.mesh, &[joined.proxy]).await;
     assert_eq!(ask().await, []);
     world.revoke("many").await;
     assert_eq!(world.join(&secret, "a").await, Err(JoinRefused::Unknown));

@@ -26,6 +26,7 @@ mod references;
 mod replicas;
 mod resources;
 mod revisions;
+mod revocations;
 mod rights;
 mod rollout;
 mod sessions;

@@ -7,7 +7,7 @@ use heddle_store::resources::Precondition;
 use heddle_store::{Caller, Error};
 use serde_json::json;
 
-use crate::build::{join_token, mesh, mesh_ref, name, object, service};
+use crate::build::{join_token, mesh, mesh_ref, name, object, ousted, service};
 use crate::support::{TestDb, grant};
 
 async fn delete(db: &TestDb, caller: &Caller, mesh: &MeshRow) -> Result<(), Error> {
@@ -86,7 +86,7 @@ async fn names_are_unique_within_an_organisation_and_trust_domains_everywhere() 
 }
 
 #[tokio::test]
-async fn a_deleted_mesh_frees_its_name_but_never_its_trust_domain() {
+async fn sec_t15_a_deleted_mesh_frees_its_name_but_never_its_trust_domain() {
     let db = TestDb::new().await;
     let owner = db.owner("acme").await;
     let old = mesh(&db.store, &owner, "prod").await;
@@ -105,14 +105,12 @@ async fn a_deleted_mesh_frees_its_name_but_never_its_trust_domain() {
         Err(Error::NotFound)
     ));
     assert!(db.store.snapshot(&old_ref).await.unwrap().is_none());
-    // sec T15: its join tokens are dead, also for those that were bound; its proxies lose their streams.
+    // Its join tokens are dead, also for those that were bound; its proxies lose their streams.
     for node in ["a", "b"] {
         let refused = join(node).await.unwrap().unwrap_err();
         assert_eq!(refused, heddle_store::proxies::JoinRefused::Unknown);
     }
-    let gone = heddle_store::proxies::revoked(&db.store, &old_ref, &[proxy])
-        .await
-        .unwrap();
+    let gone = ousted(&db.store, &old_ref, &[proxy]).await;
     assert_eq!(gone, [proxy]);
 
     let mut tx = db.store.begin(&grant::<MeshWrite>(&owner)).await.unwrap();

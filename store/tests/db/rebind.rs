@@ -11,7 +11,7 @@ use heddle_store::replicas;
 use heddle_store::resources::{self, Precondition};
 use serde_json::json;
 
-use crate::build::{address, name, service};
+use crate::build::{address, name, ousted, service};
 use crate::join::World;
 use crate::support::{grant, start};
 
@@ -85,9 +85,7 @@ async fn a_forgotten_proxy_needs_a_token_that_admits_it() {
         assert!(matches!(twice, Err(Error::NotFound)), "{twice:?}");
         tx.commit().await.unwrap();
     }
-    let gone = proxies::revoked(&world.db.store, &a.mesh, &[a.proxy, b.proxy])
-        .await
-        .unwrap();
+    let gone = ousted(&world.db.store, &a.mesh, &[a.proxy, b.proxy]).await;
     assert_eq!(gone, [a.proxy, b.proxy]);
     assert_eq!(world.join(&once, "a").await, Err(JoinRefused::Used));
     let anew = world.join(&many, "b").await.unwrap();

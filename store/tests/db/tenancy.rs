@@ -11,6 +11,7 @@ use heddle_model::kind::Kind;
 use heddle_store::authorities::{self, AuthorityKind, AuthorityRow};
 use heddle_store::certificates::{self, CertificateEntry};
 use heddle_store::resources::{self, Precondition};
+use heddle_store::revocations::{self, Revoked};
 use heddle_store::{
     Caller, Error, MeshRef, Store, admin, devices, idempotency, join_tokens, meshes, proxies,
     sessions,
@@ -20,7 +21,8 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::build::{
-    address, join_token, mesh, mesh_ref, name, put, route_spec, rule_spec, service_spec, split_spec,
+    address, join_token, mesh, mesh_ref, name, ousted, put, route_spec, rule_spec, service_spec,
+    split_spec,
 };
 use crate::sessions::{Glass, PASSWORD};
 use crate::support::{TestDb, grant, start};
@@ -81,6 +83,12 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
     certificates::record(store, &mesh, &entry(joined.proxy))
         .await
         .unwrap();
+    let mut tx = store.begin(&grant::<ProxyWrite>(&caller)).await.unwrap();
+    let ghost = name("ghost");
+    revocations::create(&mut tx, row.id, &ghost, &Revoked::Service, "x")
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
     let ada = "ada@example.com".parse().unwrap();
     let password = SecretString::from(PASSWORD);
     let hash = store.hash_password(password.clone()).await.unwrap();
@@ -321,9 +329,7 @@ async fn sec_t02_foreign_identifiers_are_not_found() {
     drop(tx);
     assert_eq!(tables_dump(&db).await, before);
     // A proxy of one mesh is none of the other's.
-    let gone = proxies::revoked(store, &rival.mesh, &[acme.proxy, rival.proxy])
-        .await
-        .unwrap();
+    let gone = ousted(store, &rival.mesh, &[acme.proxy, rival.proxy]).await;
     assert_eq!(gone, [acme.proxy]);
 }
 

@@ -25,6 +25,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::{run, shell, signed_in_as, text};
 
+/// The revocation that examples name.
+const REVOCATION: &str = "rvk_01jdbg8ehwfdftt7h57xet4v7y";
 /// What runs until somebody ends it.
 const ENDLESS: &[&str] = &["events -f", "--watch"];
 
@@ -128,6 +130,13 @@ async fn set_up(api: &Api) {
     restore(api).await;
 }
 
+/// A revocation that is in force.
+async fn revoked(api: &Api) -> String {
+    let body = json!({"service": "checkout", "reason": "an example"});
+    let made = api.post("/meshes/prod/revocations", body).await.expect(201);
+    made.json["meta"]["uid"].as_str().unwrap().to_owned()
+}
+
 /// Signs in as an example says; a member lets the code in.
 async fn sign_in(ada: &Api, example: &str, folder: &Path, server: &str) {
     let script = format!("export HEDDLE_SERVER={server}\n{example}");
@@ -193,13 +202,20 @@ async fn every_example_of_the_help_works() {
         let example = example.replace("http://localhost:8080", &server);
         sign_in(&ada, &example, folder, &server).await;
     }
-    // Those who sign out were signed in.
-    rest.sort_by_key(|example| !example.contains("heddle logout"));
+    // Those who sign out were signed in, and whoever is revoked is away.
+    rest.sort_by_key(|example| {
+        let revokes = example.contains("heddle revoke");
+        (revokes, !example.contains("heddle logout"))
+    });
     for example in rest {
         restore(&ada).await;
         let own = example
             .replace("http://localhost:8080", &server)
             .replace("http://localhost:15000", &admin);
+        let own = match own.contains(REVOCATION) {
+            true => own.replace(REVOCATION, &revoked(&ada).await),
+            false => own,
+        };
         let own = match ENDLESS.iter().any(|endless| example.contains(endless)) {
             true => format!("timeout --preserve-status -s INT 1.5 {own}"),
             false => own,

@@ -24,7 +24,7 @@ async fn refused(at: &Api, wanted: &[u16]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_revoked_at_one_server_holds_at_the_other() {
+async fn sec_c17_what_is_revoked_at_one_server_holds_at_the_other() {
     let stack = Stack::start(ServerOptions::default()).await;
     let other = stack.server.beside().await;
     let spec = json!({"access_default": "allow"});
@@ -105,6 +105,13 @@ async fn what_is_revoked_at_one_server_holds_at_the_other() {
     let (_, revoked) = Hopper::new(&token, node("revoked", "frontend"))
         .hop(&other)
         .await;
+    let (_, barred) = Hopper::new(&token, node("barred", "frontend"))
+        .hop(&other)
+        .await;
+    let body = json!({"proxy": "barred", "reason": "the host was broken into"});
+    let _ = api.post("/meshes/shop/revocations", body).await.expect(201);
+    let code = barred.ended(SOON).await;
+    assert_eq!(code, tonic::Code::PermissionDenied);
     let began = Instant::now();
     let _ = api
         .call(Method::DELETE, "/meshes/shop/proxies/forgotten", None)

@@ -1,6 +1,8 @@
 //! One access rule as a policy. Total: whatever a rule holds becomes something. What cannot be said to a proxy lets
 //! nobody in when the rule allows, and refuses everybody when it denies; it never falls out of a rule in silence.
 
+use std::collections::BTreeSet;
+
 use envoy_types::pb::envoy::config::rbac::v3::{Permission, Policy, Principal, principal};
 use heddle_model::kind::AccessRule;
 use heddle_model::kind::access_rule::{Caller, Effect, PathRule, Paths, Target, UserToken, Who};
@@ -306,6 +308,18 @@ pub(super) fn dot_segments() -> Policy {
         principals: vec![anybody()],
         ..Policy::default()
     }
+}
+
+/// Everything from services whose identity is revoked; none when none is.
+pub(super) fn revoked(trust_domain: &str, services: &BTreeSet<Name>) -> Option<Policy> {
+    let service = |name| whoever(exact(naming::spiffe_id(trust_domain, name)));
+    let principals: Vec<Principal> = services.iter().map(service).collect();
+    // Envoy refuses a policy without either.
+    (!principals.is_empty()).then(|| Policy {
+        permissions: vec![anything()],
+        principals,
+        ..Policy::default()
+    })
 }
 
 /// At these paths: exactly them in a rule that allows, and all that some server takes for them in one that denies.

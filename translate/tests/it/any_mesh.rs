@@ -251,7 +251,8 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
         names.into_iter().map(one).collect::<Vec<_>>()
     });
     let mesh = (settings(), settings(), any::<bool>());
-    (services, mesh).prop_map(|(services, (defaults, profile, allow))| {
+    let revoked = subsequence(SERVICES.to_vec(), 0..=2);
+    (services, mesh, revoked).prop_map(|(services, (defaults, profile, allow), revoked)| {
         let profile = profile.map(|settings| {
             let profile = Profile {
                 display_name: None,
@@ -272,6 +273,7 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
             mesh: sent(&mesh),
             profiles: profile.into_iter().collect(),
             services: services.into_iter().collect(),
+            revoked: revoked.into_iter().map(name).collect(),
             endpoints: BTreeMap::new(),
             proxy: serde_yaml_ng::from_str(proxy).unwrap(),
         })

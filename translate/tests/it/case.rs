@@ -1,7 +1,7 @@
 //! A mesh described in a few lines of YAML. Specs go through the decoder of the API, so a golden's input is one
 //! that a user could have sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub(crate) struct Description {
     pub(crate) profiles: BTreeMap<Name, Map<String, Value>>,
     #[serde(default)]
     pub(crate) services: BTreeMap<Name, ServiceDescription>,
+    #[serde(default)]
+    pub(crate) revoked: BTreeSet<Name>,
     #[serde(default)]
     pub(crate) endpoints: BTreeMap<Name, Vec<EndpointDescription>>,
     pub(crate) proxy: ProxyDescription,
@@ -211,6 +213,7 @@ impl Case {
                 trust_domain: TRUST_DOMAIN.to_owned(),
                 profiles,
                 services,
+                revoked: description.revoked,
             },
             endpoints,
             view: ProxyView {

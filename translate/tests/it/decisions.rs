@@ -151,12 +151,17 @@ fn case(random: &mut Random, app: u16, inbound: u16) -> Case {
         .map(|i| (format!("r{i}"), rule(random)))
         .collect();
     let default = random.one(&["deny", "deny", "allow"]);
+    let revoked: Vec<&str> = match random.chance(20) {
+        true => vec![random.one(&["alpha", "alphabet"])],
+        false => Vec::new(),
+    };
     let description = json!({
         "mesh": {"access_default": default},
         "services": {"svc": {
             "spec": {"ports": [{"name": "http", "port": app, "protocol": "http"}]},
             "access_rules": rules,
         }},
+        "revoked": revoked,
         "proxy": {"service": "svc", "bind_address": "127.0.0.1", "app_address": "127.0.0.1",
             "outbound_port": 1, "inbound_ports": {"http": inbound}},
     });

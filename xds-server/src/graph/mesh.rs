@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::derive::Graph;
 use super::{Attachment, Command, Ended, Hints, Lane, Newcomer, Parts, Refused};
 use crate::registry::Registry;
-use crate::source::{Kept, ListenerClaims, MeshKey, SourceError};
+use crate::source::{Kept, ListenerClaims, MeshKey, Refusal, SourceError};
 use crate::status::{Board, Report, Standing};
 use elsewhere::Elsewhere;
 use jobs::{Job, Loaded, REVOCATIONS, done};
@@ -88,7 +88,7 @@ pub(super) struct Mesh {
     /// When to look which access rules have expired.
     expiry: Option<Instant>,
     failures: u32,
-    revocations: Job<Result<Vec<ProxyId>, SourceError>>,
+    revocations: Job<Result<Vec<(ProxyId, Refusal)>, SourceError>>,
     ask_revocations: Instant,
     checkpoint: Job<(Vec<ProxyId>, Option<Option<Kept>>)>,
     write_at: Instant,

@@ -10,7 +10,7 @@ use heddle_model::snapshot::{MeshSnapshot, Object, RouteNode, ServiceNode};
 /// The inputs of a graph that have changed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct News {
-    /// The mesh itself.
+    /// The mesh itself, and who is revoked in it.
     pub(super) mesh: bool,
     /// The roots that its proxies trust.
     pub(super) roots: bool,
@@ -46,7 +46,8 @@ impl News {
     pub(super) fn between(old: Option<&MeshSnapshot>, new: &MeshSnapshot) -> Self {
         let mut news = Self {
             mesh: old.is_none_or(|old| {
-                (&old.mesh, &old.trust_domain, old.org) != (&new.mesh, &new.trust_domain, new.org)
+                (&old.mesh, &old.trust_domain, old.org, &old.revoked)
+                    != (&new.mesh, &new.trust_domain, new.org, &new.revoked)
             }),
             ..Self::default()
         };

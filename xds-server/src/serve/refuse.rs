@@ -55,7 +55,8 @@ pub(super) fn closed(reason: CloseReason) -> Status {
 pub(super) fn ended(why: Ended) -> Status {
     match why {
         Ended::Replaced => Status::aborted("a newer stream of the same proxy has taken over"),
-        Ended::Revoked | Ended::MeshDeleted => code(Code::JoinTokenUnknown),
+        Ended::Refused(why) => refusal(why),
+        Ended::MeshDeleted => code(Code::JoinTokenUnknown),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use heddle_model::kind::Kind as ModelKind;
+use heddle_xds_server::ProxyStatus;
 use heddle_xds_server::engine::kind::Kind;
 
 use crate::client::Node;
@@ -116,6 +117,39 @@ async fn a_change_reaches_exactly_those_whom_it_concerns() {
     for ads in payments.iter_mut().chain([&mut frontend]) {
         assert_eq!(ads.drain().await, Vec::<String>::new());
     }
+}
+
+#[tokio::test]
+async fn sec_p13_what_a_proxy_acknowledges_or_refuses_counts_for_itself_only() {
+    let world = World::start().await;
+    let key = world.source.mesh("a", &["frontend", "payments"]);
+    let node = |n: u8| Node::new("payments", &format!("p-{n}"), &format!("10.0.0.{n}"));
+    let mut one = world.settled("a-payments", &node(1)).await;
+    let mut two = world.settled("a-payments", &node(2)).await;
+    one.drain().await;
+    let (first, second) = (
+        world.source.proxy("a-payments", "p-1"),
+        world.source.proxy("a-payments", "p-2"),
+    );
+    let before = world.source.status(second).unwrap().acked_revision;
+    let (_, revision) = world.source.allow(key, "payments", "frontend");
+    let mine = one.receive().await.unwrap();
+    let other = two.receive().await.unwrap();
+    // It answers for the other as well.
+    one.answer(&other, None).await;
+    one.answer(&mine, None).await;
+    let done = |status: &ProxyStatus| status.acked_revision == Some(revision);
+    world.source.until(first, done).await;
+    let pending = |status: &ProxyStatus| status.pending_types == ["rds"];
+    let status = world.source.until(second, pending).await;
+    assert_eq!(status.acked_revision, before);
+    assert_eq!(status.target_revision, Some(revision));
+
+    two.answer(&other, Some("no such policy")).await;
+    let refused = |status: &ProxyStatus| !status.nacks.is_empty();
+    world.source.until(second, refused).await;
+    let status = world.source.status(first).unwrap();
+    assert!(done(&status) && status.nacks.is_empty(), "{status:?}");
 }
 
 #[tokio::test]

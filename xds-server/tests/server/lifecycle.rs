@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use heddle_model::code::Code as Refused;
 use heddle_model::workload::Health;
 use heddle_xds_server::engine::kind::Kind;
 use tonic::Code;
@@ -107,7 +108,7 @@ async fn a_leaf_past_its_half_life_is_replaced_on_reconnect() {
 }
 
 #[tokio::test]
-async fn xds_x45_a_newer_stream_takes_over_and_the_old_ones_end_changes_nothing() {
+async fn xds_x45_p06_a_newer_stream_takes_over_and_the_old_ones_end_changes_nothing() {
     let world = World::start().await;
     world.source.mesh("a", &["frontend", "payments"]);
     let node = Node::new("frontend", "f-1", "10.0.1.1");
@@ -129,7 +130,7 @@ async fn xds_x45_a_newer_stream_takes_over_and_the_old_ones_end_changes_nothing(
 }
 
 #[tokio::test]
-async fn a_proxy_that_leaves_is_drained_and_then_removed() {
+async fn sec_p12_a_proxy_that_leaves_is_drained_and_then_removed_and_nobody_else() {
     let world = World::start().await;
     world.source.mesh("a", &["frontend", "payments"]);
     let node = Node::new("frontend", "f-1", "10.0.1.1");
@@ -162,7 +163,7 @@ async fn a_proxy_that_leaves_is_drained_and_then_removed() {
 }
 
 #[tokio::test]
-async fn a_revoked_proxy_loses_its_stream_and_its_calls() {
+async fn sec_c17_a_revoked_proxy_is_told_so_and_loses_its_stream_and_its_calls() {
     let world = World::start().await;
     world.source.mesh("a", &["frontend", "payments"]);
     let node = Node::new("frontend", "f-1", "10.0.1.1");
@@ -170,8 +171,14 @@ async fn a_revoked_proxy_loses_its_stream_and_its_calls() {
     let one = settled(&world, 1).await;
     let _two = settled(&world, 2).await;
     let proxy = world.source.proxy("a-payments", "p-1");
-    world.source.state().revoked.insert(proxy);
-    assert_eq!(one.end().await.code(), Code::Unauthenticated);
+    world
+        .source
+        .state()
+        .revoked
+        .insert(proxy, Refused::ProxyRevoked);
+    let end = one.end().await;
+    assert_eq!(end.code(), Code::PermissionDenied);
+    assert!(end.message().starts_with("HED-3006: "), "{end:?}");
     let status = world.source.until(proxy, |status| !status.connected).await;
     assert!(
         status

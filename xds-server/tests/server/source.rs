@@ -24,7 +24,7 @@ pub(crate) struct State {
     pub(crate) meshes: BTreeMap<MeshKey, MeshSnapshot>,
     pub(crate) tokens: BTreeMap<String, (MeshKey, Name)>,
     pub(crate) proxies: BTreeMap<(String, String), ProxyId>,
-    pub(crate) revoked: BTreeSet<ProxyId>,
+    pub(crate) revoked: BTreeMap<ProxyId, Code>,
     /// Every load fails.
     pub(crate) broken: bool,
     pub(crate) loads: usize,
@@ -98,6 +98,7 @@ impl Source {
             trust_domain: format!("shop-{tenant}.heddle.example"),
             profiles: BTreeMap::new(),
             services: nodes,
+            revoked: BTreeSet::new(),
         };
         state.meshes.insert(key, snapshot);
         key
@@ -245,13 +246,17 @@ impl SnapshotSource for Source {
         self.hints.subscribe()
     }
 
-    async fn revoked(&self, _: MeshKey, proxies: &[ProxyId]) -> Result<Vec<ProxyId>, SourceError> {
+    async fn revoked(
+        &self,
+        _: MeshKey,
+        proxies: &[ProxyId],
+    ) -> Result<Vec<(ProxyId, Refusal)>, SourceError> {
         let state = self.state();
-        Ok(proxies
-            .iter()
-            .copied()
-            .filter(|p| state.revoked.contains(p))
-            .collect())
+        let revoked = |proxy: &ProxyId| {
+            let code = *state.revoked.get(proxy)?;
+            Some((*proxy, Refusal { code }))
+        };
+        Ok(proxies.iter().filter_map(revoked).collect())
     }
 
     async fn checkpoint(

@@ -21,6 +21,8 @@ pub(super) enum Denied {
     ByNone,
     /// Some servers take its path for another one.
     Disguised,
+    /// The service that calls is revoked.
+    Revoked,
     /// It carries no token of an end user that counts.
     NoToken,
     /// Its token does not hold.
@@ -83,6 +85,7 @@ fn denied(text: &str) -> Option<Result<Denied, String>> {
     Some(match policy {
         "none" => Ok(Denied::ByNone),
         naming::DOT_SEGMENTS => Ok(Denied::Disguised),
+        naming::REVOKED => Ok(Denied::Revoked),
         naming::NO_TOKEN => Ok(Denied::NoToken),
         naming::FORGED_CLAIMS => Ok(Denied::ForgedClaims),
         naming::UNFIT_CLAIMS => Ok(Denied::UnfitToken),

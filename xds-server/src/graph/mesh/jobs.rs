@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::super::{Ended, Parts};
 use super::{IDLE, Mesh, now};
-use crate::source::{Kept, MeshKey, SourceError, Workloads};
+use crate::source::{Kept, MeshKey, Refusal, SourceError, Workloads};
 
 /// How long a load may take.
 const LOAD: Duration = Duration::from_secs(10);
@@ -152,18 +152,21 @@ impl Mesh {
         self.publish_endpoints(&services);
     }
 
-    pub(super) fn on_revoked(&mut self, revoked: Option<Result<Vec<ProxyId>, SourceError>>) {
+    pub(super) fn on_revoked(
+        &mut self,
+        revoked: Option<Result<Vec<(ProxyId, Refusal)>, SourceError>>,
+    ) {
         match revoked {
             Some(Ok(proxies)) => {
                 self.heard(true);
                 self.detach_lost();
                 let mut changed = BTreeSet::new();
-                for proxy in proxies {
+                for (proxy, refusal) in proxies {
                     // Also of one that is connected elsewhere: its server may not have asked yet.
                     changed.extend(self.registry.withdraw(proxy, now()));
                     if let Some(member) = self.members.remove(&proxy) {
                         self.leave_group(&member.group, proxy);
-                        member.end(Ended::Revoked);
+                        member.end(Ended::Refused(refusal));
                         self.board.record(proxy).part(self.offered);
                         self.board.touch(proxy);
                     }

@@ -68,6 +68,7 @@ impl World {
                 trust_domain: "shop.example".to_owned(),
                 profiles: BTreeMap::new(),
                 services: BTreeMap::new(),
+                revoked: BTreeSet::new(),
             },
             roots: "roots".to_owned(),
             workloads: Endpoints::new(),
@@ -194,7 +195,8 @@ impl World {
     fn change_mesh(&mut self) {
         let defaults = self.settings();
         let revision = self.snapshot.revision;
-        let choice = self.below(6);
+        let choice = self.below(7);
+        let revoked = name(self.any(&SERVICES));
         let unknown = self.any(&["not_found", "bad_gateway"]);
         let mesh = &mut self.snapshot.mesh;
         mesh.revision = revision;
@@ -207,6 +209,12 @@ impl World {
                 let (called, domain) = (self.any(&["shop", "store"]), self.any(&["one", "two"]));
                 self.snapshot.mesh.name = name(called);
                 self.snapshot.trust_domain = format!("{domain}.example");
+            }
+            5 => {
+                let all = &mut self.snapshot.revoked;
+                if !all.remove(&revoked) {
+                    all.insert(revoked);
+                }
             }
             _ => self.roots = format!("roots {}", self.below(3)),
         }
