@@ -83,6 +83,9 @@ pub(crate) struct Settings {
     /// How long a draining endpoint stays listed before it is removed [default: 5s]
     #[arg(long, value_name = "DURATION", env = "HEDDLE_ENDPOINT_DRAIN")]
     pub(crate) endpoint_drain: Option<String>,
+    /// How long a proxy of an ephemeral join token may be away before it is forgotten, give or take a few minutes [default: 10m]
+    #[arg(long, value_name = "DURATION", env = "HEDDLE_EPHEMERAL_AFTER")]
+    pub(crate) ephemeral_after: Option<String>,
     /// What is logged: a level, or directives such as `info,heddle_store=debug` [default: info]
     #[arg(long, value_name = "FILTER", env = "HEDDLE_LOG_LEVEL")]
     pub(crate) log_level: Option<String>,
@@ -159,6 +162,7 @@ impl Settings {
             leaf_lifetime: text(self.leaf_lifetime, lower.leaf_lifetime),
             endpoint_grace: text(self.endpoint_grace, lower.endpoint_grace),
             endpoint_drain: text(self.endpoint_drain, lower.endpoint_drain),
+            ephemeral_after: text(self.ephemeral_after, lower.ephemeral_after),
             log_level: text(self.log_level, lower.log_level),
             log_format: self.log_format.or(lower.log_format),
         }
@@ -200,6 +204,8 @@ pub(crate) struct Config {
     pub(crate) endpoint_grace: Duration,
     /// How long a draining endpoint stays listed before it is removed.
     pub(crate) endpoint_drain: Duration,
+    /// How long a proxy of an ephemeral join token may be away before it is forgotten.
+    pub(crate) ephemeral_after: Duration,
     /// What is logged.
     pub(crate) log_level: String,
     /// How it is logged.
@@ -261,6 +267,11 @@ impl Config {
             leaf_lifetime: duration("leaf_lifetime", settings.leaf_lifetime.as_deref(), "24h")?,
             endpoint_grace: duration("endpoint_grace", settings.endpoint_grace.as_deref(), "10s")?,
             endpoint_drain: duration("endpoint_drain", settings.endpoint_drain.as_deref(), "5s")?,
+            ephemeral_after: duration(
+                "ephemeral_after",
+                settings.ephemeral_after.as_deref(),
+                "10m",
+            )?,
             log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
             log_format: settings.log_format.unwrap_or_default(),
         })
@@ -309,6 +320,7 @@ impl Config {
             ("HEDDLE_LEAF_LIFETIME", millis(self.leaf_lifetime)),
             ("HEDDLE_ENDPOINT_GRACE", millis(self.endpoint_grace)),
             ("HEDDLE_ENDPOINT_DRAIN", millis(self.endpoint_drain)),
+            ("HEDDLE_EPHEMERAL_AFTER", millis(self.ephemeral_after)),
             ("HEDDLE_LOG_LEVEL", self.log_level.clone()),
             ("HEDDLE_LOG_FORMAT", self.log_format.as_str().to_owned()),
         ];

@@ -172,7 +172,7 @@ actions! {
     JoinTokenWrite: Write = "join_tokens:write";
     /// Read proxies and their state.
     ProxyRead: Read = "proxies:read";
-    /// Forget a proxy.
+    /// Forget a proxy; revoke proxies and services.
     ProxyWrite: Write = "proxies:write";
     /// Render the bootstrap of a proxy.
     BootstrapRead: Read = "bootstrap:read";

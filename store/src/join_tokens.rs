@@ -6,7 +6,8 @@ use heddle_model::authz::permission::JoinTokenWrite;
 use heddle_model::id::{JoinTokenId, MeshId};
 use heddle_model::name::Name;
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::{Error, Result, inconsistent};
@@ -24,6 +25,19 @@ pub struct NewJoinToken {
     pub reusable: bool,
     /// When no further proxy may join with it; `None`: when it is revoked.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What else it is bound to.
+    pub bounds: Bounds,
+}
+
+/// What a join token is bound to beside its service, and what its proxies get by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Its proxies are forgotten once they have been away for a while.
+    pub ephemeral: bool,
+    /// The networks that its proxies come from, as they were written; `None`: any.
+    pub networks: Option<Vec<String>>,
+    /// The labels that its proxies get.
+    pub labels: Map<String, Value>,
 }
 
 /// A join token, without its secret.
@@ -47,6 +61,8 @@ pub struct JoinTokenRow {
     pub last_used_at: Option<DateTime<Utc>>,
     /// How many proxies are bound to it.
     pub bound: u64,
+    /// What else it is bound to.
+    pub bounds: Bounds,
 }
 
 /// A join token that was just made.
@@ -69,10 +85,14 @@ struct Row {
     revoked_at: Option<DateTime<Utc>>,
     last_used_at: Option<DateTime<Utc>>,
     bound: i64,
+    ephemeral: bool,
+    networks: Option<Vec<String>>,
+    #[sqlx(json)]
+    labels: Map<String, Value>,
 }
 
 const COLUMNS: &str = "j.id, j.name, j.service, j.reusable, j.created_at, j.expires_at, j.revoked_at, \
-                       j.last_used_at, (select count(*) from heddle.proxies p \
+                       j.last_used_at, j.ephemeral, j.networks, j.labels, (select count(*) from heddle.proxies p \
                                         where p.org_id = j.org_id and p.join_token_id = j.id) as bound";
 
 impl TryFrom<Row> for JoinTokenRow {
@@ -94,6 +114,11 @@ impl TryFrom<Row> for JoinTokenRow {
             revoked_at: row.revoked_at,
             last_used_at: row.last_used_at,
             bound: row.bound.unsigned_abs(),
+            bounds: Bounds {
+                ephemeral: row.ephemeral,
+                networks: row.networks,
+                labels: row.labels,
+            },
         })
     }
 }
@@ -114,8 +139,8 @@ pub async fn create(
     let id = work.next_id();
     let query = sqlx::query(
         "insert into heddle.join_tokens (org_id, id, mesh_id, name, service, reusable, hash, created_at, \
-                                         created_by, expires_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                                         created_by, expires_at, ephemeral, networks, labels) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(work.org().uuid())
     .bind(id)
@@ -126,12 +151,18 @@ pub async fn create(
     .bind(secret::digest_of(&secret))
     .bind(work.now())
     .bind(work.actor().to_owned())
-    .bind(new.expires_at);
+    .bind(new.expires_at)
+    .bind(new.bounds.ephemeral)
+    .bind(&new.bounds.networks)
+    .bind(Json(&new.bounds.labels));
     query.execute(work.conn()).await?;
     let after = json!({
         "service": new.service,
         "reusable": new.reusable,
         "expires_at": new.expires_at,
+        "ephemeral": new.bounds.ephemeral,
+        "networks": new.bounds.networks,
+        "labels": new.bounds.labels,
     });
     record(work, mesh, "create", id, &new.name, after.as_object()).await?;
     let row = select(work, mesh, Some(id), None, None, None).await?;

@@ -1,5 +1,7 @@
 //! Proxies: bound to a service by their join token, and what they were last seen doing.
 
+mod admission;
+mod ephemeral;
 mod join;
 mod news;
 mod refused;
@@ -16,7 +18,7 @@ use heddle_model::authz::permission::ProxyWrite;
 use heddle_model::id::{JoinTokenId, MeshId, ProxyId};
 use heddle_model::name::Name;
 use heddle_model::workload::{Endpoint, Health};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -24,6 +26,8 @@ use crate::error::{Error, Result, inconsistent};
 use crate::revocations::OF_PROXY;
 use crate::tx::{Change, Tx, Work};
 
+pub use admission::Arrival;
+pub use ephemeral::forget_away;
 pub use join::{JoinRefused, JoinScope, Joined, join, token_scope};
 pub use news::{Forgotten, forgotten, news};
 pub(crate) use refused::Refusals;
@@ -45,6 +49,10 @@ pub struct ProxyRow {
     pub join_token: JoinTokenId,
     /// When it came first.
     pub joined_at: DateTime<Utc>,
+    /// The labels of its join token.
+    pub labels: Map<String, Value>,
+    /// Whether it is forgotten once it has been away for a while.
+    pub ephemeral: bool,
     /// Whether it, or its service, is revoked.
     pub revoked: bool,
     /// Whether it had a stream when it was last seen.
@@ -86,6 +94,9 @@ struct Row {
     service: String,
     join_token_id: Uuid,
     joined_at: DateTime<Utc>,
+    #[sqlx(json)]
+    labels: Map<String, Value>,
+    ephemeral: bool,
     revoked: bool,
     connected: bool,
     augments: bool,
@@ -103,14 +114,16 @@ struct Row {
     seen_at: Option<DateTime<Utc>>,
 }
 
-const COLUMNS: &str = "p.id, p.node_id, p.service, p.join_token_id, p.joined_at, p.connected, p.augments, \
+const COLUMNS: &str = "p.id, p.node_id, p.service, p.join_token_id, t.labels, t.ephemeral, p.joined_at, p.connected, p.augments, \
      host(p.address) as address, p.ports, p.version, p.draining, p.lease_until, p.envoy_version, p.setup, \
      case when p.connected and p.acked_revision >= p.target_revision \
           then greatest(p.acked_revision, r.revision) else p.acked_revision end as acked_revision, \
      p.target_revision, p.pending_types, p.nacks, p.seen_at";
 
 /// Proxies, each with the server that it is connected to: it is as far as that one when it has what it should have.
-const TABLE: &str = "heddle.proxies p left join heddle.mesh_replicas r \
+const TABLE: &str = "heddle.proxies p \
+     join heddle.join_tokens t on t.org_id = p.org_id and t.id = p.join_token_id \
+     left join heddle.mesh_replicas r \
      on r.org_id = p.org_id and r.mesh_id = p.mesh_id and r.replica = p.replica";
 
 impl TryFrom<Row> for ProxyRow {
@@ -149,6 +162,8 @@ impl TryFrom<Row> for ProxyRow {
             node_id: row.node_id,
             join_token: JoinTokenId::from_uuid(row.join_token_id),
             joined_at: row.joined_at,
+            labels: row.labels,
+            ephemeral: row.ephemeral,
             revoked: row.revoked,
             connected: row.connected,
             augments: row.augments,
@@ -230,10 +245,21 @@ async fn select(
 pub async fn forget(tx: &mut Tx<ProxyWrite>, mesh: MeshId, proxy: &ProxyRow) -> Result<()> {
     let work = &mut tx.work;
     work.lock(mesh).await?;
+    let before = json!({"service": proxy.service, "join_token": proxy.join_token});
+    remove(work, mesh, proxy.id, &proxy.node_id, before.as_object()).await
+}
+
+async fn remove(
+    work: &mut Work,
+    mesh: MeshId,
+    proxy: ProxyId,
+    node_id: &str,
+    before: Option<&Map<String, Value>>,
+) -> Result<()> {
     let now = work.now();
     let done = sqlx::query("delete from heddle.proxies where mesh_id = $1 and id = $2")
         .bind(mesh.uuid())
-        .bind(proxy.id.uuid())
+        .bind(proxy.uuid())
         .execute(work.conn())
         .await?;
     if done.rows_affected() == 0 {
@@ -244,19 +270,18 @@ pub async fn forget(tx: &mut Tx<ProxyWrite>, mesh: MeshId, proxy: &ProxyRow) -> 
          where mesh_id = $1 and proxy_id = $2 and revoked_at is null",
     )
     .bind(mesh.uuid())
-    .bind(proxy.id.uuid())
+    .bind(proxy.uuid())
     .bind(now)
     .execute(work.conn())
     .await?;
-    let before = json!({"service": proxy.service, "join_token": proxy.join_token});
     work.record(Change {
         mesh: Some(mesh),
         revision: None,
         action: "forget",
         kind: "proxy",
-        id: proxy.id.uuid(),
-        name: &proxy.node_id,
-        before: before.as_object(),
+        id: proxy.uuid(),
+        name: node_id,
+        before,
         after: None,
     })
     .await

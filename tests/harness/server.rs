@@ -24,6 +24,8 @@ pub struct ServerOptions {
     pub endpoint_grace: String,
     /// `--endpoint-drain`.
     pub endpoint_drain: String,
+    /// `--ephemeral-after`.
+    pub ephemeral_after: String,
     /// `--database-connections`.
     pub database_connections: u32,
     /// `--database-wait`.
@@ -39,6 +41,7 @@ impl Default for ServerOptions {
             leaf_lifetime: text("24h"),
             endpoint_grace: text("2s"),
             endpoint_drain: text("1s"),
+            ephemeral_after: text("10m"),
             database_connections: 20,
             database_wait: text("2s"),
             xds_address: None,
@@ -149,6 +152,7 @@ impl Server {
             .args(["--leaf-lifetime", &self.options.leaf_lifetime])
             .args(["--endpoint-grace", &self.options.endpoint_grace])
             .args(["--endpoint-drain", &self.options.endpoint_drain])
+            .args(["--ephemeral-after", &self.options.ephemeral_after])
             .args([
                 "--database-connections",
                 &self.options.database_connections.to_string(),

@@ -12,6 +12,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let time = |about: &str| json!({"type": "string", "format": "date-time", "description": about});
     let time_or_null = |about: &str| json!({"type": ["string", "null"], "format": "date-time", "description": about});
     let count = |about: &str| json!({"type": "integer", "minimum": 0, "description": about});
+    let pairs = |about: &str| json!({"type": "object", "description": about, "additionalProperties": {"type": "string"}, "examples": [{"zone": "eu-1"}]});
     let flag = |about: &str| json!({"type": "boolean", "description": about});
     vec![
         (
@@ -96,12 +97,15 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             json!({
                 "type": "object",
                 "description": "What Envoys present to become proxies of a service.",
-                "required": ["name", "service", "reusable", "expires_at", "state", "proxies", "meta"],
+                "required": ["name", "service", "reusable", "expires_at", "ephemeral", "labels", "state", "proxies", "meta"],
                 "properties": {
                     "name": like("Unique in the mesh.", "payments-host-1"),
                     "service": like("The service that its proxies join.", "payments"),
                     "reusable": flag("Whether several proxies may join with it."),
                     "expires_at": time_or_null("After this no new proxy joins with it."),
+                    "ephemeral": flag("Whether its proxies are forgotten once they have been away for a while."),
+                    "networks": {"type": ["array", "null"], "description": "The networks that its proxies come from; null: from anywhere.", "items": like("A network.", "10.20.0.0/16")},
+                    "labels": pairs("The labels of its proxies."),
                     "state": one_of("Whether it opens anything now.", &["active", "used", "expired", "revoked"]),
                     "proxies": count("How many proxies joined with it."),
                     "secret": like("The token itself: only in the answer that creates it.", "heddle_join_..."),
@@ -131,7 +135,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             json!({
                 "type": "object",
                 "description": "An Envoy that is or was connected.",
-                "required": ["name", "service", "mode", "state", "revoked", "revision", "meta"],
+                "required": ["name", "service", "mode", "state", "revoked", "ephemeral", "labels", "revision", "meta"],
                 "properties": {
                     "name": like("The Envoy's node id: unique within its service.", "payments-1"),
                     "service": like("The service that it serves.", "payments"),
@@ -139,6 +143,8 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
                     "mode": one_of("`managed`: its listeners come from Heddle, and it takes calls of the mesh. `augment`: it keeps listeners of its own, and gets clusters, endpoints and certificates beside them.", &["managed", "augment"]),
                     "state": one_of("`ready`: every type acknowledged the mesh's current revision.", &["connecting", "ready", "stale", "nacked", "offline"]),
                     "revoked": flag("Whether it, or its service, is revoked: it may not come back, and gets no certificate."),
+                    "ephemeral": flag("Whether it is forgotten once it has been away for a while."),
+                    "labels": pairs("The labels of its join token: what it says of itself sets none."),
                     "address": may_lack("Where other proxies reach it; null while it takes no calls of the mesh, and always in the mode `augment`.", "10.0.3.17"),
                     "ports": {"type": ["object", "null"], "description": "Its inbound port for each port of the service.", "additionalProperties": {"type": "integer"}, "examples": [{"http": 15006}]},
                     "envoy": {"type": "object", "description": "What it says of itself.", "properties": {"version": may_lack("The version of Envoy.", "1.40.0")}},

@@ -9,13 +9,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use heddle_model::authz::permission::{JoinTokenRead, JoinTokenWrite};
 use heddle_model::code::Code;
 use heddle_model::duration::HumanDuration;
+use heddle_model::kind::labels::{self, Labels};
 use heddle_model::name::Name;
-use heddle_model::violation::{Violation, Violations};
-use heddle_store::join_tokens::{self, JoinTokenRow, NewJoinToken};
+use heddle_model::net::Cidr;
+use heddle_model::violation::{Pointer, Violation, Violations};
+use heddle_store::join_tokens::{self, Bounds, JoinTokenRow, NewJoinToken};
 use heddle_store::{meshes, resources};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::auth::Allow;
@@ -45,6 +47,15 @@ pub(crate) struct CreateJoinToken {
     pub(crate) reusable: Option<bool>,
     /// After this no new proxy joins with it: 1 minute to 90 days. When absent, 1 hour, or 90 days if reusable.
     pub(crate) expires_in: Option<HumanDuration>,
+    /// Whether its proxies are forgotten once they have been away for a while: their names, their certificates, their place in the
+    /// list. It is reusable then, so that whoever comes back later joins anew. False when absent.
+    pub(crate) ephemeral: Option<bool>,
+    /// The connections of its proxies come from any of these networks, at the first time and at each later one. What counts is the
+    /// address that the control plane sees. From anywhere when absent.
+    #[schema(value_type = Option<Vec<Cidr>>, min_items = 1, max_items = 64)]
+    pub(crate) networks: Option<Vec<String>>,
+    /// The labels of the proxies that join with it.
+    pub(crate) labels: Option<Labels>,
 }
 
 /// An example of the body.
@@ -70,6 +81,9 @@ fn render(row: &JoinTokenRow, now: DateTime<Utc>) -> Value {
         "service": row.service,
         "reusable": row.reusable,
         "expires_at": row.expires_at.map(view::time),
+        "ephemeral": row.bounds.ephemeral,
+        "networks": row.bounds.networks,
+        "labels": row.bounds.labels,
         "state": state(row, now),
         "proxies": row.bound,
         "meta": {
@@ -92,19 +106,14 @@ pub(crate) async fn create(
     let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
     let wanted: CreateJoinToken = decode(&body)?;
-    let reusable = wanted.reusable.unwrap_or(false);
+    let ephemeral = wanted.ephemeral.unwrap_or(false);
+    let reusable = wanted.reusable.unwrap_or(ephemeral);
     let lifetime = match &wanted.expires_in {
         None if reusable => LONGEST,
         None => HOUR,
         Some(text) => text.get(),
     };
-    if lifetime < Duration::from_secs(60) || lifetime > LONGEST {
-        return Err(violation(
-            "/expires_in",
-            Code::OutOfRange,
-            "between 1m and 2160h (90 days)",
-        ));
-    }
+    check(&wanted, lifetime).map_err(Problem::invalid)?;
     let now = app.clock.now();
     let expires_at = now + TimeDelta::from_std(lifetime).unwrap_or(TimeDelta::zero());
     let mut tx = app.store.begin(&grant).await?;
@@ -123,6 +132,11 @@ pub(crate) async fn create(
         service: wanted.service,
         reusable,
         expires_at: Some(expires_at),
+        bounds: Bounds {
+            ephemeral,
+            networks: wanted.networks,
+            labels: wanted.labels.as_ref().map(pairs).unwrap_or_default(),
+        },
     };
     let created = join_tokens::create(&mut tx, mesh.id, &new).await?;
     let mut answer = render(&created.row, now);
@@ -141,6 +155,39 @@ pub(crate) async fn create(
         headers.insert(http::header::LOCATION, location);
     }
     intent.finish(tx, response).await
+}
+
+/// Everything that is wrong with a token whatever the mesh holds.
+fn check(wanted: &CreateJoinToken, lifetime: Duration) -> Result<(), Violations> {
+    let mut violations = Violations::new();
+    let root = Pointer::Root;
+    if lifetime < Duration::from_secs(60) || lifetime > LONGEST {
+        let detail = "between 1m and 2160h (90 days)";
+        violations.add(&root.field("expires_in"), Code::OutOfRange, detail);
+    }
+    if wanted.ephemeral == Some(true) && wanted.reusable == Some(false) {
+        let detail = "an ephemeral token is reusable: whoever was forgotten joins anew";
+        violations.add(&root.field("reusable"), Code::NotOneOf, detail);
+    }
+    let networks = root.field("networks");
+    for (i, network) in wanted.networks.iter().flatten().enumerate() {
+        if let Err(problem) = network.parse::<Cidr>() {
+            violations.add(&networks.index(i), Code::BadFormat, problem.to_string());
+        }
+    }
+    labels::validate(
+        wanted.labels.as_ref(),
+        &root.field("labels"),
+        &mut violations,
+    );
+    violations.into_result()
+}
+
+fn pairs(labels: &Labels) -> Map<String, Value> {
+    let pairs = labels.iter();
+    pairs
+        .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
+        .collect()
 }
 
 fn violation(pointer: &str, code: Code, detail: &str) -> Problem {

@@ -42,6 +42,8 @@ fn render(row: &ProxyRow, mesh_revision: u64) -> Value {
         "mode": if row.augments { "augment" } else { "managed" },
         "state": state(row, mesh_revision),
         "revoked": row.revoked,
+        "ephemeral": row.ephemeral,
+        "labels": row.labels,
         "address": row.registration.as_ref().map(|at| at.address.to_string()),
         "ports": row.registration.as_ref().map(|at| &at.ports),
         "envoy": {"version": row.envoy_version},

@@ -43,7 +43,8 @@ pub(crate) enum JoinTokenCommand {
         after_help = "Envoys of one service become proxies with it. Standard output has the token; with --quiet nothing else. An Envoy reads it\n\
         from a file that --to writes: there must be no line break behind it.\n\n\
         Examples:\n  heddle join-token create payments-host-7 --service payments\n  \
-        heddle join-token create payments-fleet --service payments --reusable --expires 30d --to payments.token"
+        heddle join-token create payments-fleet --service payments --reusable --expires 30d --to payments.token\n  \
+        heddle join-token create payments-spot --service payments --ephemeral --network 10.20.0.0/16 --label zone=eu-1"
     )]
     Create(CreateJoinToken),
     /// List those of the mesh
@@ -135,6 +136,21 @@ pub(crate) struct CreateJoinToken {
     /// After how long nobody joins with it any more, such as 1h or 30d [default: an hour; 90 days if reusable]
     #[arg(long, value_name = "TIME", value_parser = parse_length)]
     pub(crate) expires: Option<String>,
+    /// Its Envoys are forgotten once they have been away for a while
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+    /// A network that its Envoys come from; may be repeated [default: anywhere]
+    #[arg(long = "network", value_name = "CIDR")]
+    pub(crate) networks: Vec<String>,
+    /// A label of its Envoys; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
+    pub(crate) labels: Vec<(String, String)>,
     #[command(flatten)]
     pub(crate) secretive: Secretive,
+}
+
+fn parse_label(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=');
+    let pair = pair.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    pair.ok_or_else(|| String::from("a key, `=` and a value, such as zone=eu-1"))
 }

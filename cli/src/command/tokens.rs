@@ -95,7 +95,17 @@ async fn create_join(here: &Here, args: &CreateJoinToken) -> Result<(), Failure>
     room(&args.secretive)?;
     let path = format!("/meshes/{}/join-tokens", segment(here.mesh()?));
     let client = here.client().await?;
-    let mut body = json!({"name": args.name, "service": args.service, "reusable": args.reusable});
+    let reusable = args.reusable || args.ephemeral;
+    let mut body = json!({"name": args.name, "service": args.service, "reusable": reusable});
+    if args.ephemeral {
+        body["ephemeral"] = json!(true);
+    }
+    if !args.networks.is_empty() {
+        body["networks"] = json!(args.networks);
+    }
+    for (key, value) in &args.labels {
+        body["labels"][key] = json!(value);
+    }
     if let Some(length) = &args.expires {
         body["expires_in"] = json!(length);
     }

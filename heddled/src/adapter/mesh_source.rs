@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use heddle_model::code::Code;
 use heddle_model::id::{MeshId, OrgId, ProxyId};
 use heddle_model::snapshot::MeshSnapshot;
-use heddle_store::proxies::{self, Checkpoint, JoinRefused, Turned};
+use heddle_store::proxies::{self, Arrival, Checkpoint, JoinRefused, Turned};
 use heddle_store::{FeedPosition, MeshHead, MeshRef, Store};
 use heddle_xds_server::{
     Heads, Joined, Kept, MeshKey, Nack, News, NodeClaims, Proxy, ProxyStatus, Refusal, Setup,
@@ -105,17 +105,16 @@ impl MeshSource {
         Ok(())
     }
 
+    /// The meshes that there are.
+    pub(crate) fn meshes(&self) -> Vec<MeshRef> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let live = known.values().filter(|known| !known.deleted);
+        live.map(|known| known.mesh).collect()
+    }
+
     /// Notes that nobody is connected to servers that do not live any more.
     pub(crate) async fn disconnect_gone(&self) -> heddle_store::Result<()> {
-        let meshes: Vec<MeshRef> = {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            known
-                .values()
-                .filter(|known| !known.deleted)
-                .map(|known| known.mesh)
-                .collect()
-        };
-        for mesh in meshes {
+        for mesh in self.meshes() {
             proxies::disconnect_gone(&self.store, &mesh).await?;
         }
         Ok(())
@@ -177,6 +176,7 @@ fn refusal(refused: JoinRefused) -> Refusal {
         JoinRefused::Expired => Code::JoinTokenExpired,
         JoinRefused::Used => Code::JoinTokenUsed,
         JoinRefused::Revoked => Code::ProxyRevoked,
+        JoinRefused::Elsewhere => Code::JoinTokenElsewhere,
         JoinRefused::ServiceGone | JoinRefused::NodeTaken => Code::ProxyMismatch,
     };
     Refusal { code }
@@ -281,7 +281,11 @@ impl SnapshotSource for MeshSource {
                 }));
             }
         }
-        let joined = proxies::join(&self.store, secret, &node.id)
+        let arrival = Arrival {
+            node_id: &node.id,
+            from: Some(from),
+        };
+        let joined = proxies::join(&self.store, secret, arrival)
             .await
             .map_err(failed("join"))?;
         let joined = match joined {

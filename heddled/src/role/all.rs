@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::adapter::{Authorities, Identities, MeshSource, Replica, SessionSealer};
+use crate::adapter::{Authorities, Identities, MeshSource, Replica, SessionSealer, ephemeral};
 use crate::config::{Config, ServerFiles, split_address};
 use crate::xds_certificate::XdsCertificate;
 use crate::{console, telemetry};
@@ -72,6 +72,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         let (replica, shutdown) = (Arc::clone(&replica), shutdown.clone());
         async move { replica.live(shutdown).await }
     });
+    let forgetful = tokio::spawn(ephemeral::forget(
+        store.clone(),
+        Arc::clone(&source),
+        config.ephemeral_after,
+        shutdown.clone(),
+    ));
     let feed = tokio::spawn(Arc::clone(&source).follow(shutdown.clone()));
     let (certificate, tls) = XdsCertificate::read(&files, Arc::clone(&clock))?;
     let certificate = tokio::spawn(certificate.follow(shutdown.clone()));
@@ -124,6 +130,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         api.abort();
         feed.await.context("the feed panicked")?;
         alive.await.context("the lease panicked")?;
+        forgetful
+            .await
+            .context("forgetting ephemeral proxies panicked")?;
         certificate
             .await
             .context("the reader of the certificate panicked")??;

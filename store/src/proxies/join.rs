@@ -8,6 +8,7 @@ use heddle_model::name::Name;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::admission::{self, Arrival};
 use crate::authz::{Door, Grant, Holder, MeshRef};
 use crate::error::{Error, Result, inconsistent, retry};
 use crate::live::Heads;
@@ -59,6 +60,9 @@ pub enum JoinRefused {
     /// The proxy, or its service, is revoked.
     #[error("the identity is revoked")]
     Revoked,
+    /// The token is for other networks than the one that the proxy comes from.
+    #[error("the join token is for other networks")]
+    Elsewhere,
     /// A connected proxy of the service has this node id by another token.
     #[error("the node id belongs to another proxy")]
     NodeTaken,
@@ -95,7 +99,7 @@ impl JoinScope {
     }
 }
 
-/// Verifies a join token, binds `node_id` to it at first use, and says who the proxy is.
+/// Verifies a join token, binds the node id to it at first use, and says who the proxy is.
 ///
 /// One transaction. Of any number of concurrent first joins with a one-off token exactly one is bound: they queue for
 /// its row. A bound proxy comes back with the same token, expired or not, until it is revoked.
@@ -105,15 +109,15 @@ impl JoinScope {
 pub async fn join(
     store: &Store,
     secret: &str,
-    node_id: &str,
+    arrival: Arrival<'_>,
 ) -> Result<std::result::Result<Joined, JoinRefused>> {
     let Some((holder, token)) = holder(store, secret).await? else {
         return Ok(Err(JoinRefused::Unknown));
     };
     retry!(async {
-        match join_once(store, &holder, token, node_id).await {
+        match join_once(store, &holder, token, arrival).await {
             // Two tokens of one service, the same new node id: the second one looks again.
-            Err(Error::AlreadyExists { .. }) => join_once(store, &holder, token, node_id).await,
+            Err(Error::AlreadyExists { .. }) => join_once(store, &holder, token, arrival).await,
             result => result,
         }
     })
@@ -180,12 +184,17 @@ struct Found {
     last_used_at: Option<DateTime<Utc>>,
     bound: Option<Uuid>,
     revoked: bool,
+    networks: Option<Vec<String>>,
     revision: i64,
     audit: i64,
     status: i64,
 }
 
 impl Found {
+    fn bar(&self, arrival: Arrival<'_>) -> Option<JoinRefused> {
+        admission::bar(self.revoked, self.networks.as_deref(), arrival.from)
+    }
+
     fn is_expired(&self, now: DateTime<Utc>) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
@@ -217,7 +226,7 @@ async fn look(work: &mut Work, token: JoinTokenId, node_id: &str) -> Result<Opti
                         where r.org_id = m.org_id and r.mesh_id = m.mesh_id and r.kind = 'service' \
                           and r.name = j.service and r.to_revision is null) as service_exists, \
                 j.reusable, j.expires_at, j.first_used_at, j.last_used_at, p.id as bound, \
-                {OF_JOIN} as revoked, \
+                {OF_JOIN} as revoked, j.networks, \
                 m.revision, coalesce(h.seq, 0) as audit, coalesce(s.seq, 0) as status \
          from heddle.join_tokens j \
          join heddle.meshes m on m.org_id = j.org_id and m.mesh_id = j.mesh_id \
@@ -234,16 +243,17 @@ async fn join_once(
     store: &Store,
     holder: &Holder,
     token: JoinTokenId,
-    node_id: &str,
+    arrival: Arrival<'_>,
 ) -> Result<std::result::Result<Joined, JoinRefused>> {
+    let node_id = arrival.node_id;
     let org = OrgId::from_uuid(holder.org_id);
     let mut work = store.work(org, &token.to_string(), Mode::Write).await?;
     let now = work.now();
     let Some(found) = look(&mut work, token, node_id).await? else {
         return Ok(Err(JoinRefused::Unknown));
     };
-    if found.revoked {
-        return Ok(Err(JoinRefused::Revoked));
+    if let Some(barred) = found.bar(arrival) {
+        return Ok(Err(barred));
     }
     if !found.service_exists {
         return Ok(Err(JoinRefused::ServiceGone));
@@ -265,8 +275,8 @@ async fn join_once(
     let Some(found) = look(&mut work, token, node_id).await? else {
         return Ok(Err(JoinRefused::Unknown));
     };
-    if found.revoked {
-        return Ok(Err(JoinRefused::Revoked));
+    if let Some(barred) = found.bar(arrival) {
+        return Ok(Err(barred));
     }
     if let Some(proxy) = found.bound {
         return found.joined(holder, token, proxy).map(Ok);

@@ -64,6 +64,7 @@ pub async fn turned_away(store: &Store, secret: &str, turned: &Turned<'_>) -> Re
         _ if holder.revoked_at.is_some() => "revoked",
         _ if turned.service.is_some() => "other_service",
         Some(JoinRefused::Revoked) => "identity_revoked",
+        Some(JoinRefused::Elsewhere) => "other_network",
         Some(JoinRefused::Used) => "used",
         Some(JoinRefused::ServiceGone) => "service_gone",
         Some(JoinRefused::NodeTaken) => "node_taken",

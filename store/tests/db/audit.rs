@@ -136,6 +136,7 @@ async fn what_is_not_committed_is_not_in_the_chain() {
         service: name("a"),
         reusable: true,
         expires_at: None,
+        bounds: join_tokens::Bounds::default(),
     };
     let mesh = MeshId::from_uuid(mesh);
     join_tokens::create(&mut tx, mesh, &new).await.unwrap();

@@ -9,7 +9,7 @@ use heddle_store::{Error, join_tokens, proxies};
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
-use crate::build::{join_token, mesh, mesh_ref, name, service};
+use crate::build::{arriving, join_token, mesh, mesh_ref, name, service};
 use crate::support::{TestDb, grant, start};
 
 pub(crate) fn hierarchy(seed: u128) -> Vec<AuthorityRow> {
@@ -83,7 +83,7 @@ async fn the_journal_knows_what_was_issued_and_revoked() {
     let secret = join_token(&db.store, &owner, row.id, "many", "payments", true).await;
     let mut ids = Vec::new();
     for node in ["a", "b", "c"] {
-        let joined = proxies::join(&db.store, secret.expose_secret(), node)
+        let joined = proxies::join(&db.store, secret.expose_secret(), arriving(node))
             .await
             .unwrap()
             .unwrap();

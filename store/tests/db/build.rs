@@ -6,6 +6,7 @@ use heddle_model::kind::Kind;
 use heddle_model::name::Name;
 use heddle_store::join_tokens::{self, NewJoinToken};
 use heddle_store::meshes::{self, MeshRow};
+use heddle_store::proxies::Arrival;
 use heddle_store::resources::{self, Address, Precondition, Put, Stored};
 use heddle_store::{Caller, Committed, Error, MeshRef, Store, proxies};
 use secrecy::SecretString;
@@ -116,6 +117,7 @@ pub(crate) async fn join_token(
         name: name(token),
         service: name(service),
         reusable,
+        bounds: join_tokens::Bounds::default(),
         expires_at: Some(crate::support::start() + chrono::TimeDelta::hours(1)),
     };
     let mut tx = store.begin(&grant::<JoinTokenWrite>(caller)).await.unwrap();
@@ -128,4 +130,12 @@ pub(crate) async fn join_token(
 pub(crate) async fn ousted(store: &Store, mesh: &MeshRef, asked: &[ProxyId]) -> Vec<ProxyId> {
     let ousted = proxies::ousted(store, mesh, asked).await.unwrap();
     ousted.into_iter().map(|one| one.proxy).collect()
+}
+
+/// A proxy that comes from nobody knows where.
+pub(crate) const fn arriving(node_id: &str) -> Arrival<'_> {
+    Arrival {
+        node_id,
+        from: None,
+    }
 }

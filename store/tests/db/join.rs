@@ -8,7 +8,7 @@ use heddle_store::proxies::{self, JoinRefused, Joined};
 use heddle_store::{Caller, Error, live};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::build::{join_token, mesh, name, ousted, service};
+use crate::build::{arriving, join_token, mesh, name, ousted, service};
 use crate::support::{TestDb, grant, start};
 
 pub(crate) struct World {
@@ -43,7 +43,7 @@ impl World {
         secret: &SecretString,
         node: &str,
     ) -> Result<Joined, JoinRefused> {
-        let joined = proxies::join(&self.db.store, secret.expose_secret(), node)
+        let joined = proxies::join(&self.db.store, secret.expose_secret(), arriving(node))
             .await
             .unwrap();
         // How far the mesh was then is no part of who it is.
@@ -77,7 +77,7 @@ async fn sec_p01_of_fifty_concurrent_first_joins_one_is_bound() {
         let (store, secret) = (world.db.store.clone(), secret.clone());
         tasks.spawn(async move {
             let node = format!("node-{node}");
-            let joined = proxies::join(&store, secret.expose_secret(), &node)
+            let joined = proxies::join(&store, secret.expose_secret(), arriving(&node))
                 .await
                 .unwrap();
             (node, joined)
@@ -123,7 +123,7 @@ async fn concurrent_first_joins_of_one_node_are_one_proxy() {
             other.clone()
         };
         tasks.spawn(async move {
-            proxies::join(&store, secret.expose_secret(), "node")
+            proxies::join(&store, secret.expose_secret(), arriving("node"))
                 .await
                 .unwrap()
                 .unwrap()
@@ -304,6 +304,7 @@ async fn join_token_names_are_unique_and_need_a_mesh() {
         service: name("payments"),
         reusable: false,
         expires_at: None,
+        bounds: join_tokens::Bounds::default(),
     };
     let mut tx = world
         .db

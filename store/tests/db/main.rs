@@ -7,6 +7,7 @@ mod support;
 mod again;
 mod audit;
 mod authorities;
+mod bounds;
 mod build;
 mod cancelled;
 mod catalogue;

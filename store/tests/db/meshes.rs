@@ -7,7 +7,7 @@ use heddle_store::resources::Precondition;
 use heddle_store::{Caller, Error};
 use serde_json::json;
 
-use crate::build::{join_token, mesh, mesh_ref, name, object, ousted, service};
+use crate::build::{arriving, join_token, mesh, mesh_ref, name, object, ousted, service};
 use crate::support::{TestDb, grant};
 
 async fn delete(db: &TestDb, caller: &Caller, mesh: &MeshRow) -> Result<(), Error> {
@@ -94,8 +94,9 @@ async fn sec_t15_a_deleted_mesh_frees_its_name_but_never_its_trust_domain() {
     let secret = join_token(&db.store, &owner, old.id, "token", "payments", true).await;
     let old_ref = mesh_ref(&db.store, &owner, &old).await;
     use secrecy::ExposeSecret as _;
-    let join =
-        |node: &'static str| heddle_store::proxies::join(&db.store, secret.expose_secret(), node);
+    let join = |node: &'static str| {
+        heddle_store::proxies::join(&db.store, secret.expose_secret(), arriving(node))
+    };
     let proxy = join("a").await.unwrap().unwrap().proxy;
     assert!(db.store.snapshot(&old_ref).await.unwrap().is_some());
 

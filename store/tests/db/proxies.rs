@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::build::{join_token, mesh, name, service};
+use crate::build::{arriving, join_token, mesh, name, service};
 use crate::support::{TestDb, grant, start};
 
 pub(crate) async fn world(nodes: &[(&str, &str)]) -> (TestDb, Caller, MeshRef, Vec<ProxyId>) {
@@ -30,7 +30,7 @@ pub(crate) async fn world(nodes: &[(&str, &str)]) -> (TestDb, Caller, MeshRef, V
                 join_token(&db.store, &owner, mesh.id, of, of, true).await,
             );
         }
-        let joined = proxies::join(&db.store, tokens[of].expose_secret(), node)
+        let joined = proxies::join(&db.store, tokens[of].expose_secret(), arriving(node))
             .await
             .unwrap()
             .unwrap();

@@ -128,7 +128,12 @@ async fn whoever_joins_knows_how_far_the_mesh_is() {
     let world = crate::join::World::new().await;
     let secret = world.token("many", true).await;
     let join = async || {
-        let joined = proxies::join(&world.db.store, secret.expose_secret(), "a").await;
+        let joined = proxies::join(
+            &world.db.store,
+            secret.expose_secret(),
+            crate::build::arriving("a"),
+        )
+        .await;
         joined.unwrap().unwrap()
     };
     let joined = join().await;

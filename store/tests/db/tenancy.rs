@@ -21,8 +21,8 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::build::{
-    address, join_token, mesh, mesh_ref, name, ousted, put, route_spec, rule_spec, service_spec,
-    split_spec,
+    address, arriving, join_token, mesh, mesh_ref, name, ousted, put, route_spec, rule_spec,
+    service_spec, split_spec,
 };
 use crate::sessions::{Glass, PASSWORD};
 use crate::support::{TestDb, grant, start};
@@ -60,7 +60,7 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
     let at = address(row.id, Kind::AccessRule, Some(service), &rule);
     put(store, &caller, &at, &rule_spec("payments")).await;
     let join_token = join_token(store, &caller, row.id, "token", "payments", true).await;
-    let joined = proxies::join(store, join_token.expose_secret(), "node")
+    let joined = proxies::join(store, join_token.expose_secret(), arriving("node"))
         .await
         .unwrap()
         .unwrap();

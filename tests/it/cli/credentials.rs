@@ -78,6 +78,25 @@ async fn tokens_are_shown_once_and_end_at_once() {
     let left = ada.get("/meshes/prod/join-tokens").await.expect(200);
     assert_eq!(left.json["items"], json!([]));
 
+    let make = "heddle join-token create spot --service payments --ephemeral --network 10.0.0.0/8 --label zone=eu-1 --quiet";
+    let (code, _, said) = heddle(make, &ada.token).await;
+    assert_eq!(code, 0, "{said}");
+    let spot = ada.get("/meshes/prod/join-tokens/spot").await.expect(200);
+    assert_eq!(
+        (
+            &spot.json["ephemeral"],
+            &spot.json["reusable"],
+            &spot.json["networks"],
+            &spot.json["labels"]
+        ),
+        (
+            &json!(true),
+            &json!(true),
+            &json!(["10.0.0.0/8"]),
+            &json!({"zone": "eu-1"})
+        )
+    );
+
     // Into a file that only its owner reads, without a line break, and over no other file.
     let make = "heddle join-token create kept --service payments --to kept.token && stat -c %a kept.token && wc -l <kept.token";
     let (code, shown, said) = heddle(make, &ada.token).await;
@@ -97,6 +116,16 @@ async fn tokens_are_shown_once_and_end_at_once() {
         ("heddle token revoke none", 3, "HED-2003"),
         ("heddle join-token create a --service none", 6, "/service"),
         ("heddle join-token create a", 2, "--service"),
+        (
+            "heddle join-token create a --service payments --label x",
+            2,
+            "zone=eu-1",
+        ),
+        (
+            "heddle join-token create a --service payments --network x",
+            6,
+            "/networks/0",
+        ),
     ] {
         let (ended, shown, said) = heddle(script, &ada.token).await;
         assert_eq!(ended, code, "{script}: {said}");
