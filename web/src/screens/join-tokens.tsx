@@ -17,6 +17,13 @@ import { ConnectLink } from "./connect-link";
 
 const tone: Record<string, Tone> = { active: "ok", used: "neutral", expired: "neutral", revoked: "bad" };
 
+/** Which proxies join with it. */
+function whom(token: JoinToken): string {
+  const many = token.ephemeral ? "proxies that come and go" : "any number of proxies";
+  const number = token.reusable ? many : "one proxy";
+  return token.networks ? `${number}, from ${token.networks.join(", ")}` : number;
+}
+
 export function JoinTokens() {
   const { mesh } = useParams({ from: "/inside/meshes/$mesh/join-tokens" });
   const query = useQuery(joinTokensQuery(mesh));
@@ -53,7 +60,7 @@ export function JoinTokens() {
                   head: "State",
                   cell: (token) => <Badge tone={tone[token.state] ?? "neutral"}>{token.state}</Badge>,
                 },
-                { head: "For", cell: (token) => (token.reusable ? "any number of proxies" : "one proxy") },
+                { head: "For", cell: whom },
                 { head: "Joined with it", number: true, cell: (token) => token.proxies ?? 0 },
                 {
                   head: "Expires",

@@ -3,7 +3,15 @@ import { Badge } from "../ui/basics";
 import { Ago } from "../ui/time";
 import { stateTone, stateWord } from "./health";
 
-export function ProxyState({ proxy }: { proxy: Pick<ProxyView, "state"> }) {
+export function ProxyState({ proxy }: { proxy: Pick<ProxyView, "state"> & { revoked?: boolean } }) {
+  // Whatever it was doing, it may not come back.
+  if (proxy.revoked) {
+    return (
+      <Badge tone="bad" dot>
+        revoked
+      </Badge>
+    );
+  }
   return (
     <Badge tone={stateTone[proxy.state] ?? "neutral"} dot>
       {stateWord[proxy.state] ?? proxy.state}
