@@ -190,6 +190,7 @@ async fn staged(scenario: Scenario, size: &Size, mut report: Report) -> anyhow::
     size.churn.check()?;
     let heddle = Heddle::start(&size.heddled).await?;
     let tokens = heddle.org.fill(size.services, size.scope).await?;
+    heddle.analyze().await?;
     report.count("proxies", size.proxies);
     report.count("services", size.services);
     report.count("scope", size.scope);
@@ -225,6 +226,7 @@ async fn staged(scenario: Scenario, size: &Size, mut report: Report) -> anyhow::
         stage.cold(before, all_ready).await;
     } else {
         stage.settle().await?;
+        stage.heddle.analyze().await?;
     }
     match scenario {
         Scenario::Cold | Scenario::Rest | Scenario::FanOut | Scenario::Tenants => {}

@@ -1,6 +1,8 @@
 //! All inputs of one mesh at one revision: sorted, immutable, what translation reads.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -35,8 +37,8 @@ pub struct MeshSnapshot {
     pub trust_domain: String,
     /// Its profiles by name.
     pub profiles: BTreeMap<Name, Object<ProfileId, Profile>>,
-    /// Its services by name.
-    pub services: BTreeMap<Name, ServiceNode>,
+    /// Its services by name. Shared: what did not change between two revisions is the same in both.
+    pub services: BTreeMap<Name, Arc<ServiceNode>>,
     /// Services whose identity is revoked, whether there is such a service now or not: nobody takes their calls.
     pub revoked: BTreeSet<Name>,
 }
@@ -66,17 +68,36 @@ impl MeshSnapshot {
     pub fn drop_expired(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let mut next: Option<DateTime<Utc>> = None;
         for node in self.services.values_mut() {
-            node.access_rules.retain(|rule| {
-                let Some(end) = rule.spec.ends() else {
-                    return true;
-                };
-                if end > now {
-                    next = Some(next.map_or(end, |next| next.min(end)));
-                }
-                end > now
-            });
+            let ends = || node.access_rules.iter().filter_map(|rule| rule.spec.ends());
+            next = ends().filter(|end| *end > now).chain(next).min();
+            if ends().any(|end| end <= now) {
+                let rules = &mut Arc::make_mut(node).access_rules;
+                rules.retain(|rule| rule.spec.ends().is_none_or(|end| end > now));
+            }
         }
         next
+    }
+
+    /// A service by its name.
+    #[must_use]
+    pub fn service<Q: Ord + ?Sized>(&self, name: &Q) -> Option<&ServiceNode>
+    where
+        Name: Borrow<Q>,
+    {
+        self.services.get(name).map(AsRef::as_ref)
+    }
+
+    /// A service to change; other snapshots keep theirs as it is.
+    pub fn service_mut<Q: Ord + ?Sized>(&mut self, name: &Q) -> Option<&mut ServiceNode>
+    where
+        Name: Borrow<Q>,
+    {
+        self.services.get_mut(name).map(Arc::make_mut)
+    }
+
+    /// Every service, by name.
+    pub fn nodes(&self) -> impl Iterator<Item = &ServiceNode> {
+        self.services.values().map(AsRef::as_ref)
     }
 
     /// The profile that a service names, unless it was deleted.

@@ -1,13 +1,16 @@
 //! The journal of issuance: a row for each leaf, written before it is signed.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Utc};
 use heddle_model::authz::Permission;
-use heddle_model::id::{AuthorityId, MeshId, ProxyId};
+use heddle_model::id::{AuthorityId, MeshId, OrgId, ProxyId};
 use heddle_model::name::Name;
 use uuid::Uuid;
 
 use crate::authz::MeshRef;
 use crate::error::{Error, Result};
+use crate::gather::Gather;
 use crate::store::Store;
 use crate::tx::{Mode, Tx};
 
@@ -90,41 +93,78 @@ pub async fn newest<P: Permission>(
     )
 }
 
+/// What a process keeps for the journal: entries of a mesh that come at the same time share a transaction, and so do questions.
+#[derive(Debug, Default)]
+pub(crate) struct Journals {
+    record: Gather<(OrgId, MeshId), CertificateEntry, bool>,
+    lookup: Gather<(OrgId, MeshId), String, Option<Journalled>>,
+}
+
 /// Makes an entry durable.
 ///
 /// # Errors
 /// [`Error::Barred`], [`crate::Error::AlreadyExists`] for a serial number that the mesh has seen, [`crate::Error::Database`] for an
 /// unknown authority, [`crate::Error::Unavailable`].
 pub async fn record(store: &Store, mesh: &MeshRef, entry: &CertificateEntry) -> Result<()> {
+    let (of, mesh) = (store.clone(), *mesh);
+    let answer = move |entries: Vec<CertificateEntry>| {
+        let store = of.clone();
+        async move { record_all(&store, &mesh, &entries).await }
+    };
+    let key = (mesh.org(), mesh.mesh());
+    let written = store.journals().record.ask(key, entry.clone(), answer);
+    match written.await? {
+        true => Ok(()),
+        false => Err(Error::Barred),
+    }
+}
+
+/// Which of them were written: not those of who is revoked, nor any of a mesh that is deleted.
+
+async fn record_all(
+    store: &Store,
+    mesh: &MeshRef,
+    entries: &[CertificateEntry],
+) -> Result<Vec<bool>> {
+    fn column<'a, T>(
+        entries: &'a [CertificateEntry],
+        of: impl Fn(&'a CertificateEntry) -> T,
+    ) -> Vec<T> {
+        entries.iter().map(of).collect()
+    }
     let mut work = store.work(mesh.org(), "ca", Mode::Write).await?;
     // Asked by the statement that writes: what is not written is not signed.
-    let done = sqlx::query(
+    let written: Vec<String> = sqlx::query_scalar(
         "insert into heddle.certificates (org_id, mesh_id, serial, proxy_id, service, spiffe_id, authority_id, \
                                           not_before, not_after, issued_at, tbs_sha256) \
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 \
+         select $1, $2, e.* from unnest($3::text[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], \
+                                        $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::text[]) \
+                                 as e (serial, proxy_id, service, spiffe_id, authority_id, not_before, not_after, \
+                                       issued_at, tbs_sha256) \
          where exists (select from heddle.meshes m where m.mesh_id = $2 and m.deleted_at is null) \
            and not exists (select from heddle.revocations v \
-                           where v.mesh_id = $2 and v.service = $5 and (v.proxy_id is null or v.proxy_id = $4) \
-                             and v.lifted_at is null)",
+                           where v.mesh_id = $2 and v.service = e.service \
+                             and (v.proxy_id is null or v.proxy_id = e.proxy_id) and v.lifted_at is null) \
+         returning serial",
     )
     .bind(mesh.org().uuid())
     .bind(mesh.mesh().uuid())
-    .bind(&entry.serial)
-    .bind(entry.proxy.uuid())
-    .bind(entry.service.as_str())
-    .bind(&entry.spiffe_id)
-    .bind(entry.authority.uuid())
-    .bind(entry.not_before)
-    .bind(entry.not_after)
-    .bind(entry.issued_at)
-    .bind(&entry.tbs_sha256)
-    .execute(work.conn())
+    .bind(column(entries, |e| e.serial.as_str()))
+    .bind(column(entries, |e| e.proxy.uuid()))
+    .bind(column(entries, |e| e.service.as_str()))
+    .bind(column(entries, |e| e.spiffe_id.as_str()))
+    .bind(column(entries, |e| e.authority.uuid()))
+    .bind(column(entries, |e| e.not_before))
+    .bind(column(entries, |e| e.not_after))
+    .bind(column(entries, |e| e.issued_at))
+    .bind(column(entries, |e| e.tbs_sha256.as_str()))
+    .fetch_all(work.conn())
     .await?;
-    if done.rows_affected() == 0 {
-        return Err(Error::Barred);
+    if !written.is_empty() {
+        work.commit().await?;
     }
-    work.commit().await?;
-    Ok(())
+    let written: BTreeSet<String> = written.into_iter().collect();
+    Ok(column(entries, |e| written.contains(&e.serial)))
 }
 
 /// Finds a serial number of a mesh.
@@ -132,7 +172,26 @@ pub async fn record(store: &Store, mesh: &MeshRef, entry: &CertificateEntry) -> 
 /// # Errors
 /// [`crate::Error::Unavailable`].
 pub async fn lookup(store: &Store, mesh: &MeshRef, serial: &str) -> Result<Option<Journalled>> {
+    let (of, mesh) = (store.clone(), *mesh);
+    let answer = move |serials: Vec<String>| {
+        let store = of.clone();
+        async move { lookup_all(&store, &mesh, &serials).await }
+    };
+    let key = (mesh.org(), mesh.mesh());
+    store
+        .journals()
+        .lookup
+        .ask(key, serial.to_owned(), answer)
+        .await
+}
+
+async fn lookup_all(
+    store: &Store,
+    mesh: &MeshRef,
+    serials: &[String],
+) -> Result<Vec<Option<Journalled>>> {
     type Row = (
+        String,
         Uuid,
         DateTime<Utc>,
         DateTime<Utc>,
@@ -140,21 +199,25 @@ pub async fn lookup(store: &Store, mesh: &MeshRef, serial: &str) -> Result<Optio
         Option<DateTime<Utc>>,
     );
     let mut work = store.work(mesh.org(), "ca", Mode::Read).await?;
-    let row: Option<Row> = sqlx::query_as(
-        "select proxy_id, not_before, not_after, issued_at, revoked_at \
-         from heddle.certificates where mesh_id = $1 and serial = $2",
+    let rows: Vec<Row> = sqlx::query_as(
+        "select serial, proxy_id, not_before, not_after, issued_at, revoked_at \
+         from heddle.certificates where mesh_id = $1 and serial = any($2)",
     )
     .bind(mesh.mesh().uuid())
-    .bind(serial)
-    .fetch_optional(work.conn())
+    .bind(serials)
+    .fetch_all(work.conn())
     .await?;
-    Ok(row.map(
-        |(proxy, not_before, not_after, issued_at, revoked_at)| Journalled {
+    let mut found = BTreeMap::new();
+    for (serial, proxy, not_before, not_after, issued_at, revoked_at) in rows {
+        let journalled = Journalled {
             proxy: ProxyId::from_uuid(proxy),
             not_before,
             not_after,
             issued_at,
             revoked_at,
-        },
-    ))
+        };
+        found.insert(serial, journalled);
+    }
+    let of = |serial| found.get(serial).cloned();
+    Ok(serials.iter().map(of).collect())
 }

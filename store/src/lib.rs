@@ -47,6 +47,7 @@ mod allowance;
 mod authz;
 mod changes;
 mod error;
+mod gather;
 mod lease;
 mod look;
 mod migrate;

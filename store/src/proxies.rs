@@ -28,7 +28,8 @@ use crate::tx::{Change, Tx, Work};
 
 pub use admission::Arrival;
 pub use ephemeral::forget_away;
-pub use join::{JoinRefused, JoinScope, Joined, join, token_scope};
+pub(crate) use join::Joins;
+pub use join::{JoinRefused, JoinScope, Joined, bars, join, token_scope};
 pub use news::{Forgotten, forgotten, news};
 pub(crate) use refused::Refusals;
 pub use refused::{Turned, turned_away};

@@ -19,10 +19,10 @@ pub(crate) const OF_PROXY: &str = "exists (select from heddle.revocations v \
      where v.org_id = p.org_id and v.mesh_id = p.mesh_id and v.service = p.service \
        and (v.node_id is null or v.node_id = p.node_id) and v.lifted_at is null)";
 
-/// Whether whoever joins with the token of the row `j` as the node `$2` is revoked.
+/// Whether whoever joins with the token of the row `j` as the node of the row `a` is revoked.
 pub(crate) const OF_JOIN: &str = "exists (select from heddle.revocations v \
      where v.org_id = j.org_id and v.mesh_id = j.mesh_id and v.service = j.service \
-       and (v.node_id is null or v.node_id = $2) and v.lifted_at is null)";
+       and (v.node_id is null or v.node_id = a.node_id) and v.lifted_at is null)";
 
 /// Which identity.
 #[derive(Debug, Clone, PartialEq, Eq)]

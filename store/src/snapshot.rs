@@ -1,6 +1,7 @@
 //! Everything that translation needs of one mesh, now or at a past revision, as of one instant.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use heddle_model::id::{AccessRuleId, ProfileId, RouteId, ServiceId, SplitId};
 use heddle_model::kind::{AccessRule, Kind, Mesh, Spec};
@@ -14,7 +15,7 @@ use crate::error::{Error, Result, inconsistent};
 use crate::resources::{COLUMNS, Row, Stored};
 use crate::revocations;
 use crate::store::Store;
-use crate::tx::Mode;
+use crate::tx::{Mode, Work};
 
 /// A mesh, and what could not be read of it.
 #[derive(Debug)]
@@ -45,20 +46,46 @@ impl Store {
         self.read(mesh, Some(revision)).await
     }
 
-    async fn read(&self, mesh: &MeshRef, at: Option<u64>) -> Result<Option<Loaded>> {
+    /// [`Store::snapshot`] for who has the mesh as it was: reads what was written since, and takes the rest from there. `known` is one
+    /// that was read whole, with nothing skipped.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn snapshot_after(
+        &self,
+        mesh: &MeshRef,
+        known: &MeshSnapshot,
+    ) -> Result<Option<Loaded>> {
         let mut work = self.work(mesh.org(), "snapshot", Mode::Snapshot).await?;
-        let head: Option<(String, String, i64)> = sqlx::query_as(
-            "select name, trust_domain, revision from heddle.meshes \
-             where mesh_id = $1 and deleted_at is null",
-        )
-        .bind(mesh.mesh().uuid())
-        .fetch_optional(work.conn())
-        .await?;
-        let Some((name, trust_domain, newest)) = head else {
+        let Some(head) = head(&mut work, mesh).await? else {
             return Ok(None);
         };
-        let revision = at.unwrap_or(newest.unsigned_abs());
-        if revision == 0 || revision > newest.unsigned_abs() {
+        if head.revision < known.revision {
+            // The database was set back.
+            drop(work);
+            return self.read(mesh, None).await;
+        }
+        let touched = touched(&mut work, mesh, known.revision).await?;
+        let rows = rows_of(&mut work, mesh, &touched).await?;
+        let revision = head.revision;
+        let revoked = revocations::services(&mut work, mesh.mesh(), revision).await?;
+        drop(work);
+        let mut loaded = assemble(mesh, head, revision, rows);
+        loaded.snapshot.revoked = revoked;
+        let kept = known.services.iter();
+        let kept = kept.filter(|(_, node)| !touched.contains(&node.service.id.uuid()));
+        let services = &mut loaded.snapshot.services;
+        services.extend(kept.map(|(name, node)| (name.clone(), node.clone())));
+        Ok(Some(loaded))
+    }
+
+    async fn read(&self, mesh: &MeshRef, at: Option<u64>) -> Result<Option<Loaded>> {
+        let mut work = self.work(mesh.org(), "snapshot", Mode::Snapshot).await?;
+        let Some(head) = head(&mut work, mesh).await? else {
+            return Ok(None);
+        };
+        let revision = at.unwrap_or(head.revision);
+        if revision == 0 || revision > head.revision {
             return Ok(None);
         }
         let sql = format!(
@@ -73,22 +100,89 @@ impl Store {
             .await?;
         let revoked = revocations::services(&mut work, mesh.mesh(), revision).await?;
         drop(work);
-        let name = name
-            .parse()
-            .map_err(|e| inconsistent("meshes", "name", mesh.mesh(), e))?;
-        let mut loaded = assemble(mesh, name, trust_domain, revision, rows);
+        let mut loaded = assemble(mesh, head, revision, rows);
         loaded.snapshot.revoked = revoked;
         Ok(Some(loaded))
     }
 }
 
-fn assemble(
-    mesh: &MeshRef,
+/// What the mesh's own row says.
+struct Head {
     name: Name,
     trust_domain: String,
     revision: u64,
-    rows: Vec<Row>,
-) -> Loaded {
+}
+
+/// `None` when the mesh was deleted.
+async fn head(work: &mut Work, mesh: &MeshRef) -> Result<Option<Head>> {
+    let row: Option<(String, String, i64)> = sqlx::query_as(
+        "select name, trust_domain, revision from heddle.meshes where mesh_id = $1 and deleted_at is null",
+    )
+    .bind(mesh.mesh().uuid())
+    .fetch_optional(work.conn())
+    .await?;
+    let Some((name, trust_domain, revision)) = row else {
+        return Ok(None);
+    };
+    let name = name.parse();
+    Ok(Some(Head {
+        name: name.map_err(|e| inconsistent("meshes", "name", mesh.mesh(), e))?,
+        trust_domain,
+        revision: revision.unsigned_abs(),
+    }))
+}
+
+/// The services that were written after a revision, or something below them was.
+async fn touched(work: &mut Work, mesh: &MeshRef, revision: u64) -> Result<BTreeSet<Uuid>> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "with written as ( \
+             select r.id, r.kind, r.parent_id from heddle.resources r where r.mesh_id = $1 and r.from_revision > $2 \
+             union \
+             select r.id, r.kind, r.parent_id from heddle.resources r where r.mesh_id = $1 and r.to_revision > $2) \
+         select w.id from written w where w.kind = 'service' \
+         union select w.parent_id from written w where w.kind in ('route', 'access_rule') \
+         union select r.parent_id from written w join heddle.resources r on r.mesh_id = $1 and r.id = w.parent_id \
+               where w.kind = 'split'",
+    )
+    .bind(mesh.mesh().uuid())
+    .bind(revision.cast_signed())
+    .fetch_all(work.conn())
+    .await?;
+    Ok(ids.into_iter().collect())
+}
+
+/// What is said now of the mesh itself, its profiles, and these services with everything below them.
+async fn rows_of(work: &mut Work, mesh: &MeshRef, services: &BTreeSet<Uuid>) -> Result<Vec<Row>> {
+    let services: Vec<Uuid> = services.iter().copied().collect();
+    let sql = format!(
+        "with below as ( \
+             select r.* from heddle.resources r \
+             where r.mesh_id = $1 and r.to_revision is null and r.parent_id = any($2)) \
+         select {COLUMNS} from ( \
+             select r.* from heddle.resources r \
+             where r.mesh_id = $1 and r.to_revision is null and r.kind in ('mesh', 'profile') \
+               and coalesce(r.parent_id, r.mesh_id) = $1 \
+             union all \
+             select r.* from heddle.resources r \
+             where r.mesh_id = $1 and r.to_revision is null and r.id = any($2) \
+             union all select b.* from below b \
+             union all \
+             select r.* from below b join heddle.resources r \
+               on r.mesh_id = $1 and r.to_revision is null and r.parent_id = b.id) r \
+         order by r.kind, r.name, r.id"
+    );
+    let rows = sqlx::query_as(&sql)
+        .bind(mesh.mesh().uuid())
+        .bind(services)
+        .fetch_all(work.conn())
+        .await?;
+    Ok(rows)
+}
+
+fn assemble(mesh: &MeshRef, head: Head, revision: u64, rows: Vec<Row>) -> Loaded {
+    let Head {
+        name, trust_domain, ..
+    } = head;
     let mut skipped = Vec::new();
     let mut kinds: BTreeMap<Kind, Siblings> = BTreeMap::new();
     for row in rows {
@@ -153,7 +247,7 @@ fn assemble(
             routes,
             access_rules,
         };
-        services.insert(stored.name, node);
+        services.insert(stored.name, Arc::new(node));
     }
 
     let snapshot = MeshSnapshot {

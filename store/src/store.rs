@@ -11,11 +11,12 @@ use tokio::sync::broadcast;
 
 use crate::allowance::Allowance;
 use crate::authz::MeshRef;
+use crate::certificates::Journals;
 use crate::error::Result;
 use crate::lease::is_finished;
 use crate::migrate;
 use crate::password::Passwords;
-use crate::proxies::Refusals;
+use crate::proxies::{Joins, Refusals};
 use crate::session_keys::Keys;
 use crate::throttle::Throttle;
 use crate::uses::Uses;
@@ -54,6 +55,8 @@ struct Inner {
     throttle: Throttle,
     allowance: Allowance,
     refusals: Refusals,
+    joins: Joins,
+    journals: Journals,
     session_keys: Keys,
     uses: Uses,
 }
@@ -100,6 +103,8 @@ impl Store {
                 throttle: Throttle::default(),
                 allowance: Allowance::default(),
                 refusals: Refusals::default(),
+                joins: Joins::default(),
+                journals: Journals::default(),
                 session_keys: Keys::default(),
                 uses: Uses::default(),
             }),
@@ -181,6 +186,14 @@ impl Store {
 
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.inner.refusals
+    }
+
+    pub(crate) fn joins(&self) -> &Joins {
+        &self.inner.joins
+    }
+
+    pub(crate) fn journals(&self) -> &Journals {
+        &self.inner.journals
     }
 
     pub(crate) fn session_keys(&self) -> &Keys {

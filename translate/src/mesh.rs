@@ -19,10 +19,10 @@ pub fn mesh(snapshot: &MeshSnapshot, options: &Options) -> Output {
         .flat_map(|node| cluster::of_service(snapshot, node, None, options.leaf_lifetime))
         .collect();
     let (hosts, mut diagnostics) = outbound::hosts(snapshot);
-    let (routes, further) = outbound::routes(snapshot, &hosts, None, snapshot.services.values());
+    let (routes, further) = outbound::routes(snapshot, &hosts, None, snapshot.nodes());
     resources.push(routes);
     diagnostics.extend(further);
-    for node in snapshot.services.values() {
+    for node in snapshot.nodes() {
         diagnostics.extend(settings::unusable(snapshot, node));
     }
     Output::new(resources, diagnostics)
@@ -31,7 +31,7 @@ pub fn mesh(snapshot: &MeshSnapshot, options: &Options) -> Output {
 /// The clusters of one service. Reads the mesh itself, the service and its profile, its routes and their splits.
 #[must_use]
 pub fn clusters(snapshot: &MeshSnapshot, service: &Name, options: &Options) -> Vec<Resource> {
-    let node = snapshot.services.get(service);
+    let node = snapshot.service(service);
     let of = |node| cluster::of_service(snapshot, node, None, options.leaf_lifetime);
     node.map(of).unwrap_or_default()
 }
@@ -66,9 +66,7 @@ pub fn reach(snapshot: &MeshSnapshot, service: &Name) -> Option<Reach> {
     if callees.is_empty() {
         return None;
     }
-    let nodes = callees
-        .iter()
-        .filter_map(|name| snapshot.services.get(name));
+    let nodes = callees.iter().filter_map(|name| snapshot.service(name));
     let backends = nodes
         .flat_map(|node| &node.routes)
         .flat_map(|one| &one.route.spec.backends)
@@ -85,7 +83,7 @@ pub fn outbound_to_all(
     hosts: &Hosts,
     _options: &Options,
 ) -> Vec<Resource> {
-    vec![outbound::routes(snapshot, hosts, None, snapshot.services.values()).0]
+    vec![outbound::routes(snapshot, hosts, None, snapshot.nodes()).0]
 }
 
 /// What else the proxies of one service get in common that see as far as its [`reach`]: the outbound routes, and the
@@ -101,8 +99,8 @@ pub fn outbound_of(
     options: &Options,
 ) -> Vec<Resource> {
     let callees = reach.callees.iter();
-    let callees = callees.filter_map(|name| snapshot.services.get(name));
-    let caller: Option<&ServiceNode> = snapshot.services.get(caller);
+    let callees = callees.filter_map(|name| snapshot.service(name));
+    let caller: Option<&ServiceNode> = snapshot.service(caller);
     let mut resources = vec![outbound::routes(snapshot, hosts, caller, callees).0];
     if let Some(node) = caller {
         for callee in settings::own_clusters(snapshot, node) {

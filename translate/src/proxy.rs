@@ -137,7 +137,7 @@ fn outbound_address(bind: IpAddr) -> IpAddr {
 
 fn outbound(snapshot: &MeshSnapshot, view: &ProxyView, places: &ListenerPlaces) -> Resource {
     let name = naming::OUTBOUND;
-    let node = snapshot.services.get(&view.service);
+    let node = snapshot.service(&view.service);
     // A service that the mesh does not have any more logs what the mesh says nothing about.
     let scope = node.map(|node| Scope::own(snapshot, node));
     let levels = scope.map(|scope| scope.levels(None)).unwrap_or_default();

@@ -97,7 +97,7 @@ pub(crate) fn own_clusters<'a>(
         let exception = upstream.exception.as_ref();
         exception.is_some_and(Settings::is_about_clusters)
     });
-    about_clusters.filter_map(|upstream| snapshot.services.get(&upstream.service))
+    about_clusters.filter_map(|upstream| snapshot.service(&upstream.service))
 }
 
 /// What a service says that cannot be used: it names what the mesh does not have any more, or cannot be checked as it asks.

@@ -7,6 +7,7 @@ mod connection;
 mod frames;
 mod identity;
 mod method;
+mod outbox;
 mod refuse;
 mod stream;
 mod together;

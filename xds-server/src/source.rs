@@ -272,11 +272,16 @@ pub trait SnapshotSource: Send + Sync + 'static {
         from: IpAddr,
     ) -> Result<Result<Joined, Refusal>, SourceError>;
 
-    /// The mesh as it is now; `None` when it was deleted.
+    /// The mesh as it is now; `None` when it was deleted. `known` is what this gave before, if it did: what has not changed since need
+    /// not be read again.
     ///
     /// # Errors
     /// It cannot be loaded; the caller keeps the last one.
-    async fn snapshot(&self, mesh: MeshKey) -> Result<Option<MeshSnapshot>, SourceError>;
+    async fn snapshot(
+        &self,
+        mesh: MeshKey,
+        known: Option<&MeshSnapshot>,
+    ) -> Result<Option<MeshSnapshot>, SourceError>;
 
     /// The workloads of the mesh about which there are news after the number `after`, but for those that are connected here; without a
     /// number, every endpoint with a live lease.

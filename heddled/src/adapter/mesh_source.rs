@@ -177,7 +177,9 @@ fn refusal(refused: JoinRefused) -> Refusal {
         JoinRefused::Used => Code::JoinTokenUsed,
         JoinRefused::Revoked => Code::ProxyRevoked,
         JoinRefused::Elsewhere => Code::JoinTokenElsewhere,
-        JoinRefused::ServiceGone | JoinRefused::NodeTaken => Code::ProxyMismatch,
+        JoinRefused::ServiceGone | JoinRefused::NodeTaken | JoinRefused::OtherService => {
+            Code::ProxyMismatch
+        }
     };
     Refusal { code }
 }
@@ -237,22 +239,20 @@ impl SnapshotSource for MeshSource {
         secret: &str,
         from: IpAddr,
     ) -> Result<Result<(), Refusal>, SourceError> {
-        let scope = proxies::token_scope(&self.store, secret)
+        let why = proxies::bars(&self.store, secret)
             .await
             .map_err(failed("verify a join token"))?;
-        let why = match scope {
-            Some(scope) if !scope.revoked => return Ok(Ok(())),
-            Some(_) => Some(JoinRefused::Revoked),
-            None => None,
+        let Some(why) = why else {
+            return Ok(Ok(()));
         };
         let turned = Turned {
-            why,
+            why: Some(why),
             node_id: None,
             service: None,
             from: Some(from),
         };
         self.turn_away(secret, &turned).await;
-        Ok(Err(refusal(why.unwrap_or(JoinRefused::Unknown))))
+        Ok(Err(refusal(why)))
     }
 
     async fn join(
@@ -267,23 +267,11 @@ impl SnapshotSource for MeshSource {
             service: None,
             from: Some(from),
         };
-        if let Some(cluster) = &node.cluster {
-            // The service that an Envoy names must be its token's (X03). Before it is bound: a one-off token is not used
-            // up by a bootstrap that belongs to another service.
-            let scope = proxies::token_scope(&self.store, secret)
-                .await
-                .map_err(failed("verify a join token"))?;
-            if scope.is_some_and(|scope| scope.service.as_str() != cluster) {
-                let service = Some(cluster.as_str());
-                self.turn_away(secret, &Turned { service, ..turned }).await;
-                return Ok(Err(Refusal {
-                    code: Code::ProxyMismatch,
-                }));
-            }
-        }
         let arrival = Arrival {
             node_id: &node.id,
             from: Some(from),
+            // The service that an Envoy names must be its token's (X03).
+            claimed: node.cluster.as_deref(),
         };
         let joined = proxies::join(&self.store, secret, arrival)
             .await
@@ -292,7 +280,14 @@ impl SnapshotSource for MeshSource {
             Ok(joined) => joined,
             Err(refused) => {
                 let why = Some(refused);
-                self.turn_away(secret, &Turned { why, ..turned }).await;
+                let service = node.cluster.as_deref();
+                let service = service.filter(|_| refused == JoinRefused::OtherService);
+                let turned = Turned {
+                    why,
+                    service,
+                    ..turned
+                };
+                self.turn_away(secret, &turned).await;
                 return Ok(Err(refusal(refused)));
             }
         };
@@ -318,15 +313,19 @@ impl SnapshotSource for MeshSource {
         }))
     }
 
-    async fn snapshot(&self, mesh: MeshKey) -> Result<Option<MeshSnapshot>, SourceError> {
+    async fn snapshot(
+        &self,
+        mesh: MeshKey,
+        known: Option<&MeshSnapshot>,
+    ) -> Result<Option<MeshSnapshot>, SourceError> {
         let Some(mesh) = self.find(mesh.org, mesh.mesh) else {
             return Ok(None);
         };
-        let loaded = self
-            .store
-            .snapshot(&mesh)
-            .await
-            .map_err(failed("load snapshot"))?;
+        let loaded = match known {
+            Some(known) => self.store.snapshot_after(&mesh, known).await,
+            None => self.store.snapshot(&mesh).await,
+        };
+        let loaded = loaded.map_err(failed("load snapshot"))?;
         let Some(loaded) = loaded else {
             return Ok(None);
         };

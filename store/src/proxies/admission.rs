@@ -13,6 +13,9 @@ pub struct Arrival<'a> {
     pub node_id: &'a str,
     /// The other end of its connection; `None` when nobody knows.
     pub from: Option<IpAddr>,
+    /// The service that the node takes itself for, if it says. It must be the token's; looked at before anything is bound, so that a one-off
+    /// token is not used up by a bootstrap that belongs to another service.
+    pub claimed: Option<&'a str>,
 }
 
 /// What bars an arrival, whether it is bound already or not: a proxy that comes back from elsewhere may be a copy.

@@ -62,7 +62,7 @@ pub async fn turned_away(store: &Store, secret: &str, turned: &Turned<'_>) -> Re
     let expired = holder.expires_at.is_some_and(|at| at <= now);
     let reason = match turned.why {
         _ if holder.revoked_at.is_some() => "revoked",
-        _ if turned.service.is_some() => "other_service",
+        Some(JoinRefused::OtherService) => "other_service",
         Some(JoinRefused::Revoked) => "identity_revoked",
         Some(JoinRefused::Elsewhere) => "other_network",
         Some(JoinRefused::Used) => "used",

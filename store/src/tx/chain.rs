@@ -37,12 +37,12 @@ pub(super) const APPEND: &str = concat!(
          from unnest($8::uuid[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[]) \
               as r (mesh_id, revision, rolled_back_to, reverted, added, changed, removed), ready where ready.yes), \
      placed as ( \
-         select $1::uuid as org_id, $2::text as actor, $3::text as client, $4::uuid as token_id, $5::text as message, \
+         select $1::uuid as org_id, coalesce(g.who, $2::text) as actor, $3::text as client, $4::uuid as token_id, $5::text as message, \
                 $6::text as change_group, $16::text::inet as ip, g.*, h.chain, h.hash as head, \
                 h.seq + row_number() over (partition by h.chain order by g.nth) as seq \
          from unnest($17::uuid[], $18::uuid[], $19::int8[], $20::text[], $21::text[], $22::uuid[], $23::text[], \
-                     $24::jsonb[], $25::jsonb[], $26::timestamptz[], $27::text[]) with ordinality \
-              as g (id, mesh_id, revision, action, kind, resource_id, name, before, after, at, outcome, nth) \
+                     $24::jsonb[], $25::jsonb[], $26::timestamptz[], $27::text[], $32::text[]) with ordinality \
+              as g (id, mesh_id, revision, action, kind, resource_id, name, before, after, at, outcome, who, nth) \
          join heads h on h.chain = coalesce(g.mesh_id, $1), ready where ready.yes), \
      linked as ( \
          select c.*, heddle.chained(c.head, ",

@@ -61,6 +61,8 @@ pub(super) struct Recorded {
     after: Option<Map<String, Value>>,
     at: DateTime<Utc>,
     outcome: &'static str,
+    /// Who did it, when that is not who the transaction is for.
+    by: Option<String>,
 }
 
 impl Recorded {
@@ -99,16 +101,21 @@ impl Work {
 
     /// Adds a row to the audit log, in effect with the commit.
     pub(crate) async fn record(&mut self, change: Change<'_>) -> Result<()> {
-        self.note(&change, "done");
+        self.note(&change, "done", None);
         Ok(())
+    }
+
+    /// [`Self::record`] where a transaction does what several wanted: each row says who.
+    pub(crate) fn record_by(&mut self, actor: String, change: &Change<'_>) {
+        self.note(change, "done", Some(actor));
     }
 
     /// Adds a row about what was wanted and not done.
     pub(crate) fn record_refused(&mut self, change: &Change<'_>) {
-        self.note(change, "refused");
+        self.note(change, "refused", None);
     }
 
-    fn note(&mut self, change: &Change<'_>, outcome: &'static str) {
+    fn note(&mut self, change: &Change<'_>, outcome: &'static str, by: Option<String>) {
         let row = Recorded {
             row: self.next_id(),
             mesh: change.mesh,
@@ -121,6 +128,7 @@ impl Work {
             after: change.after.cloned(),
             at: self.now(),
             outcome,
+            by,
         };
         self.recorded.push(row);
     }
@@ -200,7 +208,8 @@ impl Work {
             .bind(came.token)
             .bind(came.digest)
             .bind(came.session)
-            .bind(came.principal);
+            .bind(came.principal)
+            .bind(column(rows, |r| r.by.as_deref()));
         Ok(query.fetch_one(self.conn()).await?)
     }
 }

@@ -45,7 +45,11 @@ impl World {
         from: Option<&str>,
     ) -> Result<ProxyId, JoinRefused> {
         let from = from.map(|from| from.parse().unwrap());
-        let arrival = Arrival { node_id, from };
+        let arrival = Arrival {
+            node_id,
+            from,
+            claimed: None,
+        };
         let joined = proxies::join(&self.db.store, secret.expose_secret(), arrival).await;
         joined.unwrap().map(|joined| joined.proxy)
     }

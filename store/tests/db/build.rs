@@ -137,5 +137,6 @@ pub(crate) const fn arriving(node_id: &str) -> Arrival<'_> {
     Arrival {
         node_id,
         from: None,
+        claimed: None,
     }
 }

@@ -327,3 +327,55 @@ async fn join_token_names_are_unique_and_need_a_mesh() {
     let nowhere = join_tokens::create(&mut tx, nowhere, &new).await;
     assert!(matches!(nowhere, Err(Error::NotFound)), "{nowhere:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn joins_that_share_a_transaction_are_each_their_own() {
+    let world = World::new().await;
+    let tokens = [
+        world.token("one", true).await,
+        world.token("two", true).await,
+        world.token("once", false).await,
+    ];
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..300 {
+        let (store, secret) = (world.db.store.clone(), tokens[n % 3].clone());
+        tasks.spawn(async move {
+            let node = format!("node-{n}");
+            let arrival = proxies::Arrival {
+                claimed: (n % 10 == 0).then_some("orders"),
+                ..arriving(&node)
+            };
+            let joined = proxies::join(&store, secret.expose_secret(), arrival).await;
+            (n, node.clone(), joined.unwrap())
+        });
+    }
+    let mut bound = Vec::new();
+    let mut once = 0;
+    for (n, node, joined) in tasks.join_all().await {
+        match (n % 10 == 0, n % 3 == 2, joined) {
+            (true, _, Err(JoinRefused::OtherService)) | (false, true, Err(JoinRefused::Used)) => {}
+            (false, is_once, Ok(joined)) => {
+                once += usize::from(is_once);
+                bound.push((node, joined.proxy.uuid(), joined.join_token.to_string()));
+            }
+            (.., joined) => panic!("{node}: {joined:?}"),
+        }
+    }
+    assert_eq!(once, 1);
+    // Each row of the log names the token that did it.
+    let rows: Vec<(String, uuid::Uuid, String)> = sqlx::query_as(
+        "select name, resource_id, actor from heddle.changes where kind = 'proxy' and action = 'join' \
+         order by name collate \"C\"",
+    )
+    .fetch_all(&world.db.superuser().await)
+    .await
+    .unwrap();
+    bound.sort();
+    assert_eq!(rows, bound);
+    let transactions: i64 =
+        sqlx::query_scalar("select count(distinct xmin::text) from heddle.proxies")
+            .fetch_one(&world.db.superuser().await)
+            .await
+            .unwrap();
+    assert!(transactions < 100, "{transactions} transactions");
+}

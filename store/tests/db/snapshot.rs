@@ -1,13 +1,16 @@
 //! Snapshots: complete, sorted, and never lost to one bad row.
 
+use heddle_model::authz::permission::ConfigWrite;
 use heddle_model::id::{MeshId, ServiceId};
 use heddle_model::kind::{AccessRule, Kind, Mesh, Spec as _};
 use heddle_store::Error;
+use heddle_store::resources::{self, Precondition};
 
 use crate::build::{
-    address, mesh, mesh_ref, name, object, put, route_spec, rule_spec, service, split_spec,
+    address, mesh, mesh_ref, name, object, put, route_spec, rule_spec, service, service_spec,
+    split_spec,
 };
-use crate::support::TestDb;
+use crate::support::{TestDb, grant};
 
 #[tokio::test]
 async fn a_snapshot_has_everything_in_order() {
@@ -57,6 +60,91 @@ async fn a_snapshot_has_everything_in_order() {
     assert_eq!(routes, [("z", false), ("b", true), ("a", false)]);
     let rules: Vec<_> = node.access_rules.iter().map(|r| r.name.as_str()).collect();
     assert_eq!(rules, ["one", "two"]);
+}
+
+/// After each write, the mesh as it is read from what was known before, one step back and from the very beginning, is the mesh as it is
+/// read whole.
+#[tokio::test]
+async fn what_is_read_on_is_what_is_read_whole() {
+    let db = TestDb::new().await;
+    let owner = db.owner("acme").await;
+    let mesh = mesh(&db.store, &owner, "prod").await;
+    let mesh_ref = mesh_ref(&db.store, &owner, &mesh).await;
+    let whole = async || {
+        let loaded = db.store.snapshot(&mesh_ref).await.unwrap().unwrap();
+        assert!(loaded.skipped.is_empty(), "{:?}", loaded.skipped);
+        loaded.snapshot
+    };
+    let first = whole().await;
+    let mut last = first.clone();
+    let mut same = async |what: &str| {
+        let now = whole().await;
+        assert_eq!(now.revision, last.revision + 1, "{what}");
+        for known in [&first, &last, &now] {
+            let after = db.store.snapshot_after(&mesh_ref, known).await;
+            let after = after.unwrap().unwrap();
+            assert!(after.skipped.is_empty(), "{what}: {:?}", after.skipped);
+            assert_eq!(after.snapshot, now, "{what}");
+        }
+        last = now;
+    };
+    let written = async |kind, parent, text: &str, sent: &serde_json::Map<_, _>| {
+        let text = name(text);
+        let at = address(mesh.id, kind, parent, &text);
+        put(&db.store, &owner, &at, sent).await.0.stored.id
+    };
+    let deleted = async |kind, parent, text: &str| {
+        let text = name(text);
+        let at = address(mesh.id, kind, parent, &text);
+        let mut tx = db.store.begin(&grant::<ConfigWrite>(&owner)).await.unwrap();
+        let gone = resources::delete(&mut tx, &at, &Precondition::None).await;
+        gone.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let mut services = Vec::new();
+    for text in ["payments", "checkout", "orders"] {
+        services.push(service(&db.store, &owner, mesh.id, text).await.id);
+        same("a service comes").await;
+    }
+    let [payments, checkout, _] = services[..] else {
+        unreachable!("three were made")
+    };
+    let route = written(Kind::Route, Some(payments), "all", &route_spec(1)).await;
+    same("a route comes").await;
+    written(Kind::Split, Some(route), "split", &split_spec(90, 10)).await;
+    same("a split comes").await;
+    written(Kind::Split, Some(route), "split", &split_spec(50, 50)).await;
+    same("a split changes").await;
+    written(
+        Kind::AccessRule,
+        Some(checkout),
+        "one",
+        &rule_spec("payments"),
+    )
+    .await;
+    same("a rule comes").await;
+    written(
+        Kind::Profile,
+        None,
+        "p",
+        &object(heddle_model::kind::Profile::sample()),
+    )
+    .await;
+    same("a profile comes").await;
+    written(Kind::Service, None, "orders", &service_spec(9090)).await;
+    same("a service changes").await;
+    written(Kind::Mesh, None, "prod", &object(Mesh::sample())).await;
+    same("the mesh itself changes").await;
+    deleted(Kind::Split, Some(route), "split").await;
+    same("a split goes").await;
+    deleted(Kind::Route, Some(payments), "all").await;
+    same("a route goes").await;
+    deleted(Kind::Profile, None, "p").await;
+    same("a profile goes").await;
+    deleted(Kind::Service, None, "payments").await;
+    same("a service goes").await;
+    service(&db.store, &owner, mesh.id, "payments").await;
+    same("another one of its name comes").await;
 }
 
 #[tokio::test]

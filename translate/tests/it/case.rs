@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use heddle_model::clock::{CountingIds, Ids};
@@ -172,7 +173,7 @@ impl Case {
                 routes,
                 access_rules,
             };
-            services.insert(name, node);
+            services.insert(name, Arc::new(node));
         }
         let profile = |(name, sent): (Name, Map<String, Value>)| {
             let profile = Object {

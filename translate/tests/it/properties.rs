@@ -1,6 +1,7 @@
 //! What holds for any mesh.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::route::v3::{
     RouteConfiguration, route::Action, route_action::ClusterSpecifier,
@@ -89,7 +90,7 @@ proptest! {
     #[test]
     fn the_order_of_the_input_does_not_matter(given in case(), seed in any::<u64>()) {
         let mut shuffled = given.clone();
-        for node in shuffled.snapshot.services.values_mut() {
+        for node in shuffled.snapshot.services.values_mut().map(Arc::make_mut) {
             shuffle(&mut node.routes, seed);
             shuffle(&mut node.access_rules, seed);
             for one in &mut node.routes {
@@ -216,7 +217,7 @@ fn shop() -> Case {
 fn a_share_of_a_split_changes_the_outbound_routes_alone() {
     let mut case = shop();
     let before = case.translate();
-    let node = case.snapshot.services.get_mut("payments").unwrap();
+    let node = case.snapshot.service_mut("payments").unwrap();
     let split = node.routes[0].split.as_mut().unwrap();
     split.spec.weights = vec![
         Weight {
@@ -237,7 +238,7 @@ fn a_share_of_a_split_changes_the_outbound_routes_alone() {
 fn an_access_rule_changes_the_inbound_routes_of_its_service_alone() {
     let mut case = shop();
     let before = case.translate();
-    let node = case.snapshot.services.get_mut("checkout").unwrap();
+    let node = case.snapshot.service_mut("checkout").unwrap();
     node.access_rules[0].spec.action = Effect::Deny;
     case.snapshot.revision += 1;
     assert_eq!(
@@ -255,7 +256,7 @@ fn a_revision_without_a_difference_changes_nothing() {
     let before = case.translate();
     case.snapshot.revision += 1;
     case.snapshot.mesh.revision += 1;
-    for node in case.snapshot.services.values_mut() {
+    for node in case.snapshot.services.values_mut().map(Arc::make_mut) {
         node.service.revision += 1;
         node.service.spec.display_name = Some("Another name".to_owned());
     }
@@ -341,7 +342,7 @@ fn what_a_service_says_of_its_calls_concerns_its_own_proxies_alone() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let case = Case::read(&folder.join("tests/golden/upstreams/in.yaml"));
     let mut without = case.clone();
-    let checkout = without.snapshot.services.get_mut("checkout").unwrap();
+    let checkout = without.snapshot.service_mut("checkout").unwrap();
     checkout.service.spec.upstreams = None;
     let shared = |case: &Case| heddle_translate::mesh(&case.snapshot, &options());
     let same = changed(&shared(&case), &shared(&without));
@@ -359,7 +360,7 @@ fn what_a_service_says_of_its_calls_concerns_its_own_proxies_alone() {
     assert_eq!(reach(&without), None);
 
     // An empty list says nothing.
-    let checkout = without.snapshot.services.get_mut("checkout").unwrap();
+    let checkout = without.snapshot.service_mut("checkout").unwrap();
     checkout.service.spec.upstreams = Some(Vec::new());
     assert_eq!(reach(&without), None);
 }

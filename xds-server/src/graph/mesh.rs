@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use heddle_model::id::ProxyId;
 use heddle_model::name::Name;
+use heddle_model::snapshot::MeshSnapshot;
 use heddle_model::workload::{Endpoint, Health};
 use heddle_translate::{Options, ProxyView};
 use tokio::sync::{mpsc, oneshot};
@@ -84,6 +85,8 @@ pub(super) struct Mesh {
     refused: BTreeMap<ProxyId, Vec<Refused>>,
     generations: u64,
     load: Job<Result<Option<Loaded>, SourceError>>,
+    /// The mesh as it was loaded last, with the access rules whose time is over.
+    loaded: Option<Arc<MeshSnapshot>>,
     reload: Option<Instant>,
     /// When to look which access rules have expired.
     expiry: Option<Instant>,
@@ -133,6 +136,7 @@ impl Mesh {
             refused: BTreeMap::new(),
             generations: 0,
             load: None,
+            loaded: None,
             reload: Some(now),
             expiry: None,
             failures: 0,

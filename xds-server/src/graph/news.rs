@@ -1,6 +1,7 @@
 //! What differs between two revisions of a mesh, as finely as the graph distinguishes it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use heddle_model::id::{AccessRuleId, ServiceId};
 use heddle_model::kind::{AccessRule, Service};
@@ -26,10 +27,11 @@ pub(super) struct News {
     pub(super) workloads: BTreeSet<Name>,
 }
 
-/// The names whose values differ.
+/// The names whose values differ. `same` may say so of some at a glance.
 fn differing<'a, T: PartialEq>(
     old: Option<&'a BTreeMap<Name, T>>,
     new: &'a BTreeMap<Name, T>,
+    same: impl Fn(&T, &T) -> bool,
 ) -> impl Iterator<Item = (&'a Name, Option<&'a T>, Option<&'a T>)> {
     let gone = old.into_iter().flatten();
     let gone = gone.filter(|(name, _)| !new.contains_key(*name));
@@ -38,7 +40,11 @@ fn differing<'a, T: PartialEq>(
         let old = old.and_then(|old| old.get(name));
         (name, old, Some(new))
     });
-    gone.chain(here.filter(|(_, old, new)| old != new))
+    let differs = move |old: Option<&T>, new: Option<&T>| match (old, new) {
+        (Some(old), Some(new)) => !same(old, new) && old != new,
+        (old, new) => old != new,
+    };
+    gone.chain(here.filter(move |(_, old, new)| differs(*old, *new)))
 }
 
 impl News {
@@ -51,10 +57,12 @@ impl News {
             }),
             ..Self::default()
         };
-        let profiles = differing(old.map(|old| &old.profiles), &new.profiles);
+        let profiles = differing(old.map(|old| &old.profiles), &new.profiles, |_, _| false);
         news.profiles
             .extend(profiles.map(|(name, ..)| name.clone()));
-        for (name, old, new) in differing(old.map(|old| &old.services), &new.services) {
+        let services = old.map(|old| &old.services);
+        for (name, old, new) in differing(services, &new.services, Arc::ptr_eq) {
+            let (old, new) = (old.map(AsRef::as_ref), new.map(AsRef::as_ref));
             if old.map(service) != new.map(service) {
                 news.services.insert(name.clone());
             }

@@ -9,7 +9,7 @@ use heddle_model::code::Code;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,11 +19,11 @@ use tonic::{Status, Streaming};
 use super::frames::Frames;
 use super::identity::Identity;
 use super::method::Method;
+use super::outbox::{Outlet, outbox};
 use super::stream::Stream;
 use super::together::{Handover, Together};
 use super::{Options, refuse};
 use crate::codec::{Inbound, Requests};
-use crate::engine::session::Response;
 use crate::graph::Hub;
 use crate::node;
 
@@ -67,12 +67,13 @@ impl Connection {
     pub(super) async fn run(self, socket: TcpStream, after: Duration, age: Duration) {
         // Latency counts, and frames are written whole.
         let _best_effort = socket.set_nodelay(true);
-        let handshake = async {
+        // Apart as well.
+        let handshake = Box::pin(async {
             // Who says nothing takes nobody's turn.
             socket.readable().await?;
             let _turn = self.server.handshakes.acquire().await;
             self.server.tls.accept(socket).await
-        };
+        });
         let socket = tokio::select! {
             outcome = tokio::time::timeout(HANDSHAKE, handshake) => match outcome {
                 Ok(Ok(socket)) => socket,
@@ -99,7 +100,9 @@ impl Connection {
         let (calls, streams) = (self.clone(), together.handover());
         let service = hyper::service::service_fn(move |request| {
             let (connection, streams) = (calls.clone(), streams.clone());
-            async move { Ok::<_, Infallible>(connection.answer(request, streams).await) }
+            // Apart, so that what it took to let a stream in is not kept for as long as that lives.
+            let answer = Box::pin(connection.answer(request, streams));
+            async move { Ok::<_, Infallible>(answer.await) }
         });
         let (shutdown, abort, kill) = (&self.shutdown, &self.abort, &self.kill);
         let course = async {
@@ -177,7 +180,7 @@ impl Connection {
         method: Method,
         mut inbound: Streaming<Inbound>,
         streams: &Handover,
-    ) -> Result<mpsc::Receiver<Result<Response, Status>>, Status> {
+    ) -> Result<Outlet, Status> {
         let first = tokio::time::timeout(FIRST_MESSAGE, inbound.message()).await;
         let first = first
             .map_err(|_| Status::deadline_exceeded("no message came within 10 seconds"))??
@@ -208,7 +211,7 @@ impl Connection {
             generation = attachment.generation,
             "stream begins"
         );
-        let (outbox, responses) = mpsc::channel(1);
+        let (outbox, responses) = outbox();
         let stream = Stream {
             unread_deadline: self.server.options.unread_deadline,
             stopping: self.shutdown,

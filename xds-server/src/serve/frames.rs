@@ -11,16 +11,16 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::{Body, Frame};
-use tokio::sync::mpsc;
 use tonic::Status;
 
+use super::outbox::Outlet;
 use crate::codec;
-use crate::engine::session::{Protocol, Response};
+use crate::engine::session::Protocol;
 
 /// The body of an answer.
 pub(super) struct Frames {
     protocol: Protocol,
-    responses: mpsc::Receiver<Result<Response, Status>>,
+    responses: Outlet,
     ready: VecDeque<Bytes>,
     ended: bool,
 }
@@ -29,7 +29,7 @@ impl Frames {
     /// An answer of these responses. It ends after the first error, with that as its status.
     pub(super) fn answer(
         protocol: Protocol,
-        responses: mpsc::Receiver<Result<Response, Status>>,
+        responses: Outlet,
     ) -> http::Response<tonic::body::Body> {
         let frames = Self {
             protocol,
@@ -65,7 +65,7 @@ impl Body for Frames {
             if frames.ended {
                 return Poll::Ready(None);
             }
-            let status = match ready!(frames.responses.poll_recv(context)) {
+            let status = match ready!(frames.responses.poll_next(context)) {
                 Some(Ok(response)) => {
                     codec::write(frames.protocol, &response, &mut frames.ready);
                     continue;

@@ -1,22 +1,23 @@
 //! One stream: a session with everything that happens to it.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use heddle_model::clock::SharedClock;
 use heddle_translate::naming;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Sleep;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Status, Streaming};
 
 use super::identity::{Current, Identity};
 use super::method::Method;
+use super::outbox::{Outbox, Room};
 use super::refuse;
 use crate::codec::{Inbound, Said};
 use crate::engine::kind::Kind;
-use crate::engine::session::{Event, Limits, Own, Response, Session};
+use crate::engine::session::{Event, Limits, Own, Session};
 use crate::graph::{Attachment, Command, Lane, Published};
 use crate::source::Proxy;
 use crate::status::{Report, Reporter, printable};
@@ -27,8 +28,6 @@ use crate::telemetry;
 const PASSING: Duration = Duration::from_secs(1);
 /// The longest sleep; whatever is due later is looked at again then.
 const NAP: Duration = Duration::from_secs(3600);
-
-pub(super) type Outbox = mpsc::Sender<Result<Response, Status>>;
 
 /// A stream that has been let in.
 pub(super) struct Stream {
@@ -61,6 +60,21 @@ struct Course {
     passing_since: Option<Instant>,
     /// Since when the outbox is full.
     full_since: Option<Instant>,
+}
+
+/// What is waited for all the time: made once, since each time costs a place in a list that others are in, too.
+struct Standing<'a> {
+    drained: Pin<&'a mut WaitForCancellationFutureOwned>,
+    alarm: Pin<&'a mut Sleep>,
+}
+
+impl Standing<'_> {
+    /// Sets the alarm. To set it later is cheap: it notices by itself that it was too early.
+    fn set(&mut self, at: Instant) {
+        if self.alarm.deadline().into_std() != at {
+            self.alarm.as_mut().reset(at.into());
+        }
+    }
 }
 
 /// What a stream waits for.
@@ -104,9 +118,11 @@ impl Stream {
                 // Who does not read what was sent does not read why it ends either: what waits for it is dropped.
                 self.abort.cancel();
             } else {
-                let last = Duration::from_secs(1);
-                let last = self.outbox.send_timeout(Err(status), last);
-                let _unread = last.await;
+                let emptied = self.outbox.other(Room::Full);
+                let emptied = tokio::time::timeout(Duration::from_secs(1), emptied).await;
+                if emptied.is_ok() {
+                    self.outbox.put(Err(status));
+                }
             }
         }
         let detach = Command::Detach {
@@ -137,13 +153,16 @@ impl Stream {
         if let Err(status) = self.on_message(course, &first) {
             return Some(status);
         }
+        let drained = pin!(self.drain.clone().cancelled_owned());
+        let alarm = pin!(tokio::time::sleep(NAP));
+        let mut standing = Standing { drained, alarm };
         loop {
             if let Err(status) = self.pump(course) {
                 return Some(status);
             }
             self.report(course).await;
             self.pursue_identity(course);
-            let outcome = match self.wait(course).await {
+            let outcome = match self.wait(course, &mut standing).await {
                 Wake::Message(message) => match *message {
                     Ok(Some(message)) => self.on_message(course, &message),
                     Ok(None) => return None,
@@ -175,7 +194,7 @@ impl Stream {
         }
     }
 
-    async fn wait(&mut self, course: &Course) -> Wake {
+    async fn wait(&mut self, course: &Course, standing: &mut Standing<'_>) -> Wake {
         let now = now();
         let renew = course
             .renew_at
@@ -191,6 +210,11 @@ impl Stream {
             .into_iter()
             .flatten()
             .fold(now + NAP, Instant::min);
+        standing.set(wake);
+        let room = match course.full_since {
+            Some(_) => Room::Full,
+            None => Room::Free,
+        };
         tokio::select! {
             message = self.inbound.message() => Wake::Message(Box::new(message)),
             changed = self.attachment.views.changed() => match changed {
@@ -201,18 +225,17 @@ impl Stream {
                     Err(_) => Wake::End(refuse::stopping()),
                 },
             },
-            current = self.identity.next() => Wake::Identity(current),
+            current = self.identity.next(), if self.identity.is_under_way() => Wake::Identity(current),
             ended = &mut self.attachment.end => match ended {
                 Ok(why) => Wake::End(refuse::ended(why)),
                 Err(_) => Wake::End(refuse::stopping()),
             },
-            () = self.drain.cancelled() => Wake::End(refuse::stopping()),
-            () = self.outbox.closed() => Wake::Gone,
-            room = self.outbox.reserve(), if course.full_since.is_some() => match room {
-                Ok(_) => Wake::Room,
-                Err(_) => Wake::Gone,
+            () = standing.drained.as_mut() => Wake::End(refuse::stopping()),
+            room = self.outbox.other(room) => match room {
+                Room::Gone => Wake::Gone,
+                Room::Free | Room::Full => Wake::Room,
             },
-            () = tokio::time::sleep_until(wake.into()) => Wake::Time,
+            () = standing.alarm.as_mut() => Wake::Time,
         }
     }
 
@@ -223,15 +246,15 @@ impl Stream {
             if let Some(reason) = course.session.expired(now) {
                 return Err(refuse::closed(reason));
             }
-            let room = match self.outbox.try_reserve() {
-                Ok(room) => room,
-                Err(TrySendError::Full(())) => {
+            match self.outbox.room() {
+                Room::Free => {}
+                Room::Full => {
                     course.full_since.get_or_insert(now);
                     return Ok(());
                 }
                 // The wait that follows finds it gone.
-                Err(TrySendError::Closed(())) => return Ok(()),
-            };
+                Room::Gone => return Ok(()),
+            }
             let Some(response) = course.session.poll(now) else {
                 return Ok(());
             };
@@ -245,7 +268,7 @@ impl Stream {
                 "push"
             );
             telemetry::sent(&response, now);
-            room.send(Ok(response));
+            self.outbox.put(Ok(response));
         }
     }
 

@@ -196,8 +196,7 @@ async fn a_refusal_is_kept_with_the_object_that_caused_it() {
 
     let revision = world.source.change(key, |snapshot| {
         snapshot
-            .services
-            .get_mut("payments")
+            .service_mut("payments")
             .unwrap()
             .access_rules
             .clear();
@@ -275,7 +274,7 @@ async fn what_a_service_says_of_its_calls_reaches_all_of_its_proxies_and_no_othe
 
     let exception = |upstreams: &'static str| {
         world.source.change(key, move |snapshot| {
-            let frontend = snapshot.services.get_mut("frontend").unwrap();
+            let frontend = snapshot.service_mut("frontend").unwrap();
             frontend.service.spec.upstreams = serde_json::from_str(upstreams).unwrap();
         })
     };
@@ -300,7 +299,7 @@ async fn what_a_service_says_of_its_calls_reaches_all_of_its_proxies_and_no_othe
 
     // What they do not call does not concern them.
     world.source.change(key, |snapshot| {
-        let frontend = snapshot.services.get_mut("frontend").unwrap();
+        let frontend = snapshot.service_mut("frontend").unwrap();
         frontend.service.spec.defaults = serde_json::from_str(r#"{"timeout": "7s"}"#).unwrap();
     });
     assert_eq!(payments.step().await, "rds heddle/outbound");

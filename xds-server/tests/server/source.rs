@@ -84,7 +84,7 @@ impl Source {
             state
                 .tokens
                 .insert(format!("{tenant}-{service}"), (key, name.clone()));
-            nodes.insert(name, node);
+            nodes.insert(name, node.into());
         }
         let snapshot = MeshSnapshot {
             org: key.org,
@@ -122,7 +122,7 @@ impl Source {
         let spec = serde_json::json!({"action": "allow", "from": [{"service": caller}]});
         let revision = self.change(key, |snapshot| {
             let revision = snapshot.revision;
-            let node = snapshot.services.get_mut(service).unwrap();
+            let node = snapshot.service_mut(service).unwrap();
             node.access_rules.push(Object {
                 id,
                 name: format!("{caller}-may-call").parse().unwrap(),
@@ -214,7 +214,11 @@ impl SnapshotSource for Source {
         }))
     }
 
-    async fn snapshot(&self, mesh: MeshKey) -> Result<Option<MeshSnapshot>, SourceError> {
+    async fn snapshot(
+        &self,
+        mesh: MeshKey,
+        _known: Option<&MeshSnapshot>,
+    ) -> Result<Option<MeshSnapshot>, SourceError> {
         self.fail_if_broken()?;
         Ok(self.state().meshes.get(&mesh).cloned())
     }

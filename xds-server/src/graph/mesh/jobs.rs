@@ -56,6 +56,7 @@ impl Mesh {
             self.load = Some(tokio::spawn(load(
                 self.key,
                 self.parts.clone(),
+                self.loaded.clone(),
                 !self.registry_loaded,
             )));
         }
@@ -250,10 +251,12 @@ impl Mesh {
 async fn load(
     key: MeshKey,
     parts: Arc<Parts>,
+    known: Option<Arc<MeshSnapshot>>,
     with_workloads: bool,
 ) -> Result<Option<Loaded>, SourceError> {
     let work = async {
-        let Some(snapshot) = parts.source.snapshot(key).await? else {
+        let snapshot = parts.source.snapshot(key, known.as_deref()).await?;
+        let Some(snapshot) = snapshot else {
             return Ok(None);
         };
         let roots = parts.identities.roots(key, &snapshot.trust_domain).await?;

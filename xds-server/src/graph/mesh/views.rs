@@ -1,6 +1,7 @@
 //! What the proxies of a mesh see: groups, and the views that they are shown.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -98,6 +99,7 @@ impl Mesh {
         self.trust_domain = loaded.snapshot.trust_domain.as_str().into();
         let workloads = self.registry.endpoints();
         let mut snapshot = loaded.snapshot;
+        self.loaded = Some(Arc::new(snapshot.clone()));
         let next = snapshot.drop_expired(self.parts.clock.now());
         let views = self.graph.load(snapshot, &loaded.roots, workloads, now());
         self.look_again_at(next);

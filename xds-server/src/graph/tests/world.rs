@@ -152,7 +152,7 @@ impl World {
 
     fn node(&mut self) -> Option<&mut ServiceNode> {
         let service = self.service()?;
-        self.snapshot.services.get_mut(&service)
+        self.snapshot.service_mut(&service)
     }
 
     fn make_service(&mut self, service: &Name) {
@@ -167,7 +167,7 @@ impl World {
             routes: Vec::new(),
             access_rules: Vec::new(),
         };
-        self.snapshot.services.insert(service.clone(), node);
+        self.snapshot.services.insert(service.clone(), node.into());
     }
 
     /// Changes something.
