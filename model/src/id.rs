@@ -171,6 +171,8 @@ ids! {
     DeviceId = "dev", "a device authorization id";
     /// A profile of a mesh.
     ProfileId = "prof", "a profile id";
+    /// A rotation of a mesh's authorities.
+    RotationId = "rot", "a rotation id";
 }
 
 #[cfg(test)]

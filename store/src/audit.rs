@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use heddle_model::authz::permission::AuditRead;
 use heddle_model::id::{
     AccessRuleId, AuthorityId, DeviceId, JoinTokenId, MemberId, MeshId, OrgId, ProfileId, ProxyId,
-    RoleBindingId, RouteId, ServiceAccountId, ServiceId, SessionId, SplitId, TokenId,
+    RoleBindingId, RotationId, RouteId, ServiceAccountId, ServiceId, SessionId, SplitId, TokenId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -83,6 +83,7 @@ impl AuditRow {
             "token" => TokenId::from_uuid(id).to_string(),
             "join_token" => JoinTokenId::from_uuid(id).to_string(),
             "proxy" => ProxyId::from_uuid(id).to_string(),
+            "rotation" => RotationId::from_uuid(id).to_string(),
             "authority" => AuthorityId::from_uuid(id).to_string(),
             "member" => MemberId::from_uuid(id).to_string(),
             "service_account" => ServiceAccountId::from_uuid(id).to_string(),

@@ -52,6 +52,8 @@ pub struct IssuedLeaf {
 pub struct Journalled {
     /// The proxy that it was issued to.
     pub proxy: ProxyId,
+    /// What signed it.
+    pub authority: AuthorityId,
     /// Start of validity.
     pub not_before: DateTime<Utc>,
     /// End of validity.
@@ -90,17 +92,19 @@ pub async fn newest<P: Permission>(
     )
 }
 
-/// Makes an entry durable.
+/// Makes an entry durable, unless its authority is unknown or signs no more: then nothing is written, and it is `false`. The row
+/// of the authority is held until the commit, so whoever retires it sees every entry.
 ///
 /// # Errors
-/// [`crate::Error::AlreadyExists`] for a serial number that the mesh has seen, [`crate::Error::Database`] for an
-/// unknown authority, [`crate::Error::Unavailable`].
-pub async fn record(store: &Store, mesh: &MeshRef, entry: &CertificateEntry) -> Result<()> {
+/// [`crate::Error::AlreadyExists`] for a serial number that the mesh has seen, [`crate::Error::Unavailable`].
+pub async fn record(store: &Store, mesh: &MeshRef, entry: &CertificateEntry) -> Result<bool> {
     let mut work = store.work(mesh.org(), "ca", Mode::Write).await?;
-    sqlx::query(
-        "insert into heddle.certificates (org_id, mesh_id, serial, proxy_id, service, spiffe_id, authority_id, \
+    let done = sqlx::query(
+        "with signer as ( \
+             select id from heddle.authorities where mesh_id = $2 and id = $7 and state = 'active' for share) \
+         insert into heddle.certificates (org_id, mesh_id, serial, proxy_id, service, spiffe_id, authority_id, \
                                           not_before, not_after, issued_at, tbs_sha256) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         select $1, $2, $3, $4, $5, $6, signer.id, $8, $9, $10, $11 from signer",
     )
     .bind(mesh.org().uuid())
     .bind(mesh.mesh().uuid())
@@ -116,7 +120,7 @@ pub async fn record(store: &Store, mesh: &MeshRef, entry: &CertificateEntry) -> 
     .execute(work.conn())
     .await?;
     work.commit().await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 /// Finds a serial number of a mesh.
@@ -126,6 +130,7 @@ pub async fn record(store: &Store, mesh: &MeshRef, entry: &CertificateEntry) -> 
 pub async fn lookup(store: &Store, mesh: &MeshRef, serial: &str) -> Result<Option<Journalled>> {
     type Row = (
         Uuid,
+        Uuid,
         DateTime<Utc>,
         DateTime<Utc>,
         DateTime<Utc>,
@@ -133,7 +138,7 @@ pub async fn lookup(store: &Store, mesh: &MeshRef, serial: &str) -> Result<Optio
     );
     let mut work = store.work(mesh.org(), "ca", Mode::Read).await?;
     let row: Option<Row> = sqlx::query_as(
-        "select proxy_id, not_before, not_after, issued_at, revoked_at \
+        "select proxy_id, authority_id, not_before, not_after, issued_at, revoked_at \
          from heddle.certificates where mesh_id = $1 and serial = $2",
     )
     .bind(mesh.mesh().uuid())
@@ -141,8 +146,9 @@ pub async fn lookup(store: &Store, mesh: &MeshRef, serial: &str) -> Result<Optio
     .fetch_optional(work.conn())
     .await?;
     Ok(row.map(
-        |(proxy, not_before, not_after, issued_at, revoked_at)| Journalled {
+        |(proxy, authority, not_before, not_after, issued_at, revoked_at)| Journalled {
             proxy: ProxyId::from_uuid(proxy),
+            authority: AuthorityId::from_uuid(authority),
             not_before,
             not_after,
             issued_at,

@@ -79,6 +79,7 @@ pub mod resources;
 pub mod revisions;
 pub mod role_bindings;
 pub mod rollbacks;
+pub mod rotations;
 pub mod service_accounts;
 pub mod sessions;
 pub mod tokens;

@@ -27,6 +27,7 @@ pub use join::{JoinRefused, JoinScope, Joined, join, token_scope};
 pub use news::{Forgotten, forgotten, news};
 pub(crate) use refused::Refusals;
 pub use refused::{Turned, turned_away};
+pub(crate) use rollout::STANDS;
 pub use rollout::{Counts, Rollout, Stands, counts, rollout};
 pub use status::{Checkpoint, checkpoint, disconnect_gone, revoked};
 pub use workloads::{Workload, Workloads, endpoints, workloads};
@@ -106,7 +107,7 @@ const COLUMNS: &str = "p.id, p.node_id, p.service, p.join_token_id, p.joined_at,
      p.target_revision, p.pending_types, p.nacks, p.seen_at";
 
 /// Proxies, each with the server that it is connected to: it is as far as that one when it has what it should have.
-const TABLE: &str = "heddle.proxies p left join heddle.mesh_replicas r \
+pub(crate) const TABLE: &str = "heddle.proxies p left join heddle.mesh_replicas r \
      on r.org_id = p.org_id and r.mesh_id = p.mesh_id and r.replica = p.replica";
 
 impl TryFrom<Row> for ProxyRow {

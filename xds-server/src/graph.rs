@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::kind::Kind;
 use crate::engine::session::Rejection;
 use crate::engine::view::View;
-use crate::source::{IdentitySource, Joined, MeshKey, News, NodeClaims, SnapshotSource};
+use crate::source::{IdentitySource, Joined, MeshKey, News, NodeClaims, Replacing, SnapshotSource};
 use crate::status::Report;
 
 pub(crate) use compile::resource;
@@ -59,6 +59,8 @@ impl Lane {
 pub(crate) struct Published {
     pub(crate) view: Arc<View>,
     pub(crate) trust_domain: Arc<str>,
+    /// Which certificates are replaced before they are due.
+    pub(crate) replacing: Arc<Replacing>,
 }
 
 /// Why a stream is ended from our side.

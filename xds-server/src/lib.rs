@@ -22,8 +22,8 @@ mod tls;
 
 pub use serve::{Options, ServeError, serve};
 pub use source::{
-    Heads, IdentitySource, Joined, Kept, Leaf, ListenerClaims, MeshKey, Nack, NackOrigin, News,
-    NodeClaims, Proxy, ProxyStatus, Refusal, Setup, SnapshotSource, SourceError, Workload,
-    Workloads,
+    Heads, Held, IdentitySource, Joined, Kept, Leaf, ListenerClaims, MeshKey, Nack, NackOrigin,
+    News, NodeClaims, Proxy, ProxyStatus, Refusal, Replacing, Setup, SnapshotSource, SourceError,
+    Trust, Workload, Workloads,
 };
 pub use tls::ServerTls;

@@ -28,6 +28,7 @@ mod resources;
 mod revisions;
 mod rights;
 mod rollout;
+mod rotations;
 mod sessions;
 mod snapshot;
 mod still;

@@ -64,6 +64,8 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
         .unwrap();
     assert_eq!((joined.mesh, joined.org_name.as_str()), (mesh, org));
     let authority = AuthorityRow {
+        state: heddle_store::authorities::AuthorityState::Active,
+        parent: None,
         id: AuthorityId::from_uuid(Uuid::from_u128(7)),
         kind: AuthorityKind::Root,
         certificate_pem: String::from("pem"),

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::derive::Graph;
 use super::{Attachment, Command, Ended, Hints, Lane, Newcomer, Parts, Refused};
 use crate::registry::Registry;
-use crate::source::{Kept, ListenerClaims, MeshKey, SourceError};
+use crate::source::{Kept, ListenerClaims, MeshKey, Replacing, SourceError};
 use crate::status::{Board, Report, Standing};
 use elsewhere::Elsewhere;
 use jobs::{Job, Loaded, REVOCATIONS, done};
@@ -76,6 +76,7 @@ pub(super) struct Mesh {
     commands: mpsc::WeakSender<Command>,
     graph: Graph,
     trust_domain: Arc<str>,
+    replacing: Arc<Replacing>,
     registry: Registry,
     registry_loaded: bool,
     board: Board,
@@ -126,6 +127,7 @@ impl Mesh {
             commands,
             graph: Graph::new(options),
             trust_domain: Arc::default(),
+            replacing: Arc::default(),
             registry_loaded: false,
             board: Board::default(),
             members: BTreeMap::new(),

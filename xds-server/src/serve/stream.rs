@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use heddle_model::clock::SharedClock;
+use heddle_model::id::AuthorityId;
 use heddle_translate::naming;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -18,7 +19,7 @@ use crate::codec::{Inbound, Said};
 use crate::engine::kind::Kind;
 use crate::engine::session::{Event, Limits, Own, Response, Session};
 use crate::graph::{Attachment, Command, Lane, Published};
-use crate::source::Proxy;
+use crate::source::{Proxy, Replacing};
 use crate::status::{Report, Reporter, printable};
 use crate::telemetry;
 
@@ -53,6 +54,10 @@ struct Course {
     session: Session,
     trust_domain: Option<Arc<str>>,
     renew_at: Option<DateTime<Utc>>,
+    /// The certificate that it has: what signed it, and its serial.
+    leaf: Option<(AuthorityId, Arc<str>)>,
+    /// Which certificates are replaced before they are due.
+    replacing: Arc<Replacing>,
     /// A certificate is wanted, and which one the proxy says it has.
     wanted: Option<Option<Arc<str>>>,
     reporter: Reporter,
@@ -61,6 +66,17 @@ struct Course {
     passing_since: Option<Instant>,
     /// Since when the outbox is full.
     full_since: Option<Instant>,
+}
+
+impl Course {
+    /// Replaces the certificate earlier, when what signed it gives way.
+    fn hasten(&mut self) {
+        if let (Some(renew_at), Some((authority, serial))) = (&mut self.renew_at, &self.leaf)
+            && let Some(due) = self.replacing.due(*authority, serial)
+        {
+            *renew_at = due.min(*renew_at);
+        }
+    }
 }
 
 /// What a stream waits for.
@@ -90,6 +106,8 @@ impl Stream {
             session,
             trust_domain: None,
             renew_at: None,
+            leaf: None,
+            replacing: Arc::default(),
             wanted: None,
             reporter: Reporter::default(),
             reported: None,
@@ -285,6 +303,8 @@ impl Stream {
         };
         course.session.set_view(&published.view);
         course.trust_domain = Some(published.trust_domain);
+        course.replacing = published.replacing;
+        course.hasten();
     }
 
     /// Gets a certificate if one is wanted, once the trust domain is known and no other is under way.
@@ -351,6 +371,8 @@ impl Stream {
             return;
         };
         course.renew_at = Some(current.renew_at);
+        course.leaf = Some((current.authority, current.serial));
+        course.hasten();
         if matches!(current.own, Own::Issued(_)) {
             course.wanted = None;
         }

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::super::{Ended, Parts};
 use super::{IDLE, Mesh, now};
-use crate::source::{Kept, MeshKey, SourceError, Workloads};
+use crate::source::{Kept, MeshKey, SourceError, Trust, Workloads};
 
 /// How long a load may take.
 const LOAD: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ const BACK_OFF: Duration = Duration::from_secs(10);
 /// What a load brings.
 pub(super) struct Loaded {
     pub(super) snapshot: MeshSnapshot,
-    pub(super) roots: String,
+    pub(super) trust: Trust,
     pub(super) workloads: Option<Workloads>,
 }
 
@@ -253,14 +253,14 @@ async fn load(
         let Some(snapshot) = parts.source.snapshot(key).await? else {
             return Ok(None);
         };
-        let roots = parts.identities.roots(key, &snapshot.trust_domain).await?;
+        let trust = parts.identities.trust(key, &snapshot.trust_domain).await?;
         let workloads = match with_workloads {
             true => Some(parts.source.workloads(key, None).await?),
             false => None,
         };
         Ok(Some(Loaded {
             snapshot,
-            roots,
+            trust,
             workloads,
         }))
     };

@@ -1,6 +1,7 @@
 //! What the proxies of a mesh see: groups, and the views that they are shown.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -13,7 +14,7 @@ use super::super::Published;
 use super::super::derive::Views;
 use super::jobs::Loaded;
 use super::{Mesh, now};
-use crate::source::{NodeClaims, Proxy};
+use crate::source::{NodeClaims, Proxy, Replacing};
 
 /// How long what follows from a revision is waited for before it is written who has it.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -43,6 +44,7 @@ impl Mesh {
         let published = seen.map(|view| Published {
             view,
             trust_domain: self.trust_domain.clone(),
+            replacing: self.replacing.clone(),
         });
         let target = published.as_ref().map(|shown| shown.view.revision);
         let (views, receiver) = watch::channel(published);
@@ -99,11 +101,31 @@ impl Mesh {
         let workloads = self.registry.endpoints();
         let mut snapshot = loaded.snapshot;
         let next = snapshot.drop_expired(self.parts.clock.now());
-        let views = self.graph.load(snapshot, &loaded.roots, workloads, now());
+        let views = self
+            .graph
+            .load(snapshot, &loaded.trust.roots, workloads, now());
         self.look_again_at(next);
         self.aim(&views);
         self.show(views);
+        self.replace(loaded.trust.replacing);
         self.offer();
+    }
+
+    /// Says which certificates are replaced before they are due: to everybody, also where the view stays as it is.
+    fn replace(&mut self, replacing: Replacing) {
+        if *self.replacing == replacing {
+            return;
+        }
+        self.replacing = Arc::new(replacing);
+        for group in self.groups.values() {
+            group.views.send_if_modified(|published| {
+                let shown = published.as_mut();
+                shown.is_some_and(|shown| {
+                    shown.replacing = self.replacing.clone();
+                    true
+                })
+            });
+        }
     }
 
     pub(super) fn publish_endpoints(&mut self, services: &BTreeSet<Name>) {
@@ -169,9 +191,12 @@ impl Mesh {
         for (group, view) in views {
             if let Some(group) = self.groups.get(&group) {
                 let trust_domain = self.trust_domain.clone();
-                group
-                    .views
-                    .send_replace(Some(Published { view, trust_domain }));
+                let replacing = self.replacing.clone();
+                group.views.send_replace(Some(Published {
+                    view,
+                    trust_domain,
+                    replacing,
+                }));
             }
         }
     }
