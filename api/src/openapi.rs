@@ -8,6 +8,7 @@ pub(crate) mod live;
 mod objects;
 mod operation;
 pub(crate) mod proxy_config;
+mod rotations;
 mod schema;
 
 use heddle_model::kind::{AccessRule, Mesh, Profile, Route, Service, Split};
@@ -37,6 +38,9 @@ pub(crate) fn frame() -> OpenApi {
     let others = others.chain(live::schemas());
     let others = others.chain(proxy_config::schemas());
     let others = others.chain(access_checks::schemas());
+    let others = others.chain(rotations::schemas());
+    crate::accounts::sent::<crate::v1::rotations::CreateRotation>(&mut schemas);
+    crate::accounts::sent::<crate::v1::rotations::ActOnRotation>(&mut schemas);
     for (name, schema) in objects::schemas().into_iter().chain(others) {
         schemas.push((name.to_owned(), from_json(schema)));
     }

@@ -21,6 +21,7 @@ pub(crate) mod revisions;
 pub(crate) mod role_bindings;
 pub(crate) mod rollbacks;
 pub(crate) mod rollout;
+pub(crate) mod rotations;
 pub(crate) mod routes;
 pub(crate) mod service_accounts;
 pub(crate) mod services;
