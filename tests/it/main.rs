@@ -33,6 +33,7 @@ mod retries;
 mod returns;
 mod rollbacks;
 mod rollout;
+mod rotation;
 mod routing;
 mod schemathesis;
 mod scoping;
