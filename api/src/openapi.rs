@@ -8,7 +8,6 @@ pub(crate) mod live;
 mod objects;
 mod operation;
 pub(crate) mod proxy_config;
-mod rotations;
 mod schema;
 
 use heddle_model::kind::{AccessRule, Mesh, Profile, Route, Service, Split};
@@ -38,7 +37,7 @@ pub(crate) fn frame() -> OpenApi {
     let others = others.chain(live::schemas());
     let others = others.chain(proxy_config::schemas());
     let others = others.chain(access_checks::schemas());
-    let others = others.chain(rotations::schemas());
+    let others = others.chain(crate::rotations::schemas());
     crate::accounts::sent::<crate::v1::rotations::CreateRotation>(&mut schemas);
     crate::accounts::sent::<crate::v1::rotations::ActOnRotation>(&mut schemas);
     for (name, schema) in objects::schemas().into_iter().chain(others) {

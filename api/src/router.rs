@@ -16,11 +16,12 @@ use crate::declared::{collection, singleton};
 use crate::openapi::{Op, frame, history, live, proxy_config as shapes};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
+use crate::rotations;
 use crate::state::App;
 use crate::table::Table;
 use crate::v1::{
     access_checks, apply, bootstrap, codes, effective, events, join_tokens, meshes, proxies,
-    proxy_config, revisions, rollbacks, rollout, rotations, whoami,
+    proxy_config, revisions, rollbacks, rollout, whoami,
 };
 use crate::{docs, health, request};
 
@@ -37,7 +38,7 @@ fn table() -> Table {
     let table = apply_operation(table);
     let table = join_token_operations(table);
     let table = proxy_operations(table);
-    let table = rotation_operations(table);
+    let table = rotations::operations(table);
     let table = accounts::operations(table);
     let table = history_operations(table);
     let table = live_operations(table);
@@ -165,51 +166,6 @@ fn proxy_operations(table: Table) -> Table {
                 .errors(&[422])
                 .answer(200, "A bootstrap, or an overlay.", Some(String::from("Bootstrap"))),
             bootstrap::get,
-        )
-}
-
-fn rotation_operations(table: Table) -> Table {
-    let view = || Some(String::from("Rotation"));
-    table
-        .op(
-            Get,
-            rotations::COLLECTION,
-            Op::new("list_rotations", "List the rotations of a mesh's authorities, newest first", "Proxies")
-                .paged()
-                .answer(200, "One page.", Some(String::from("RotationList"))),
-            rotations::list,
-        )
-        .op(
-            Post,
-            rotations::COLLECTION,
-            Op::new("create_rotation", "Replace the authorities of a mesh", "Proxies")
-                .about("New ones are made; proxies are told to trust them beside the old ones, then they sign, then leaves are replaced, and then the old ones go. Each step waits until every proxy has followed. One rotation at a time. `break_trust` does it all at once, without waiting. What drops a root in the end needs a member who signed in within the last five minutes.")
-                .body("CreateRotation", rotations::sample())
-                .tries()
-                .once()
-                .conflicts()
-                .answer(201, "Begun.", view()),
-            rotations::create,
-        )
-        .op(
-            Get,
-            rotations::ITEM,
-            Op::new("get_rotation", "Read a rotation with the progress of each proxy", "Proxies")
-                .answer(200, "The rotation.", view()),
-            rotations::get,
-        )
-        .op(
-            Post,
-            rotations::ACTIONS,
-            Op::new("create_rotation_action", "Take the next step of a rotation, or turn it round", "Proxies")
-                .about("`advance` is for a rotation whose pace is manual; with `force` it does not wait for proxies. `reverse` is possible until what was there before has been removed. The step that removes it, and one that is forced, need a member who signed in within the last five minutes.")
-                .body("ActOnRotation", rotations::action_sample())
-                .tries()
-                .once()
-                .conflicts()
-                .errors(&[412])
-                .answer(200, "Done.", view()),
-            rotations::act,
         )
 }
 

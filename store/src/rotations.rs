@@ -4,6 +4,7 @@
 //! follows. Each step is a revision of the mesh without an object: so servers and proxies are known to have followed it, and a
 //! server that starts anew goes on from the row.
 
+mod places;
 mod progress;
 mod steps;
 

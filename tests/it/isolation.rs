@@ -277,6 +277,7 @@ async fn everything(api: &Api) -> Vec<Value> {
             && !path.contains("bootstrap")
             && !path.contains("/proxies/p")
             && !path.contains("/resources/")
+            && !path.contains("/rotations/")
         {
             all.push(api.get(&path).await.expect(200).json);
         }

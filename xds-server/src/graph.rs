@@ -27,8 +27,9 @@ use tokio_util::task::TaskTracker;
 use crate::engine::kind::Kind;
 use crate::engine::session::Rejection;
 use crate::engine::view::View;
-use crate::source::{IdentitySource, Joined, MeshKey, News, NodeClaims, Replacing, SnapshotSource};
+use crate::source::{IdentitySource, Joined, MeshKey, News, NodeClaims, SnapshotSource};
 use crate::status::Report;
+use crate::trust::Replacing;
 
 pub(crate) use compile::resource;
 

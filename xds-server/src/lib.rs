@@ -19,11 +19,13 @@ pub mod source;
 mod status;
 mod telemetry;
 mod tls;
+mod trust;
 
 pub use serve::{Options, ServeError, serve};
 pub use source::{
-    Heads, Held, IdentitySource, Joined, Kept, Leaf, ListenerClaims, MeshKey, Nack, NackOrigin,
-    News, NodeClaims, Proxy, ProxyStatus, Refusal, Replacing, Setup, SnapshotSource, SourceError,
-    Trust, Workload, Workloads,
+    Heads, IdentitySource, Joined, Kept, Leaf, ListenerClaims, MeshKey, Nack, NackOrigin, News,
+    NodeClaims, Proxy, ProxyStatus, Refusal, Setup, SnapshotSource, SourceError, Workload,
+    Workloads,
 };
 pub use tls::ServerTls;
+pub use trust::{Held, Replacing, Trust};

@@ -5,8 +5,8 @@ use std::time::Duration;
 use heddle_model::authz::permission::MeshWrite;
 use heddle_model::id::{AuthorityId, MeshId, RotationId};
 use serde_json::json;
-use uuid::Uuid;
 
+use super::places::{activate, publish, put_away, remove, restore};
 use super::progress::{Counts, counts};
 use super::{Mode, RotationRow, State, What, open, select};
 use crate::authorities::{self, AuthorityRow, AuthorityState};
@@ -283,83 +283,6 @@ async fn next(work: &mut Work, mesh: MeshId, mut rotation: RotationRow) -> Resul
     let rotation = save(work, mesh, rotation, state).await?;
     record(work, mesh, &rotation, action).await?;
     Ok(rotation)
-}
-
-/// What is new.
-fn own(rotation: &RotationRow) -> Vec<Uuid> {
-    let own = rotation.root.into_iter().chain([rotation.issuing]);
-    own.map(AuthorityId::uuid).collect()
-}
-
-async fn publish(work: &mut Work, mesh: MeshId, rotation: &RotationRow) -> Result<()> {
-    let root: Vec<Uuid> = rotation.root.iter().map(|id| id.uuid()).collect();
-    set(work, mesh, &root, AuthorityState::Published, None).await
-}
-
-/// What is new signs from here on, and nothing else: whoever is about to sign holds its authority's row, see the journal.
-async fn activate(work: &mut Work, mesh: MeshId, rotation: &RotationRow) -> Result<()> {
-    sqlx::query(
-        "update heddle.authorities set state = 'retiring', rotation_id = $2 \
-         where mesh_id = $1 and state = 'active' and ($3 or kind = 'issuing')",
-    )
-    .bind(mesh.uuid())
-    .bind(rotation.id.uuid())
-    .bind(rotation.what == What::Root)
-    .execute(work.conn())
-    .await?;
-    set(work, mesh, &own(rotation), AuthorityState::Active, None).await
-}
-
-/// What gave way is trusted no more.
-async fn remove(work: &mut Work, mesh: MeshId, rotation: &RotationRow) -> Result<()> {
-    sqlx::query(
-        "update heddle.authorities set state = 'removed' \
-         where mesh_id = $1 and rotation_id = $2 and state = 'retiring'",
-    )
-    .bind(mesh.uuid())
-    .bind(rotation.id.uuid())
-    .execute(work.conn())
-    .await?;
-    Ok(())
-}
-
-/// What gave way signs again, and what is new gives way. Its root is trusted on.
-async fn restore(work: &mut Work, mesh: MeshId, rotation: &RotationRow) -> Result<()> {
-    sqlx::query(
-        "update heddle.authorities set state = 'active', rotation_id = null \
-         where mesh_id = $1 and rotation_id = $2 and state = 'retiring'",
-    )
-    .bind(mesh.uuid())
-    .bind(rotation.id.uuid())
-    .execute(work.conn())
-    .await?;
-    let by = Some(rotation.id);
-    set(work, mesh, &own(rotation), AuthorityState::Retiring, by).await
-}
-
-/// Nothing of what is new is left.
-async fn put_away(work: &mut Work, mesh: MeshId, rotation: &RotationRow) -> Result<()> {
-    let by = Some(rotation.id);
-    set(work, mesh, &own(rotation), AuthorityState::Removed, by).await
-}
-
-async fn set(
-    work: &mut Work,
-    mesh: MeshId,
-    authorities: &[Uuid],
-    state: AuthorityState,
-    by: Option<RotationId>,
-) -> Result<()> {
-    sqlx::query(
-        "update heddle.authorities set state = $3, rotation_id = $4 where mesh_id = $1 and id = any($2)",
-    )
-    .bind(mesh.uuid())
-    .bind(authorities)
-    .bind(state.as_str())
-    .bind(by.map(RotationId::uuid))
-    .execute(work.conn())
-    .await?;
-    Ok(())
 }
 
 async fn insert(

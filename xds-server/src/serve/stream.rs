@@ -19,9 +19,10 @@ use crate::codec::{Inbound, Said};
 use crate::engine::kind::Kind;
 use crate::engine::session::{Event, Limits, Own, Response, Session};
 use crate::graph::{Attachment, Command, Lane, Published};
-use crate::source::{Proxy, Replacing};
+use crate::source::Proxy;
 use crate::status::{Report, Reporter, printable};
 use crate::telemetry;
+use crate::trust::Replacing;
 
 /// How long something may be under way before it is told. Most responses are acknowledged at once: telling each would cost
 /// a message and a row for every proxy and every change.

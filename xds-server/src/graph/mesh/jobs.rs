@@ -10,7 +10,8 @@ use tokio::task::JoinHandle;
 
 use super::super::{Ended, Parts};
 use super::{IDLE, Mesh, now};
-use crate::source::{Kept, MeshKey, SourceError, Trust, Workloads};
+use crate::source::{Kept, MeshKey, SourceError, Workloads};
+use crate::trust::Trust;
 
 /// How long a load may take.
 const LOAD: Duration = Duration::from_secs(10);

@@ -14,7 +14,8 @@ use super::super::Published;
 use super::super::derive::Views;
 use super::jobs::Loaded;
 use super::{Mesh, now};
-use crate::source::{NodeClaims, Proxy, Replacing};
+use crate::source::{NodeClaims, Proxy};
+use crate::trust::Replacing;
 
 /// How long what follows from a revision is waited for before it is written who has it.
 const SETTLE: Duration = Duration::from_millis(50);

@@ -1,8 +1,57 @@
-//! The schemas of rotations.
+//! What the document says of rotations: their operations and schemas.
 
 use serde_json::{Value, json};
+use utoipa::openapi::path::HttpMethod::{Get, Post};
 
-use super::list_of;
+use crate::openapi::{Op, list_of};
+use crate::table::Table;
+use crate::v1::rotations;
+
+/// The operations.
+pub(crate) fn operations(table: Table) -> Table {
+    let view = || Some(String::from("Rotation"));
+    table
+        .op(
+            Get,
+            rotations::COLLECTION,
+            Op::new("list_rotations", "List the rotations of a mesh's authorities, newest first", "Proxies")
+                .paged()
+                .answer(200, "One page.", Some(String::from("RotationList"))),
+            rotations::list,
+        )
+        .op(
+            Post,
+            rotations::COLLECTION,
+            Op::new("create_rotation", "Replace the authorities of a mesh", "Proxies")
+                .about("New ones are made; proxies are told to trust them beside the old ones, then they sign, then leaves are replaced, and then the old ones go. Each step waits until every proxy has followed. One rotation at a time. `break_trust` does it all at once, without waiting. What drops a root in the end needs a member who signed in within the last five minutes.")
+                .body("CreateRotation", rotations::sample())
+                .tries()
+                .once()
+                .conflicts()
+                .answer(201, "Begun.", view()),
+            rotations::create,
+        )
+        .op(
+            Get,
+            rotations::ITEM,
+            Op::new("get_rotation", "Read a rotation with the progress of each proxy", "Proxies")
+                .answer(200, "The rotation.", view()),
+            rotations::get,
+        )
+        .op(
+            Post,
+            rotations::ACTIONS,
+            Op::new("create_rotation_action", "Take the next step of a rotation, or turn it round", "Proxies")
+                .about("`advance` is for a rotation whose pace is manual; with `force` it does not wait for proxies. `reverse` is possible until what was there before has been removed. The step that removes it, and one that is forced, need a member who signed in within the last five minutes.")
+                .body("ActOnRotation", rotations::action_sample())
+                .tries()
+                .once()
+                .conflicts()
+                .errors(&[412])
+                .answer(200, "Done.", view()),
+            rotations::act,
+        )
+}
 
 fn text(about: &str, example: &str) -> Value {
     json!({"type": "string", "description": about, "examples": [example]})
@@ -24,7 +73,8 @@ fn maybe_time(about: &str) -> Value {
     json!({"type": ["string", "null"], "format": "date-time", "description": about})
 }
 
-pub(super) fn schemas() -> Vec<(&'static str, Value)> {
+/// The schemas.
+pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("RotationList", list_of("Rotation")),
         (
