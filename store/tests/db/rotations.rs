@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use heddle_model::authz::permission::{MeshRead, MeshWrite};
 use heddle_model::clock::SharedClock;
 use heddle_model::id::{AuthorityId, ProxyId, RotationId};
-use heddle_store::authorities::{self, AuthorityKind, AuthorityRow};
+use heddle_store::authorities::{self, AuthorityKind, AuthorityRow, AuthorityState};
 use heddle_store::certificates::{self, CertificateEntry};
 use heddle_store::proxies::{self, Checkpoint};
 use heddle_store::rotations::{
@@ -25,10 +25,10 @@ use crate::support::{TestDb, cluster, connect, grant};
 const SERVER: Uuid = Uuid::from_u128(1);
 
 /// Makes rows that no certificate belongs to.
-struct Maker(AtomicU64);
+pub(crate) struct Maker(AtomicU64);
 
 impl Maker {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(AtomicU64::new(100))
     }
 
@@ -337,6 +337,35 @@ async fn spiffe_s51_it_is_turned_round_from_every_state_until_the_old_root_is_dr
     let rotation = field.start(new(What::Root, Mode::BreakTrust)).await;
     let late = field.reverse(rotation.unwrap().id).await;
     assert_eq!(late, Err(Refused::Ended(State::Removed)));
+}
+
+#[tokio::test]
+async fn what_followed_the_new_one_by_itself_gives_way_with_it() {
+    let field = Field::new(&[]).await;
+    let before = field.trust().await;
+    let rotation = field.start(new(What::Root, Mode::Planned)).await.unwrap();
+    field.until(State::Active).await;
+    let rows = authorities::load(&field.db.store, &field.mesh)
+        .await
+        .unwrap();
+    let signs = authorities::issuing(&rows).unwrap();
+    let root = authorities::root_of(&rows, signs).unwrap();
+    let mut successor = field.maker.issuing(&field.mesh, root, signs).unwrap();
+    successor.not_after += TimeDelta::days(83);
+    authorities::renew(&field.db.store, &field.mesh, signs.id, &successor)
+        .await
+        .unwrap();
+    assert_eq!(field.trust().await.0, Some(successor.id));
+    field.reverse(rotation.id).await.unwrap();
+    assert_eq!(field.trust().await.0, before.0);
+    assert_eq!(field.step().await.unwrap().state, State::Cancelled);
+    let (rows, _) = rotations::trust(&field.db.store, &field.mesh)
+        .await
+        .unwrap();
+    let left = rows
+        .iter()
+        .filter(|row| row.state == AuthorityState::Active);
+    assert_eq!(left.count(), 2, "what was there before");
 }
 
 #[tokio::test]
