@@ -224,7 +224,7 @@ def rotation():
         made = api.request("POST", ROTATIONS, json=ROTATION, timeout=30)
         if made.ok:
             return made.json()["meta"]["uid"]
-        found = sent("GET", f"{ROTATIONS}?limit=1").json()["items"]
+        found = sent("GET", f"{ROTATIONS}?limit=1", None).json()["items"]
         if found and not found[0]["meta"]["ended_at"]:
             return found[0]["meta"]["uid"]
         time.sleep(0.1)
