@@ -30,6 +30,7 @@ mod ownership;
 mod parameters;
 pub mod problem;
 mod request;
+mod rotations;
 pub mod router;
 pub mod state;
 mod table;

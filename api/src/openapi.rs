@@ -39,6 +39,9 @@ pub(crate) fn frame() -> OpenApi {
     let others = others.chain(proxy_config::schemas());
     let others = others.chain(access_checks::schemas());
     let others = others.chain(revocations::schemas());
+    let others = others.chain(crate::rotations::schemas());
+    crate::accounts::sent::<crate::v1::rotations::CreateRotation>(&mut schemas);
+    crate::accounts::sent::<crate::v1::rotations::ActOnRotation>(&mut schemas);
     for (name, schema) in objects::schemas().into_iter().chain(others) {
         schemas.push((name.to_owned(), from_json(schema)));
     }

@@ -16,6 +16,7 @@ use crate::declared::{collection, singleton};
 use crate::openapi::{Op, frame, history, live, proxy_config as shapes};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
+use crate::rotations;
 use crate::state::App;
 use crate::table::Table;
 use crate::v1::{
@@ -38,6 +39,7 @@ fn table() -> Table {
     let table = join_token_operations(table);
     let table = proxy_operations(table);
     let table = revocation_operations(table);
+    let table = rotations::operations(table);
     let table = accounts::operations(table);
     let table = history_operations(table);
     let table = live_operations(table);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use heddle_model::clock::{Ids, SharedClock};
 use heddle_model::name::Name;
+use heddle_store::rotations::AuthorityMaker;
 use heddle_store::{KeySealer, Store};
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +27,8 @@ pub struct App {
     pub sealer: Arc<dyn KeySealer>,
     /// Where people reach the console and the API, without a slash at the end; `None`: where the request arrived.
     pub public_url: Option<String>,
+    /// Makes the authorities that follow those of a mesh.
+    pub authorities: Arc<dyn AuthorityMaker>,
     /// What a proxy must know to connect.
     pub xds: Arc<XdsFacts>,
     /// Names trust domains.

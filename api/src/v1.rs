@@ -22,6 +22,7 @@ pub(crate) mod revocations;
 pub(crate) mod role_bindings;
 pub(crate) mod rollbacks;
 pub(crate) mod rollout;
+pub(crate) mod rotations;
 pub(crate) mod routes;
 pub(crate) mod service_accounts;
 pub(crate) mod services;

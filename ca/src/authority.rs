@@ -1,6 +1,8 @@
 //! The authorities of a mesh: a root and an issuing intermediate, as rows with sealed keys (S50, S53).
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use rcgen::{CertificateParams, PublicKeyData as _};
@@ -175,13 +177,56 @@ pub(crate) fn read_pem(pem: &str) -> Result<Vec<u8>, Error> {
 /// The authorities of one mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hierarchy {
-    /// The trust anchor.
+    /// The trust anchor of what signs now.
     pub root: AuthorityRow,
     /// What signs leaves.
     pub issuing: AuthorityRow,
+    /// Roots that are trusted beside it while one follows another.
+    pub also_trusted: Vec<AuthorityRow>,
+    /// Whose leaves are to be replaced.
+    pub replacing: Replacing,
+}
+
+/// Which leaves are to be replaced before they are due, because what signed them gives way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacing {
+    /// Issuing authorities that sign no more.
+    pub retired: BTreeSet<Uuid>,
+    /// Since when, and over which time; `None` while their leaves may stay as they are.
+    pub window: Option<(DateTime<Utc>, Duration)>,
 }
 
 impl Hierarchy {
+    /// A root with what it signed, and nothing else.
+    #[must_use]
+    pub fn new(root: AuthorityRow, issuing: AuthorityRow) -> Self {
+        Self {
+            root,
+            issuing,
+            also_trusted: Vec::new(),
+            replacing: Replacing::default(),
+        }
+    }
+
+    /// What proxies trust, in PEM, oldest first: in an order that does not change with what signs.
+    pub(crate) fn bundle(&self) -> Result<String, Error> {
+        let mut roots: Vec<&AuthorityRow> = std::iter::once(&self.root)
+            .chain(&self.also_trusted)
+            .collect();
+        roots.sort_unstable_by_key(|root| root.id);
+        let mut pem = String::new();
+        for root in roots {
+            if root.kind != AuthorityKind::Root || root.mesh_key() != self.root.mesh_key() {
+                return Err(Error::Inconsistent("authorities of another mesh or kind"));
+            }
+            if root.certificate(None)?.name != self.root.certificate(None)?.name {
+                return Err(Error::Inconsistent("roots of two trust domains"));
+            }
+            pem.push_str(&root.certificate_pem);
+        }
+        Ok(pem)
+    }
+
     /// When another issuing authority takes over: with a sixth of its life left, or a week if that is less. One that
     /// lasts as long as its root is kept to the end, because no other could last longer.
     #[must_use]
@@ -198,7 +243,7 @@ impl Hierarchy {
     ///
     /// # Errors
     /// As [`create_hierarchy`], and [`Error::Inconsistent`] when the root's row does not fit its certificate or key.
-    pub(crate) fn next_issuing(
+    pub fn next_issuing(
         &self,
         sealing: &dyn SealingKey,
         now: DateTime<Utc>,
@@ -264,10 +309,10 @@ pub fn create_hierarchy(
         .map_err(Error::Encode)?;
     check::signing(issuing_der.der(), AuthorityKind::Issuing, Some(&root_cert))?;
 
-    Ok(Hierarchy {
-        root: root_draft.seal(root_der.pem(), sealing)?,
-        issuing: issuing_draft.seal(issuing_der.pem(), sealing)?,
-    })
+    Ok(Hierarchy::new(
+        root_draft.seal(root_der.pem(), sealing)?,
+        issuing_draft.seal(issuing_der.pem(), sealing)?,
+    ))
 }
 
 /// An authority in the making.

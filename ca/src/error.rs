@@ -75,6 +75,9 @@ pub enum Error {
     /// The journal did not take the entry, so nothing was signed, or could not be read.
     #[error("use the issuance journal")]
     Journal(#[source] Failure),
+    /// The authority has given way to another one: nothing was signed.
+    #[error("the issuing authority does not sign any more")]
+    Superseded,
     /// The authorities of a mesh could not be loaded or stored.
     #[error("use the stored authorities")]
     Store(#[source] Failure),

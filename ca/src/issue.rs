@@ -10,6 +10,7 @@ use aws_lc_rs::digest;
 use chrono::{DateTime, TimeDelta, Utc};
 use rcgen::{CertificateParams, PublicKeyData, SignatureAlgorithm, SigningKey};
 use rustls_pki_types::CertificateDer;
+use uuid::Uuid;
 
 use crate::ambient::Random;
 use crate::authority::{AuthorityKind, AuthorityRow, MeshIdentity, read_pem};
@@ -54,6 +55,8 @@ pub struct Recorded(Prepared);
 pub struct Leaf {
     /// Serial number: 32 lower-case hex digits. The version of the secret.
     pub serial: String,
+    /// What signed it.
+    pub authority: Uuid,
     /// The only name in it.
     pub spiffe_id: SpiffeId,
     /// The leaf, then the issuing certificate, in PEM.
@@ -219,6 +222,7 @@ impl Issuer {
         Ok(Leaf {
             renew_at: renew_at(entry.issued_at, validity.not_after, &entry.serial),
             serial: entry.serial,
+            authority: entry.authority,
             spiffe_id: name,
             chain_pem: certificate.pem() + &self.row.certificate_pem,
             key_pem: key.to_pem()?,
@@ -266,9 +270,12 @@ impl Prepared {
     /// Writes the journal row. Until this has returned `Ok`, nothing can be signed.
     ///
     /// # Errors
-    /// [`Error::Journal`]; the preparation is then lost, and its key with it.
+    /// [`Error::Journal`], [`Error::Superseded`]; the preparation is then lost, and its key with it.
     pub async fn record(self, journal: &dyn Journal) -> Result<Recorded, Error> {
-        journal.record(&self.entry).await.map_err(Error::Journal)?;
+        let recorded = journal.record(&self.entry).await.map_err(Error::Journal)?;
+        if !recorded {
+            return Err(Error::Superseded);
+        }
         Ok(Recorded(self))
     }
 }

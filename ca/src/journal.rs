@@ -40,6 +40,8 @@ pub struct Entry {
 pub struct Journalled {
     /// The proxy it was issued to.
     pub proxy: Uuid,
+    /// What signed it.
+    pub authority: Uuid,
     /// Start of validity.
     pub not_before: DateTime<Utc>,
     /// End of validity.
@@ -53,11 +55,12 @@ pub struct Journalled {
 /// The append-only journal of issuance. The server joins it to its store.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Makes the entry durable. Nothing is signed unless this returns `Ok`.
+    /// Makes the entry durable, unless its authority has given way to another one: then this is `false`. Nothing is
+    /// signed unless this returns `Ok(true)`.
     ///
     /// # Errors
     /// Whatever the journal fails with, also for a serial that already exists in the mesh.
-    async fn record(&self, entry: &Entry) -> Result<(), Failure>;
+    async fn record(&self, entry: &Entry) -> Result<bool, Failure>;
 
     /// Finds a serial of one mesh of one organisation.
     ///

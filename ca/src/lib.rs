@@ -34,7 +34,7 @@ mod testing;
 
 pub use ambient::{Clock, Random, SystemRandom};
 pub use authority::{
-    AuthorityKind, AuthorityRow, Hierarchy, MeshIdentity, MeshKey, create_hierarchy,
+    AuthorityKind, AuthorityRow, Hierarchy, MeshIdentity, MeshKey, Replacing, create_hierarchy,
 };
 pub use check::Fault;
 pub use error::{Error, Failure};
@@ -44,5 +44,5 @@ pub use journal::{Entry, Journal, Journalled};
 pub use key::SecretPem;
 pub use profile::{Profile, Subject, Validity};
 pub use seal::{Aad, SealError, SealingKey};
-pub use serve::{AuthorityStore, CertificateAuthority, Parts};
+pub use serve::{AuthorityStore, CertificateAuthority, Held, Parts, Trust};
 pub use spiffe::{SpiffeError, SpiffeId, TrustDomain};

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::ambient::{Clock, Random};
 use crate::authority::{
-    AuthorityKind, AuthorityRow, Hierarchy, MeshIdentity, MeshKey, create_hierarchy,
+    AuthorityKind, AuthorityRow, Hierarchy, MeshIdentity, MeshKey, Replacing, create_hierarchy,
 };
 use crate::error::{Error, Failure};
 use crate::issue::{Issuer, Leaf, renew_at};
@@ -33,13 +33,17 @@ pub trait AuthorityStore: Send + Sync {
     /// Whatever the store fails with.
     async fn create(&self, hierarchy: Hierarchy) -> Result<Hierarchy, Failure>;
 
-    /// Adds the issuing authority that follows `replaced`, and returns what is in use then: of concurrent renewers one
+    /// Adds the issuing authority that follows that of `replaced`, under the same root, and returns what is in use then: of concurrent renewers one
     /// wins, and all get the winner's. The one that was replaced stays stored. One that is not valid yet by the store's clock
     /// is not added.
     ///
     /// # Errors
     /// Whatever the store fails with.
-    async fn renew(&self, replaced: Uuid, issuing: AuthorityRow) -> Result<Hierarchy, Failure>;
+    async fn renew(
+        &self,
+        replaced: &Hierarchy,
+        issuing: AuthorityRow,
+    ) -> Result<Hierarchy, Failure>;
 }
 
 /// What a [`CertificateAuthority`] is put together from.
@@ -67,10 +71,27 @@ pub struct CertificateAuthority {
 
 /// The authorities of one mesh, ready to sign.
 struct Opened {
+    hierarchy: Hierarchy,
     issuer: Issuer,
-    roots_pem: String,
-    /// When another issuing authority takes over.
-    due: DateTime<Utc>,
+    trust: Trust,
+}
+
+/// What the proxies of a mesh are told of its authorities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trust {
+    /// The roots that they trust, in PEM, one after the other.
+    pub roots_pem: String,
+    /// Which leaves are to be replaced before they are due.
+    pub replacing: Replacing,
+}
+
+/// A leaf that a proxy holds and that it may go on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// When it is due.
+    pub renew_at: DateTime<Utc>,
+    /// What signed it.
+    pub authority: Uuid,
 }
 
 impl std::fmt::Debug for CertificateAuthority {
@@ -98,13 +119,16 @@ impl CertificateAuthority {
     /// # Errors
     /// Any [`Error`]; nothing was signed, unless it is [`Error::Check`], and then nobody has seen it.
     pub async fn leaf(&self, subject: &Subject) -> Result<Leaf, Error> {
-        let opened = self.open(&subject.mesh_identity()).await?;
-        let now = self.parts.clock.now();
-        let prepared = opened
-            .issuer
-            .prepare(subject, &self.profile, now, &*self.parts.random)?;
-        let recorded = prepared.record(&*self.parts.journal).await?;
-        let leaf = opened.issuer.issue(recorded)?;
+        let mesh = subject.mesh_identity();
+        let opened = self.open(&mesh).await?;
+        let leaf = match self.issue(&opened, subject).await {
+            // Another server has put another authority in its place since it was read.
+            Err(Error::Superseded) => {
+                let opened = self.reopen(&mesh).await?;
+                self.issue(&opened, subject).await?
+            }
+            issued => issued?,
+        };
         tracing::debug!(
             org.id = %subject.org,
             mesh.id = %subject.mesh,
@@ -116,17 +140,22 @@ impl CertificateAuthority {
         Ok(leaf)
     }
 
+    async fn issue(&self, opened: &Opened, subject: &Subject) -> Result<Leaf, Error> {
+        let now = self.parts.clock.now();
+        let prepared = opened
+            .issuer
+            .prepare(subject, &self.profile, now, &*self.parts.random)?;
+        let recorded = prepared.record(&*self.parts.journal).await?;
+        opened.issuer.issue(recorded)
+    }
+
     /// Whether the leaf with this serial, which the proxy says it holds, needs no replacement yet, and when
     /// it will: it was issued to this very proxy, is not revoked, and is before its half-life.
     ///
     /// # Errors
     /// [`Error::Journal`]. A serial that is unknown or malformed is `None`, not an error: the text comes
     /// from outside.
-    pub async fn is_current(
-        &self,
-        subject: &Subject,
-        serial: &str,
-    ) -> Result<Option<DateTime<Utc>>, Error> {
+    pub async fn is_current(&self, subject: &Subject, serial: &str) -> Result<Option<Held>, Error> {
         let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         if serial.len() != 32 || !serial.bytes().all(hex) {
             return Ok(None);
@@ -141,16 +170,20 @@ impl CertificateAuthority {
         let now = self.parts.clock.now();
         let half_life = row.issued_at + (row.not_after - row.issued_at) / 2;
         let due = renew_at(row.issued_at, row.not_after, serial);
-        Ok((now >= row.not_before && now < half_life.min(due)).then_some(due))
+        let held = Held {
+            renew_at: due,
+            authority: row.authority,
+        };
+        Ok((now >= row.not_before && now < half_life.min(due)).then_some(held))
     }
 
-    /// The roots of a mesh in PEM: what its proxies trust. Made with the rest of its authorities when it
-    /// has none yet.
+    /// What the proxies of a mesh trust now, by the store and not by what is remembered: asked for when the mesh may have changed.
+    /// Made with the rest of its authorities when it has none yet.
     ///
     /// # Errors
     /// Any [`Error`] of loading, opening or making the authorities.
-    pub async fn roots(&self, mesh: &MeshIdentity) -> Result<String, Error> {
-        Ok(self.open(mesh).await?.roots_pem.clone())
+    pub async fn trust(&self, mesh: &MeshIdentity) -> Result<Trust, Error> {
+        Ok(self.reopen(mesh).await?.trust.clone())
     }
 
     /// Drops what is held in memory for a mesh, when it is deleted or its authorities have changed.
@@ -166,10 +199,16 @@ impl CertificateAuthority {
         if let Some(opened) = self.remembered(mesh.key()) {
             require(mesh, opened.issuer.mesh())?;
             // One that is due is asked for again: another replica may have replaced it.
-            if now < opened.due {
+            if now < opened.hierarchy.due() {
                 return Ok(opened);
             }
         }
+        self.reopen(mesh).await
+    }
+
+    /// The authorities as they are stored now.
+    async fn reopen(&self, mesh: &MeshIdentity) -> Result<Arc<Opened>, Error> {
+        let now = self.parts.clock.now();
         let mut hierarchy = match self
             .parts
             .store
@@ -183,7 +222,13 @@ impl CertificateAuthority {
         if now >= hierarchy.due() {
             hierarchy = self.renew(hierarchy, now).await;
         }
-        let Hierarchy { root, issuing } = &hierarchy;
+        if let Some(opened) = self.remembered(mesh.key())
+            && opened.hierarchy == hierarchy
+        {
+            require(mesh, opened.issuer.mesh())?;
+            return Ok(opened);
+        }
+        let Hierarchy { root, issuing, .. } = &hierarchy;
         let placed = root.mesh_key() == mesh.key() && issuing.mesh_key() == mesh.key();
         if !placed || root.kind != AuthorityKind::Root {
             return Err(Error::Inconsistent("authorities of another mesh or kind"));
@@ -193,8 +238,11 @@ impl CertificateAuthority {
         require(mesh, issuer.mesh())?;
         let opened = Arc::new(Opened {
             issuer,
-            roots_pem: root.certificate_pem.clone(),
-            due: hierarchy.due(),
+            trust: Trust {
+                roots_pem: hierarchy.bundle()?,
+                replacing: hierarchy.replacing.clone(),
+            },
+            hierarchy,
         });
         let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(mesh.key(), Arc::clone(&opened));
@@ -237,7 +285,7 @@ impl CertificateAuthority {
     async fn try_renew(&self, held: &Hierarchy, now: DateTime<Utc>) -> Result<Hierarchy, Error> {
         let made = held.next_issuing(&*self.parts.sealing, now, &*self.parts.random)?;
         let (own, serial) = (made.id, made.serial.clone());
-        let stored = self.parts.store.renew(held.issuing.id, made).await;
+        let stored = self.parts.store.renew(held, made).await;
         let stored = stored.map_err(Error::Store)?;
         if stored.issuing.id == held.issuing.id {
             return Err(Error::Store("it took no successor".into()));

@@ -1,6 +1,6 @@
 //! Doubles for the tests of this crate: memory for a journal and a store, a clock to turn, seeded bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -125,6 +125,8 @@ pub(crate) struct MemoryJournal {
     rows: Mutex<Rows>,
     pub(crate) broken: AtomicBool,
     pub(crate) lookups: AtomicUsize,
+    /// Authorities that sign no more.
+    pub(crate) retired: Mutex<BTreeSet<Uuid>>,
 }
 
 impl MemoryJournal {
@@ -149,9 +151,17 @@ impl MemoryJournal {
 
 #[async_trait]
 impl Journal for MemoryJournal {
-    async fn record(&self, entry: &Entry) -> Result<(), Failure> {
+    async fn record(&self, entry: &Entry) -> Result<bool, Failure> {
         if self.broken.load(Ordering::SeqCst) {
             return Err("the disk is full".into());
+        }
+        if self
+            .retired
+            .lock()
+            .expect("lock")
+            .contains(&entry.authority)
+        {
+            return Ok(false);
         }
         let key = (
             MeshKey {
@@ -166,7 +176,7 @@ impl Journal for MemoryJournal {
             .expect("lock")
             .insert(key, (entry.clone(), None))
         {
-            None => Ok(()),
+            None => Ok(true),
             Some(_) => Err("the serial exists".into()),
         }
     }
@@ -181,6 +191,7 @@ impl Journal for MemoryJournal {
             .get(&(mesh, serial.to_owned()))
             .map(|(entry, revoked_at)| Journalled {
                 proxy: entry.proxy,
+                authority: entry.authority,
                 not_before: entry.not_before,
                 not_after: entry.not_after,
                 issued_at: entry.issued_at,
@@ -218,13 +229,17 @@ impl AuthorityStore for MemoryStore {
             .clone())
     }
 
-    async fn renew(&self, replaced: Uuid, issuing: AuthorityRow) -> Result<Hierarchy, Failure> {
+    async fn renew(
+        &self,
+        replaced: &Hierarchy,
+        issuing: AuthorityRow,
+    ) -> Result<Hierarchy, Failure> {
         if self.read_only.load(Ordering::SeqCst) {
             return Err("the disk is read-only".into());
         }
         let mut rows = self.rows.lock().expect("lock");
         let held = rows.get_mut(&issuing.mesh_key()).ok_or("no authorities")?;
-        if held.issuing.id == replaced {
+        if held.issuing.id == replaced.issuing.id {
             held.issuing = issuing;
             self.renewals.fetch_add(1, Ordering::SeqCst);
         }

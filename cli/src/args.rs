@@ -3,6 +3,7 @@
 pub(crate) mod history;
 pub(crate) mod look;
 pub(crate) mod revoke;
+pub(crate) mod rotations;
 pub(crate) mod tokens;
 pub(crate) mod why;
 
@@ -131,6 +132,9 @@ pub(crate) enum Command {
     /// What was changed when, and the way back
     #[command(subcommand, visible_alias = "revision", after_help = history::EXAMPLES)]
     Revisions(history::RevisionsCommand),
+    /// New authorities in the place of those of the mesh
+    #[command(subcommand, visible_alias = "rotate", after_help = rotations::EXAMPLES)]
+    Rotations(rotations::RotationsCommand),
     /// What programs call the API with
     #[command(subcommand, after_help = tokens::TOKEN_EXAMPLES)]
     Token(tokens::TokenCommand),

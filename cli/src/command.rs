@@ -15,6 +15,7 @@ mod revisions;
 mod revoke;
 mod rollback;
 mod rollout;
+mod rotations;
 mod small;
 mod tokens;
 mod why;
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Delete(args) => get::delete(&Here::find(place)?, &args).await,
         Command::Describe(args) => describe::describe(&Here::find(place)?, &args).await,
         Command::Revisions(command) => revisions::run(&Here::find(place)?, command).await,
+        Command::Rotations(command) => rotations::run(&Here::find(place)?, command).await,
         Command::Token(command) => tokens::token(&Here::find(place)?, command).await,
         Command::JoinToken(command) => tokens::join_token(&Here::find(place)?, command).await,
         Command::Revoke(command) => revoke::run(&Here::find(place)?, command).await,

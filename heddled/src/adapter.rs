@@ -5,10 +5,12 @@ pub(crate) mod ephemeral;
 mod identities;
 mod mesh_source;
 mod replica;
+mod rotations;
 mod session_sealer;
 
-pub(crate) use authorities::Authorities;
+pub(crate) use authorities::{Authorities, Maker};
 pub(crate) use identities::Identities;
 pub(crate) use mesh_source::MeshSource;
 pub(crate) use replica::Replica;
+pub(crate) use rotations::Rotations;
 pub(crate) use session_sealer::SessionSealer;

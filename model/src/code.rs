@@ -97,6 +97,10 @@ codes! {
     DeviceCodeUnknown = "HED-2034", 400, "No such device code", "The code is mistyped, was used before, or is long gone.", "Begin again.";
     TooManyStreams = "HED-2035", 429, "Too many open answers", "The caller, or its organisation, has as many answers open at the same time as it may.", "Close one, or repeat after the time in Retry-After.";
     SignInAgain = "HED-2036", 401, "Sign in again", "What cannot be taken back, and what makes a credential or a right, needs a member who signed in within the last five minutes.", "Sign in again and repeat the request.";
+    RotationUnderWay = "HED-2037", 409, "Rotation under way", "Another rotation of the mesh's authorities has not ended.", "Wait for its end, or turn it round.";
+    RotationWaits = "HED-2038", 409, "Rotation waits for proxies", "Some proxies have not followed the last step of the rotation yet.", "Look at the rotation's `proxies`, and repeat when nobody is waited for; or use `force`, if they may be cut off.";
+    RotationEnded = "HED-2039", 409, "Rotation cannot do that any more", "The rotation has ended, or was turned round already.", "Read the rotation; begin another one if authorities are to be replaced once more.";
+    NoAuthorities = "HED-2040", 409, "No authorities yet", "A mesh gets its authorities with the first proxy that connects.", "Connect a proxy first.";
     Internal = "HED-2050", 500, "Internal error", "Heddle failed.", "Repeat the request; if it fails again, report the request id.";
     Unavailable = "HED-2053", 503, "Unavailable", "Heddle cannot reach its database right now.", "Repeat the request after the time in Retry-After.";
     JoinTokenUnknown = "HED-3001", 401, "Join token not valid", "The token is unknown, revoked or mistyped.", "Create a new join token.";

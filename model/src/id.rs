@@ -173,6 +173,8 @@ ids! {
     ProfileId = "prof", "a profile id";
     /// A revocation of a proxy or a service.
     RevocationId = "rvk", "a revocation id";
+    /// A rotation of a mesh's authorities.
+    RotationId = "rot", "a rotation id";
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use heddle_model::authz::permission::AuditRead;
 use heddle_model::id::{
     AccessRuleId, AuthorityId, DeviceId, JoinTokenId, MemberId, MeshId, OrgId, ProfileId, ProxyId,
-    RevocationId, RoleBindingId, RouteId, ServiceAccountId, ServiceId, SessionId, SplitId, TokenId,
+    RevocationId, RoleBindingId, RotationId, RouteId, ServiceAccountId, ServiceId, SessionId,
+    SplitId, TokenId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -84,6 +85,7 @@ impl AuditRow {
             "join_token" => JoinTokenId::from_uuid(id).to_string(),
             "revocation" => RevocationId::from_uuid(id).to_string(),
             "proxy" => ProxyId::from_uuid(id).to_string(),
+            "rotation" => RotationId::from_uuid(id).to_string(),
             "authority" => AuthorityId::from_uuid(id).to_string(),
             "member" => MemberId::from_uuid(id).to_string(),
             "service_account" => ServiceAccountId::from_uuid(id).to_string(),

@@ -28,6 +28,45 @@ impl AuthorityKind {
     }
 }
 
+/// What an authority is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AuthorityState {
+    /// It is made; nobody knows of it.
+    Prepared,
+    /// Proxies are told to trust it. It signs nothing.
+    Published,
+    /// It signs.
+    Active,
+    /// It signs no more. What it signed is trusted.
+    Retiring,
+    /// Nobody trusts it any more.
+    Removed,
+}
+
+impl AuthorityState {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepared => "prepared",
+            Self::Published => "published",
+            Self::Active => "active",
+            Self::Retiring => "retiring",
+            Self::Removed => "removed",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Prepared,
+            Self::Published,
+            Self::Active,
+            Self::Retiring,
+            Self::Removed,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+    }
+}
+
 /// An authority.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AuthorityRow {
@@ -45,6 +84,10 @@ pub struct AuthorityRow {
     pub not_before: DateTime<Utc>,
     /// End of validity.
     pub not_after: DateTime<Utc>,
+    /// What it is good for.
+    pub state: AuthorityState,
+    /// The root that signed it; `None` for a root, and for what was made while its mesh had one root only.
+    pub parent: Option<AuthorityId>,
 }
 
 impl std::fmt::Debug for AuthorityRow {
@@ -54,6 +97,7 @@ impl std::fmt::Debug for AuthorityRow {
             .field("kind", &self.kind)
             .field("serial", &self.serial)
             .field("not_after", &self.not_after)
+            .field("state", &self.state)
             .finish_non_exhaustive()
     }
 }
@@ -67,6 +111,8 @@ struct Row {
     serial: String,
     not_before: DateTime<Utc>,
     not_after: DateTime<Utc>,
+    state: String,
+    parent_id: Option<Uuid>,
 }
 
 /// The authorities of a mesh, oldest first; none before the first [`create`].
@@ -111,12 +157,33 @@ async fn create_once(
     Ok(stored)
 }
 
-/// The authority that signs leaves now: of all issuing ones, the one that lasts longest.
+/// The authority that signs leaves now: of all active issuing ones, the one that lasts longest.
 #[must_use]
 pub fn issuing(rows: &[AuthorityRow]) -> Option<&AuthorityRow> {
     rows.iter()
-        .filter(|row| row.kind == AuthorityKind::Issuing)
+        .filter(|row| row.kind == AuthorityKind::Issuing && row.state == AuthorityState::Active)
         .max_by_key(|row| (row.not_after, row.id.uuid()))
+}
+
+/// The root that signed an issuing authority.
+#[must_use]
+pub fn root_of<'a>(rows: &'a [AuthorityRow], issuing: &AuthorityRow) -> Option<&'a AuthorityRow> {
+    let is_parent = |row: &&AuthorityRow| issuing.parent.is_none_or(|parent| parent == row.id);
+    roots(rows).find(is_parent)
+}
+
+/// The roots that proxies are told to trust, oldest first.
+pub fn trusted(rows: &[AuthorityRow]) -> impl Iterator<Item = &AuthorityRow> {
+    roots(rows).filter(|row| {
+        matches!(
+            row.state,
+            AuthorityState::Published | AuthorityState::Active | AuthorityState::Retiring
+        )
+    })
+}
+
+fn roots(rows: &[AuthorityRow]) -> impl Iterator<Item = &AuthorityRow> {
+    rows.iter().filter(|row| row.kind == AuthorityKind::Root)
 }
 
 /// Adds the issuing authority that follows `replaced`, and returns what is stored: of concurrent renewers one wins, and
@@ -161,11 +228,11 @@ async fn renew_once(
     Ok(stored)
 }
 
-async fn insert(work: &mut Work, mesh: &MeshRef, row: &AuthorityRow) -> Result<()> {
+pub(crate) async fn insert(work: &mut Work, mesh: &MeshRef, row: &AuthorityRow) -> Result<()> {
     let query = sqlx::query(
         "insert into heddle.authorities (org_id, mesh_id, id, kind, certificate_pem, sealed_key, serial, \
-                                         not_before, not_after, created_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                                         not_before, not_after, created_at, state, parent_id) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(mesh.org().uuid())
     .bind(mesh.mesh().uuid())
@@ -176,7 +243,9 @@ async fn insert(work: &mut Work, mesh: &MeshRef, row: &AuthorityRow) -> Result<(
     .bind(&row.serial)
     .bind(row.not_before)
     .bind(row.not_after)
-    .bind(work.now());
+    .bind(work.now())
+    .bind(row.state.as_str())
+    .bind(row.parent.map(AuthorityId::uuid));
     query.execute(work.conn()).await?;
     let after = json!({
         "kind": row.kind.as_str(),
@@ -196,9 +265,9 @@ async fn insert(work: &mut Work, mesh: &MeshRef, row: &AuthorityRow) -> Result<(
     .await
 }
 
-async fn select(work: &mut Work, mesh: &MeshRef) -> Result<Vec<AuthorityRow>> {
+pub(crate) async fn select(work: &mut Work, mesh: &MeshRef) -> Result<Vec<AuthorityRow>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "select id, kind, certificate_pem, sealed_key, serial, not_before, not_after \
+        "select id, kind, certificate_pem, sealed_key, serial, not_before, not_after, state, parent_id \
          from heddle.authorities where mesh_id = $1 order by created_at, kind desc, id",
     )
     .bind(mesh.mesh().uuid())
@@ -212,6 +281,8 @@ async fn select(work: &mut Work, mesh: &MeshRef) -> Result<Vec<AuthorityRow>> {
                 "issuing" => AuthorityKind::Issuing,
                 other => return Err(inconsistent("authorities", "kind", id, other)),
             };
+            let state = AuthorityState::parse(&row.state)
+                .ok_or_else(|| inconsistent("authorities", "state", id, &row.state))?;
             Ok(AuthorityRow {
                 id,
                 kind,
@@ -220,6 +291,8 @@ async fn select(work: &mut Work, mesh: &MeshRef) -> Result<Vec<AuthorityRow>> {
                 serial: row.serial,
                 not_before: row.not_before,
                 not_after: row.not_after,
+                state,
+                parent: row.parent_id.map(AuthorityId::from_uuid),
             })
         })
         .collect()

@@ -1,6 +1,6 @@
 //! The journal of issuance: a row for each leaf, written before it is signed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use heddle_model::authz::Permission;
@@ -55,6 +55,8 @@ pub struct IssuedLeaf {
 pub struct Journalled {
     /// The proxy that it was issued to.
     pub proxy: ProxyId,
+    /// What signed it.
+    pub authority: AuthorityId,
     /// Start of validity.
     pub not_before: DateTime<Utc>,
     /// End of validity.
@@ -96,36 +98,45 @@ pub async fn newest<P: Permission>(
 /// What a process keeps for the journal: entries of a mesh that come at the same time share a transaction, and so do questions.
 #[derive(Debug, Default)]
 pub(crate) struct Journals {
-    record: Gather<(OrgId, MeshId), CertificateEntry, bool>,
+    record: Gather<(OrgId, MeshId), CertificateEntry, Recorded>,
     lookup: Gather<(OrgId, MeshId), String, Option<Journalled>>,
 }
 
-/// Makes an entry durable.
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recorded {
+    Written,
+    /// Whoever it is for is revoked, or the mesh deleted.
+    Barred,
+    /// Its authority is unknown or signs no more.
+    Retired,
+}
+
+/// Makes an entry durable, unless its authority is unknown or signs no more: then nothing is written, and it is `false`. The row
+/// of the authority is held until the commit, so whoever retires it sees every entry.
 ///
 /// # Errors
-/// [`Error::Barred`], [`crate::Error::AlreadyExists`] for a serial number that the mesh has seen, [`crate::Error::Database`] for an
-/// unknown authority, [`crate::Error::Unavailable`].
-pub async fn record(store: &Store, mesh: &MeshRef, entry: &CertificateEntry) -> Result<()> {
+/// [`Error::Barred`], [`crate::Error::AlreadyExists`] for a serial number that the mesh has seen, [`crate::Error::Unavailable`].
+pub async fn record(store: &Store, mesh: &MeshRef, entry: &CertificateEntry) -> Result<bool> {
     let (of, mesh) = (store.clone(), *mesh);
     let answer = move |entries: Vec<CertificateEntry>| {
         let store = of.clone();
         async move { record_all(&store, &mesh, &entries).await }
     };
     let key = (mesh.org(), mesh.mesh());
-    let written = store.journals().record.ask(key, entry.clone(), answer);
-    match written.await? {
-        true => Ok(()),
-        false => Err(Error::Barred),
+    let recorded = store.journals().record.ask(key, entry.clone(), answer);
+    match recorded.await? {
+        Recorded::Written => Ok(true),
+        Recorded::Retired => Ok(false),
+        Recorded::Barred => Err(Error::Barred),
     }
 }
-
-/// Which of them were written: not those of who is revoked, nor any of a mesh that is deleted.
 
 async fn record_all(
     store: &Store,
     mesh: &MeshRef,
     entries: &[CertificateEntry],
-) -> Result<Vec<bool>> {
+) -> Result<Vec<Recorded>> {
     fn column<'a, T>(
         entries: &'a [CertificateEntry],
         of: impl Fn(&'a CertificateEntry) -> T,
@@ -134,18 +145,32 @@ async fn record_all(
     }
     let mut work = store.work(mesh.org(), "ca", Mode::Write).await?;
     // Asked by the statement that writes: what is not written is not signed.
-    let written: Vec<String> = sqlx::query_scalar(
-        "insert into heddle.certificates (org_id, mesh_id, serial, proxy_id, service, spiffe_id, authority_id, \
-                                          not_before, not_after, issued_at, tbs_sha256) \
-         select $1, $2, e.* from unnest($3::text[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], \
-                                        $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::text[]) \
-                                 as e (serial, proxy_id, service, spiffe_id, authority_id, not_before, not_after, \
-                                       issued_at, tbs_sha256) \
-         where exists (select from heddle.meshes m where m.mesh_id = $2 and m.deleted_at is null) \
-           and not exists (select from heddle.revocations v \
+    let rows: Vec<(bool, bool)> = sqlx::query_as(
+        "with e as ( \
+             select * from unnest($3::text[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::timestamptz[], \
+                                  $9::timestamptz[], $10::timestamptz[], $11::text[]) with ordinality \
+                 as e (serial, proxy_id, service, spiffe_id, authority_id, not_before, not_after, issued_at, \
+                       tbs_sha256, nth)), \
+         signers as ( \
+             select a.id from heddle.authorities a \
+             where a.mesh_id = $2 and a.id = any($7) and a.state = 'active' for share), \
+         barred as ( \
+             select e.nth from e \
+             where not exists (select from heddle.meshes m where m.mesh_id = $2 and m.deleted_at is null) \
+                or exists (select from heddle.revocations v \
                            where v.mesh_id = $2 and v.service = e.service \
-                             and (v.proxy_id is null or v.proxy_id = e.proxy_id) and v.lifted_at is null) \
-         returning serial",
+                             and (v.proxy_id is null or v.proxy_id = e.proxy_id) and v.lifted_at is null)), \
+         written as ( \
+             insert into heddle.certificates (org_id, mesh_id, serial, proxy_id, service, spiffe_id, authority_id, \
+                                              not_before, not_after, issued_at, tbs_sha256) \
+             select $1, $2, e.serial, e.proxy_id, e.service, e.spiffe_id, s.id, e.not_before, e.not_after, \
+                    e.issued_at, e.tbs_sha256 \
+             from e join signers s on s.id = e.authority_id \
+             where not exists (select from barred b where b.nth = e.nth) \
+             returning serial) \
+         select exists (select from written w where w.serial = e.serial), \
+                exists (select from barred b where b.nth = e.nth) \
+         from e order by e.nth",
     )
     .bind(mesh.org().uuid())
     .bind(mesh.mesh().uuid())
@@ -160,11 +185,13 @@ async fn record_all(
     .bind(column(entries, |e| e.tbs_sha256.as_str()))
     .fetch_all(work.conn())
     .await?;
-    if !written.is_empty() {
-        work.commit().await?;
-    }
-    let written: BTreeSet<String> = written.into_iter().collect();
-    Ok(column(entries, |e| written.contains(&e.serial)))
+    work.commit().await?;
+    let recorded = |(written, barred)| match (written, barred) {
+        (true, _) => Recorded::Written,
+        (false, true) => Recorded::Barred,
+        (false, false) => Recorded::Retired,
+    };
+    Ok(rows.into_iter().map(recorded).collect())
 }
 
 /// Finds a serial number of a mesh.
@@ -193,6 +220,7 @@ async fn lookup_all(
     type Row = (
         String,
         Uuid,
+        Uuid,
         DateTime<Utc>,
         DateTime<Utc>,
         DateTime<Utc>,
@@ -200,7 +228,7 @@ async fn lookup_all(
     );
     let mut work = store.work(mesh.org(), "ca", Mode::Read).await?;
     let rows: Vec<Row> = sqlx::query_as(
-        "select serial, proxy_id, not_before, not_after, issued_at, revoked_at \
+        "select serial, proxy_id, authority_id, not_before, not_after, issued_at, revoked_at \
          from heddle.certificates where mesh_id = $1 and serial = any($2)",
     )
     .bind(mesh.mesh().uuid())
@@ -208,9 +236,10 @@ async fn lookup_all(
     .fetch_all(work.conn())
     .await?;
     let mut found = BTreeMap::new();
-    for (serial, proxy, not_before, not_after, issued_at, revoked_at) in rows {
+    for (serial, proxy, authority, not_before, not_after, issued_at, revoked_at) in rows {
         let journalled = Journalled {
             proxy: ProxyId::from_uuid(proxy),
+            authority: AuthorityId::from_uuid(authority),
             not_before,
             not_after,
             issued_at,

@@ -23,6 +23,8 @@ pub struct MeshHead {
     pub deleted: bool,
     /// The number of the newest news about its proxies.
     pub status: u64,
+    /// Whether a rotation of its authorities is under way.
+    pub rotating: bool,
 }
 
 /// Where to go on in the feed.
@@ -49,6 +51,7 @@ struct Row {
     revision: Option<i64>,
     deleted: Option<bool>,
     status: Option<i64>,
+    rotating: Option<bool>,
 }
 
 impl Row {
@@ -62,6 +65,7 @@ impl Row {
             revision: self.revision?.unsigned_abs(),
             deleted: self.deleted?,
             status: self.status?.unsigned_abs(),
+            rotating: self.rotating?,
         })
     }
 }
@@ -78,7 +82,7 @@ impl Store {
             None => (None, Vec::new()),
         };
         let rows: Vec<Row> = sqlx::query_as(
-            "select next::text as next, org_id, mesh_id, revision, deleted, status \
+            "select next::text as next, org_id, mesh_id, revision, deleted, status, rotating \
              from heddle.feed($1::text::xid8)",
         )
         .bind(position)

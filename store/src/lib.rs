@@ -81,6 +81,7 @@ pub mod revisions;
 pub mod revocations;
 pub mod role_bindings;
 pub mod rollbacks;
+pub mod rotations;
 pub mod service_accounts;
 pub mod sessions;
 pub mod tokens;

@@ -33,6 +33,7 @@ pub use join::{JoinRefused, JoinScope, Joined, bars, join, token_scope};
 pub use news::{Forgotten, forgotten, news};
 pub(crate) use refused::Refusals;
 pub use refused::{Turned, turned_away};
+pub(crate) use rollout::STANDS;
 pub use rollout::{Counts, Rollout, Stands, counts, rollout};
 pub use status::{Checkpoint, Ousted, checkpoint, disconnect_gone, ousted};
 pub use workloads::{Workload, Workloads, endpoints, workloads};
@@ -122,7 +123,7 @@ const COLUMNS: &str = "p.id, p.node_id, p.service, p.join_token_id, t.labels, t.
      p.target_revision, p.pending_types, p.nacks, p.seen_at";
 
 /// Proxies, each with the server that it is connected to: it is as far as that one when it has what it should have.
-const TABLE: &str = "heddle.proxies p \
+pub(crate) const TABLE: &str = "heddle.proxies p \
      join heddle.join_tokens t on t.org_id = p.org_id and t.id = p.join_token_id \
      left join heddle.mesh_replicas r \
      on r.org_id = p.org_id and r.mesh_id = p.mesh_id and r.replica = p.replica";

@@ -327,6 +327,12 @@ impl Work {
         self.client.as_deref()
     }
 
+    /// Says why, in the history, unless whoever asked says so themselves.
+    pub(crate) fn explain(&mut self, why: &str) {
+        let message = &mut self.origin.note.message;
+        message.get_or_insert_with(|| why.to_owned());
+    }
+
     /// Notes where the request comes from.
     pub(crate) fn set_ip(&mut self, ip: Option<IpAddr>) {
         self.origin.ip = ip;

@@ -20,7 +20,7 @@ use tokio::process::Command;
 use crate::docs;
 
 /// A shell in a folder of its own, where `heddle` is the program under test.
-fn shell(script: &str, folder: &Path, server: &str, token: &str) -> Command {
+pub(crate) fn shell(script: &str, folder: &Path, server: &str, token: &str) -> Command {
     let mut command = Command::new("bash");
     let program = heddle();
     let path = format!(

@@ -133,6 +133,19 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         format!("{payments}/routes/all/effective"),
         None,
     ));
+    let rotation = format!("{mesh}/rotations/rot_01kxqh3v5xe1tbs7b2a8m4c9dz");
+    all.push((Method::GET, format!("{mesh}/rotations"), None));
+    all.push((
+        Method::POST,
+        format!("{mesh}/rotations"),
+        Some(json!({"what": "root"})),
+    ));
+    all.push((Method::GET, rotation.clone(), None));
+    all.push((
+        Method::POST,
+        format!("{rotation}/actions"),
+        Some(json!({"action": "advance"})),
+    ));
     all.push((Method::GET, format!("{mesh}/join-tokens"), None));
     all.push((
         Method::POST,
@@ -274,6 +287,7 @@ async fn everything(api: &Api) -> Vec<Value> {
             && !path.contains("/proxies/p")
             && !path.contains("/revocations/")
             && !path.contains("/resources/")
+            && !path.contains("/rotations/")
         {
             all.push(api.get(&path).await.expect(200).json);
         }

@@ -35,6 +35,7 @@ mod returns;
 mod revocations;
 mod rollbacks;
 mod rollout;
+mod rotation;
 mod routing;
 mod schemathesis;
 mod scoping;

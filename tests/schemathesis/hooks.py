@@ -12,6 +12,7 @@ import os
 import random
 import re
 import threading
+import time
 import urllib.parse
 
 import requests
@@ -222,6 +223,29 @@ def rollback(case):
     case.body = {"to_revision": 1}
 
 
+ROTATIONS = f"{ORG}/meshes/{KEPT}/rotations"
+ROTATION = {"what": "intermediate", "pace": "manual"}
+
+
+def rotation():
+    """One that is under way. Whoever else begins one is in the way, and so is a mesh that nobody has joined yet."""
+    for _ in range(50):
+        made = api.request("POST", ROTATIONS, json=ROTATION, timeout=30)
+        if made.ok:
+            return made.json()["meta"]["uid"]
+        found = sent("GET", f"{ROTATIONS}?limit=1", None).json()["items"]
+        if found and not found[0]["meta"]["ended_at"]:
+            return found[0]["meta"]["uid"]
+        time.sleep(0.1)
+    raise AssertionError(f"no rotation: {made.text}")
+
+
+def no_rotation():
+    """None is under way, if nobody else begins one: a rotation that was only prepared ends when it is turned round."""
+    api.request("POST", f"{ROTATIONS}/{rotation()}/actions", json={"action": "reverse"}, timeout=30)
+    return dict(ROTATION)
+
+
 def path(**makers):
     def put(case):
         for name, make in makers.items():
@@ -289,6 +313,10 @@ REAL = {
     f"DELETE {MESH}/revocations/{{revocation}}": path(mesh=KEPT, revocation=revocation),
     f"POST {MESH}/access/checks": both(path(mesh=KEPT), body(asked_call)),
     f"POST {MESH}/rollbacks": rollback,
+    f"POST {MESH}/rotations": both(path(mesh=KEPT), body(no_rotation)),
+    f"POST {MESH}/rotations/{{rotation}}/actions": both(
+        path(mesh=KEPT, rotation=rotation), body(lambda: {"action": "reverse"})
+    ),
     f"DELETE {MESH}/proxies/{{proxy}}": path(mesh=KEPT, proxy=proxy),
     f"POST {AT}/members": body(lambda: {"email": f"{fresh()}@example.com"}),
     f"PATCH {AT}/members/{{member}}": both(path(member=address), body(patch)),

@@ -29,6 +29,7 @@ use crate::engine::session::Rejection;
 use crate::engine::view::View;
 use crate::source::{IdentitySource, Joined, MeshKey, News, NodeClaims, Refusal, SnapshotSource};
 use crate::status::Report;
+use crate::trust::Replacing;
 
 pub(crate) use compile::resource;
 
@@ -59,6 +60,8 @@ impl Lane {
 pub(crate) struct Published {
     pub(crate) view: Arc<View>,
     pub(crate) trust_domain: Arc<str>,
+    /// Which certificates are replaced before they are due.
+    pub(crate) replacing: Arc<Replacing>,
 }
 
 /// Why a stream is ended from our side.

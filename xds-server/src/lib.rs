@@ -19,6 +19,7 @@ pub mod source;
 mod status;
 mod telemetry;
 mod tls;
+mod trust;
 
 pub use serve::{Options, ServeError, serve};
 pub use source::{
@@ -27,3 +28,4 @@ pub use source::{
     Workloads,
 };
 pub use tls::ServerTls;
+pub use trust::{Held, Replacing, Trust};

@@ -9,12 +9,14 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use heddle_model::code::Code;
-use heddle_model::id::{MeshId, OrgId, ProxyId};
+use heddle_model::id::{AuthorityId, MeshId, OrgId, ProxyId};
 use heddle_model::kind::Kind as ModelKind;
 use heddle_model::name::Name;
 use heddle_model::snapshot::MeshSnapshot;
 use heddle_model::workload::Endpoint;
 use tokio::sync::broadcast;
+
+use crate::trust::{Held, Trust};
 
 /// Which mesh of which organisation: the key of everything that is kept in memory, so that two tenants
 /// with equal names can never share an entry.
@@ -235,6 +237,8 @@ pub struct ProxyStatus {
     pub envoy_version: Option<String>,
     /// What decides its listeners; `None`: as before.
     pub setup: Option<Setup>,
+    /// The serial number of the leaf that it has acknowledged; `None`: as before.
+    pub leaf_serial: Option<String>,
     /// The newest mesh revision of which it has acknowledged everything. While it is connected, no more than `target_revision`:
     /// when the two are equal it is as far as the server, see [`SnapshotSource::checkpoint`].
     pub acked_revision: Option<u64>,
@@ -323,6 +327,8 @@ pub trait SnapshotSource: Send + Sync + 'static {
 pub struct Leaf {
     /// Lower-case hex; the version of the secret.
     pub serial: String,
+    /// What signed it.
+    pub authority: AuthorityId,
     /// Leaf, then issuing certificate.
     pub chain_pem: String,
     /// The private key. Wiped when dropped.
@@ -352,7 +358,7 @@ pub trait IdentitySource: Send + Sync + 'static {
     /// None can be issued right now.
     async fn leaf(&self, proxy: &Proxy, trust_domain: &str) -> Result<Leaf, SourceError>;
 
-    /// When the leaf of this serial, which the proxy says it holds, needs replacement; `None` when it needs it
+    /// The leaf of this serial, which the proxy says it holds; `None` when it needs replacement
     /// now: unknown, another proxy's, revoked, or past its half-life. The serial is text from outside.
     ///
     /// # Errors
@@ -362,11 +368,11 @@ pub trait IdentitySource: Send + Sync + 'static {
         proxy: &Proxy,
         trust_domain: &str,
         serial: &str,
-    ) -> Result<Option<DateTime<Utc>>, SourceError>;
+    ) -> Result<Option<Held>, SourceError>;
 
-    /// The roots that proxies of this mesh trust, as PEM.
+    /// What proxies of this mesh trust now, no older than the mesh that was loaded before.
     ///
     /// # Errors
-    /// They cannot be had right now; the caller keeps the last ones.
-    async fn roots(&self, mesh: MeshKey, trust_domain: &str) -> Result<String, SourceError>;
+    /// It cannot be had right now; the caller keeps what it has.
+    async fn trust(&self, mesh: MeshKey, trust_domain: &str) -> Result<Trust, SourceError>;
 }

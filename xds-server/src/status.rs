@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use heddle_model::id::ProxyId;
 use heddle_model::workload::Endpoint;
-use heddle_translate::{Origin, explain_nack};
+use heddle_translate::{Origin, explain_nack, naming};
 
 use crate::engine::kind::{KINDS, Kind};
 use crate::engine::session::{Progress, Rejection, Session};
@@ -34,13 +34,15 @@ pub(crate) struct Report {
     pub(crate) progress: [Progress; KINDS],
     pub(crate) pending: Vec<&'static str>,
     pub(crate) nacks: Vec<Nack>,
+    /// The serial of the certificate that it has acknowledged.
+    pub(crate) leaf: Option<Arc<str>>,
 }
 
 impl Report {
     /// Whether only what is under way differs: most of that has arrived a moment later, and was never worth telling.
     pub(crate) fn differs_in_passing(&self, other: &Self) -> bool {
         let news = |report: &Self| (report.serves(), Progress::overall(&report.progress));
-        news(self) == news(other) && self.nacks == other.nacks
+        news(self) == news(other) && self.nacks == other.nacks && self.leaf == other.leaf
     }
 
     /// The proxy has all of its listeners and what they need: it takes calls.
@@ -58,6 +60,8 @@ pub(crate) struct Standing {
     pub(crate) acked_revision: Option<u64>,
     pub(crate) pending: Vec<&'static str>,
     pub(crate) nacks: Vec<Nack>,
+    /// The serial of the certificate that it has acknowledged.
+    pub(crate) leaf: Option<Arc<str>>,
 }
 
 impl Standing {
@@ -74,6 +78,7 @@ impl Standing {
             }
             all.pending.extend(&report.pending);
             all.nacks.extend(report.nacks.iter().cloned());
+            all.leaf = report.leaf.clone().or(all.leaf);
         }
         all.pending.sort_unstable_by_key(|short| {
             Kind::ALL.map(Kind::short).iter().position(|s| s == short)
@@ -91,6 +96,7 @@ impl Standing {
             },
             pending: all.pending,
             nacks: all.nacks,
+            leaf: all.leaf.or_else(|| before.leaf.clone()),
         }
     }
 }
@@ -121,6 +127,7 @@ impl Reporter {
             progress: Kind::ALL.map(|kind| session.progress(kind)),
             pending: session.pending_types().map(Kind::short).collect(),
             nacks,
+            leaf: session.proven(Kind::Secret, naming::IDENTITY).cloned(),
         }
     }
 }
@@ -270,6 +277,7 @@ impl Board {
                 lease_until: record.lease_until,
                 envoy_version: record.envoy_version.clone(),
                 setup: record.setup.clone(),
+                leaf_serial: record.standing.leaf.as_deref().map(str::to_owned),
                 acked_revision: record.acked(),
                 target_revision: record.target,
                 pending_types: record.standing.pending.clone(),

@@ -55,6 +55,7 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
         ),
         ("path", "service_account") | ("query", "service_account") => (handle(), json!("deployer")),
         ("path", "api_token") => (handle(), json!("deploy-2027")),
+        ("path", "rotation") => (handle(), json!("rot_01hzx000000000000000000000")),
         ("path", "role_binding") => (handle(), json!("rb_01hzx000000000000000000000")),
         ("path", "revocation") => (handle(), json!("rvk_01hzx000000000000000000000")),
         ("path", "session") => (handle(), json!("current")),

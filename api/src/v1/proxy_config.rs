@@ -15,7 +15,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use heddle_model::authz::permission::{ConfigRead, ProxyRead};
 use heddle_model::name::Name;
-use heddle_store::authorities::{AuthorityKind, AuthorityRow};
+use heddle_store::authorities::AuthorityRow;
 use heddle_store::certificates::IssuedLeaf;
 use heddle_store::proxies::ProxyRow;
 use heddle_store::{MeshRef, authorities, certificates, meshes, proxies};
@@ -199,10 +199,15 @@ fn secrets(leaf: Option<IssuedLeaf>, roots: &[AuthorityRow]) -> Vec<Line> {
         });
         lines.push(line(naming::IDENTITY, leaf.serial, vec![facts]));
     }
-    let roots = roots.iter().filter(|row| row.kind == AuthorityKind::Root);
-    let roots: Vec<&AuthorityRow> = roots.collect();
-    if let Some(newest) = roots.last() {
-        let version = trust_secret(&newest.certificate_pem).version;
+    // In the order in which they are given out, so that this is the version that proxies acknowledge.
+    let mut roots: Vec<&AuthorityRow> = authorities::trusted(roots).collect();
+    roots.sort_unstable_by_key(|row| row.id);
+    if !roots.is_empty() {
+        let bundle: String = roots
+            .iter()
+            .map(|row| row.certificate_pem.as_str())
+            .collect();
+        let version = trust_secret(&bundle).version;
         let facts = |row: &&AuthorityRow| {
             json!({
                 "use": "trust",

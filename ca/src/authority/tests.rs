@@ -10,7 +10,7 @@ fn made(n: u128) -> Hierarchy {
 
 #[test]
 fn spiffe_s50_root_for_ten_years_issuing_for_ninety_days() {
-    let Hierarchy { root, issuing } = made(1);
+    let Hierarchy { root, issuing, .. } = made(1);
     let backdated = DateTime::from_timestamp(1_900_000_000 - 300, 0).expect("in range");
     for row in [&root, &issuing] {
         assert_eq!(row.not_before, backdated);
@@ -33,7 +33,7 @@ fn spiffe_s50_root_for_ten_years_issuing_for_ninety_days() {
 
 #[test]
 fn spiffe_s13_s17_the_certificates_agree_with_their_rows() {
-    let Hierarchy { root, issuing } = made(1);
+    let Hierarchy { root, issuing, .. } = made(1);
     let root_cert = root.certificate(None).expect("root");
     let issuing_cert = issuing.certificate(Some(&root_cert)).expect("issuing");
     for (row, cert) in [(&root, &root_cert), (&issuing, &issuing_cert)] {
@@ -110,7 +110,7 @@ fn any_signing_cert() -> SigningCert {
 
 #[test]
 fn sec_c12_k04_the_rows_hold_no_key_in_clear() {
-    let Hierarchy { root, issuing } = made(1);
+    let Hierarchy { root, issuing, .. } = made(1);
     for row in [root, issuing] {
         let opened = MemoryKey::new(1)
             .open(&row.aad(), &row.sealed_key)
@@ -134,7 +134,7 @@ fn rows_survive_serialisation() {
 
 #[test]
 fn a_certificate_that_is_not_the_rows_is_refused() {
-    let Hierarchy { root, issuing } = made(1);
+    let Hierarchy { root, issuing, .. } = made(1);
     let root_cert = root.certificate(None).expect("root");
     let garbage = [
         "",

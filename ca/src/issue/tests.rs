@@ -31,7 +31,7 @@ impl Bench {
     fn sealed_with(n: u128, sealing: &MemoryKey) -> Self {
         let hierarchy =
             create_hierarchy(&mesh(n), sealing, start(), &SystemRandom).expect("create");
-        let Hierarchy { root, issuing } = &hierarchy;
+        let Hierarchy { root, issuing, .. } = &hierarchy;
         let issuer = Issuer::open(issuing, &root.certificate_pem, sealing).expect("open");
         Self {
             hierarchy,

@@ -46,6 +46,11 @@ impl Bench {
     }
 }
 
+async fn roots_of(bench: &Bench, n: u128) -> String {
+    let trust = bench.authority.trust(&mesh(n)).await;
+    trust.expect("roots").roots_pem
+}
+
 fn made(n: u128) -> Hierarchy {
     create_hierarchy(&mesh(n), &MemoryKey::new(1), start(), &SystemRandom).expect("hierarchy")
 }
@@ -71,19 +76,19 @@ async fn the_first_leaf_makes_the_authorities_and_the_next_finds_them() {
     }
     assert_ne!(first.serial, second.serial);
     assert_eq!(bench.store.loads.load(Ordering::SeqCst), 1, "opened once");
-    let roots = bench.authority.roots(&mesh(1)).await.expect("roots");
+    let roots = roots_of(&bench, 1).await;
     assert_eq!(roots, hierarchy.root.certificate_pem);
     assert_eq!(bench.journal.entries().len(), 2);
 
     // Another process over the same store serves the same roots.
     let other = Bench::over(Arc::clone(&bench.journal), Arc::clone(&bench.store), 20);
-    assert_eq!(other.authority.roots(&mesh(1)).await.expect("roots"), roots);
+    assert_eq!(roots_of(&other, 1).await, roots);
 }
 
 #[tokio::test]
 async fn roots_can_be_asked_for_before_the_first_leaf() {
     let bench = Bench::new(20);
-    let roots = bench.authority.roots(&mesh(1)).await.expect("roots");
+    let roots = roots_of(&bench, 1).await;
     assert_eq!(roots.matches("BEGIN CERTIFICATE").count(), 1);
     assert!(bench.journal.entries().is_empty());
 }
@@ -99,7 +104,7 @@ async fn of_two_creators_one_wins_and_both_use_the_winner() {
         .await
         .expect("leaf");
     assert!(leaf.chain_pem.ends_with(&winner.issuing.certificate_pem));
-    let roots = bench.authority.roots(&mesh(1)).await.expect("roots");
+    let roots = roots_of(&bench, 1).await;
     assert_eq!(roots, winner.root.certificate_pem);
 }
 
@@ -135,6 +140,7 @@ async fn a_leaf_is_current_for_its_own_proxy_until_it_is_due() {
             .is_current(who, serial)
             .await
             .expect("the journal answers")
+            .map(|held| held.renew_at)
     };
     assert_eq!(current(&owner, &leaf.serial).await, Some(leaf.renew_at));
     assert_eq!(
@@ -227,7 +233,7 @@ async fn sec_c09_a_serial_that_exists_is_not_signed_again() {
         CertificateAuthority::new(parts, Profile::default())
     };
     let owner = subject(1, "payments", 1);
-    authority(1).roots(&mesh(1)).await.expect("authorities");
+    authority(1).trust(&mesh(1)).await.expect("authorities");
     let first = authority(2).leaf(&owner).await.expect("leaf");
     let error = authority(2)
         .leaf(&owner)
@@ -262,7 +268,7 @@ async fn sec_c07_t07_a_mesh_is_served_under_its_own_trust_domain_only() {
         );
         let error = bench
             .authority
-            .roots(&forged.mesh_identity())
+            .trust(&forged.mesh_identity())
             .await
             .expect_err("roots too");
         assert!(
@@ -283,12 +289,12 @@ async fn sec_c07_t07_a_mesh_is_served_under_its_own_trust_domain_only() {
     assert_ne!(
         bench
             .authority
-            .roots(&own.mesh_identity())
+            .trust(&own.mesh_identity())
             .await
             .expect("ours"),
         bench
             .authority
-            .roots(&rival.mesh_identity())
+            .trust(&rival.mesh_identity())
             .await
             .expect("theirs"),
     );
@@ -323,25 +329,16 @@ async fn sec_c13_rows_of_another_mesh_are_refused() {
     };
     let error = served(theirs.clone()).await;
     assert!(matches!(error, Error::Inconsistent(_)), "{error:?}");
-    let relabelled = Hierarchy {
-        root: moved(theirs.root),
-        issuing: moved(theirs.issuing.clone()),
-    };
+    let relabelled = Hierarchy::new(moved(theirs.root), moved(theirs.issuing.clone()));
     let error = served(relabelled).await;
     assert!(
         matches!(error, Error::Seal(SealError::Refused)),
         "{error:?}"
     );
-    let mixed = Hierarchy {
-        root: ours.root.clone(),
-        issuing: moved(theirs.issuing),
-    };
+    let mixed = Hierarchy::new(ours.root.clone(), moved(theirs.issuing));
     let error = served(mixed).await;
     assert!(matches!(error, Error::Check(_)), "{error:?}");
-    let swapped = Hierarchy {
-        root: ours.issuing.clone(),
-        issuing: ours.root.clone(),
-    };
+    let swapped = Hierarchy::new(ours.issuing.clone(), ours.root.clone());
     let error = served(swapped).await;
     assert!(matches!(error, Error::Inconsistent(_)), "{error:?}");
     let fine = seed(ours).authority.leaf(&subject(1, "payments", 1)).await;
@@ -366,12 +363,14 @@ async fn sec_c11_an_ended_authority_issues_nothing_until_it_is_replaced() {
 }
 
 mod renewal;
+mod rotation;
 
 #[tokio::test]
 async fn forgetting_a_mesh_asks_the_store_again() {
     let bench = Bench::new(20);
-    bench.authority.roots(&mesh(1)).await.expect("roots");
+    let owner = subject(1, "payments", 1);
+    bench.authority.leaf(&owner).await.expect("leaf");
     bench.authority.forget(mesh(1).key());
-    bench.authority.roots(&mesh(1)).await.expect("roots");
+    bench.authority.leaf(&owner).await.expect("leaf");
     assert_eq!(bench.store.loads.load(Ordering::SeqCst), 2);
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use heddle_ca::{
-    AuthorityKind, AuthorityRow, AuthorityStore, Entry, Failure, Hierarchy, Journal, Journalled,
-    MeshKey,
+    AuthorityKind, AuthorityRow, AuthorityStore, Entry, Failure, FileKey, Hierarchy, Journal,
+    Journalled, MeshIdentity, MeshKey, Replacing, SystemRandom, TrustDomain, create_hierarchy,
 };
+use heddle_model::clock::SharedClock;
 use heddle_model::id::{AuthorityId, MeshId, OrgId, ProxyId};
-use heddle_store::{MeshRef, Store, authorities, certificates};
-use uuid::Uuid;
+use heddle_store::authorities::AuthorityState;
+use heddle_store::rotations::{self, AuthorityMaker, Window};
+use heddle_store::{Cause, MeshRef, Store, authorities, certificates};
 
 use super::MeshSource;
 
@@ -32,7 +34,7 @@ impl Authorities {
     }
 }
 
-fn to_store(row: &AuthorityRow) -> authorities::AuthorityRow {
+fn to_store(row: &AuthorityRow, root: Option<&AuthorityRow>) -> authorities::AuthorityRow {
     authorities::AuthorityRow {
         id: AuthorityId::from_uuid(row.id),
         kind: match row.kind {
@@ -44,10 +46,12 @@ fn to_store(row: &AuthorityRow) -> authorities::AuthorityRow {
         serial: row.serial.clone(),
         not_before: row.not_before,
         not_after: row.not_after,
+        state: AuthorityState::Active,
+        parent: root.map(|root| AuthorityId::from_uuid(root.id)),
     }
 }
 
-fn to_ca(mesh: MeshKey, row: authorities::AuthorityRow) -> AuthorityRow {
+fn to_ca(mesh: MeshKey, row: &authorities::AuthorityRow) -> AuthorityRow {
     AuthorityRow {
         id: row.id.uuid(),
         org: mesh.org,
@@ -56,38 +60,51 @@ fn to_ca(mesh: MeshKey, row: authorities::AuthorityRow) -> AuthorityRow {
             authorities::AuthorityKind::Root => AuthorityKind::Root,
             authorities::AuthorityKind::Issuing => AuthorityKind::Issuing,
         },
-        certificate_pem: row.certificate_pem,
-        sealed_key: row.sealed_key,
-        serial: row.serial,
+        certificate_pem: row.certificate_pem.clone(),
+        sealed_key: row.sealed_key.clone(),
+        serial: row.serial.clone(),
         not_before: row.not_before,
         not_after: row.not_after,
     }
 }
 
-/// The root and the issuing authority that signs now, or none of either.
+/// What signs now with its root, what else is trusted, and what gives way; nothing when the mesh has no authorities.
 fn hierarchy(
     mesh: MeshKey,
-    rows: Vec<authorities::AuthorityRow>,
+    rows: &[authorities::AuthorityRow],
+    window: Window,
 ) -> Result<Option<Hierarchy>, Failure> {
-    let issuing = authorities::issuing(&rows).cloned();
-    let root = rows
-        .into_iter()
-        .find(|row| row.kind == authorities::AuthorityKind::Root);
-    let own = |row| to_ca(mesh, row);
-    match (root.map(own), issuing.map(own)) {
-        (None, None) => Ok(None),
-        (Some(root), Some(issuing)) => Ok(Some(Hierarchy { root, issuing })),
-        _ => Err(Failure::from("the mesh has half a hierarchy")),
+    if rows.is_empty() {
+        return Ok(None);
     }
+    let issuing = authorities::issuing(rows);
+    let signs = issuing.and_then(|issuing| Some((authorities::root_of(rows, issuing)?, issuing)));
+    let Some((root, issuing)) = signs else {
+        return Err(Failure::from("the mesh has half a hierarchy"));
+    };
+    let also_trusted = authorities::trusted(rows).filter(|row| row.id != root.id);
+    let retired = rows.iter().filter(|row| {
+        row.kind == authorities::AuthorityKind::Issuing
+            && matches!(
+                row.state,
+                AuthorityState::Retiring | AuthorityState::Removed
+            )
+    });
+    Ok(Some(Hierarchy {
+        also_trusted: also_trusted.map(|row| to_ca(mesh, row)).collect(),
+        replacing: Replacing {
+            retired: retired.map(|row| row.id.uuid()).collect(),
+            window,
+        },
+        ..Hierarchy::new(to_ca(mesh, root), to_ca(mesh, issuing))
+    }))
 }
 
 #[async_trait]
 impl AuthorityStore for Authorities {
     async fn load(&self, mesh: MeshKey) -> Result<Option<Hierarchy>, Failure> {
-        hierarchy(
-            mesh,
-            authorities::load(&self.store, &self.mesh(mesh)?).await?,
-        )
+        let (rows, window) = rotations::trust(&self.store, &self.mesh(mesh)?).await?;
+        hierarchy(mesh, &rows, window)
     }
 
     async fn create(&self, new: Hierarchy) -> Result<Hierarchy, Failure> {
@@ -95,23 +112,34 @@ impl AuthorityStore for Authorities {
             org: new.root.org,
             mesh: new.root.mesh,
         };
-        let rows = [to_store(&new.root), to_store(&new.issuing)];
-        let stored = authorities::create(&self.store, &self.mesh(mesh)?, &rows).await?;
-        hierarchy(mesh, stored)?.ok_or_else(|| Failure::from("nothing was stored"))
+        let rows = [
+            to_store(&new.root, None),
+            to_store(&new.issuing, Some(&new.root)),
+        ];
+        authorities::create(&self.store, &self.mesh(mesh)?, &rows).await?;
+        self.load(mesh)
+            .await?
+            .ok_or_else(|| Failure::from("nothing was stored"))
     }
 
-    async fn renew(&self, replaced: Uuid, issuing: AuthorityRow) -> Result<Hierarchy, Failure> {
+    async fn renew(
+        &self,
+        replaced: &Hierarchy,
+        issuing: AuthorityRow,
+    ) -> Result<Hierarchy, Failure> {
         let mesh = issuing.mesh_key();
-        let replaced = AuthorityId::from_uuid(replaced);
-        let row = to_store(&issuing);
-        let stored = authorities::renew(&self.store, &self.mesh(mesh)?, replaced, &row).await?;
-        hierarchy(mesh, stored)?.ok_or_else(|| Failure::from("nothing is stored"))
+        let row = to_store(&issuing, Some(&replaced.root));
+        let replaced = AuthorityId::from_uuid(replaced.issuing.id);
+        authorities::renew(&self.store, &self.mesh(mesh)?, replaced, &row).await?;
+        self.load(mesh)
+            .await?
+            .ok_or_else(|| Failure::from("nothing is stored"))
     }
 }
 
 #[async_trait]
 impl Journal for Authorities {
-    async fn record(&self, entry: &Entry) -> Result<(), Failure> {
+    async fn record(&self, entry: &Entry) -> Result<bool, Failure> {
         let mesh = self.mesh(MeshKey {
             org: entry.org,
             mesh: entry.mesh,
@@ -127,18 +155,69 @@ impl Journal for Authorities {
             issued_at: entry.issued_at,
             tbs_sha256: entry.tbs_sha256.clone(),
         };
-        certificates::record(&self.store, &mesh, &row).await?;
-        Ok(())
+        Ok(certificates::record(&self.store, &mesh, &row).await?)
     }
 
     async fn lookup(&self, mesh: MeshKey, serial: &str) -> Result<Option<Journalled>, Failure> {
         let found = certificates::lookup(&self.store, &self.mesh(mesh)?, serial).await?;
         Ok(found.map(|row| Journalled {
             proxy: row.proxy.uuid(),
+            authority: row.authority.uuid(),
             not_before: row.not_before,
             not_after: row.not_after,
             issued_at: row.issued_at,
             revoked_at: row.revoked_at,
         }))
+    }
+}
+
+/// Makes authorities for rotations, sealed as all others are.
+pub(crate) struct Maker {
+    sealing: FileKey,
+    clock: SharedClock,
+}
+
+impl Maker {
+    pub(crate) fn new(sealing: FileKey, clock: SharedClock) -> Self {
+        Self { sealing, clock }
+    }
+}
+
+fn key_of(mesh: &MeshRef) -> MeshKey {
+    MeshKey {
+        org: mesh.org().uuid(),
+        mesh: mesh.mesh().uuid(),
+    }
+}
+
+impl AuthorityMaker for Maker {
+    fn root(
+        &self,
+        mesh: &MeshRef,
+        trust_domain: &str,
+    ) -> Result<[authorities::AuthorityRow; 2], Cause> {
+        let MeshKey { org, mesh } = key_of(mesh);
+        let mesh = MeshIdentity {
+            org,
+            mesh,
+            trust_domain: TrustDomain::parse(trust_domain)?,
+        };
+        let made = create_hierarchy(&mesh, &self.sealing, self.clock.now(), &SystemRandom)?;
+        Ok([
+            to_store(&made.root, None),
+            to_store(&made.issuing, Some(&made.root)),
+        ])
+    }
+
+    fn issuing(
+        &self,
+        mesh: &MeshRef,
+        root: &authorities::AuthorityRow,
+        issuing: &authorities::AuthorityRow,
+    ) -> Result<authorities::AuthorityRow, Cause> {
+        let mesh = key_of(mesh);
+        let held = Hierarchy::new(to_ca(mesh, root), to_ca(mesh, issuing));
+        let made = held.next_issuing(&self.sealing, self.clock.now(), &SystemRandom)?;
+        Ok(to_store(&made, Some(&held.root)))
     }
 }

@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use heddle_ca::{CertificateAuthority, MeshIdentity, Subject, TrustDomain};
-use heddle_xds_server::{IdentitySource, Leaf, MeshKey, Proxy, SourceError};
+use heddle_model::id::AuthorityId;
+use heddle_xds_server::{
+    Held, IdentitySource, Leaf, MeshKey, Proxy, Replacing, SourceError, Trust,
+};
 use zeroize::Zeroizing;
 
 /// Issues through the CA.
@@ -45,6 +47,7 @@ impl IdentitySource for Identities {
             .map_err(|error| SourceError::new("issue a leaf", error))?;
         Ok(Leaf {
             serial: leaf.serial.clone(),
+            authority: AuthorityId::from_uuid(leaf.authority),
             chain_pem: leaf.chain_pem.clone(),
             key_pem: Zeroizing::new(leaf.key_pem.expose().to_owned()),
             renew_at: leaf.renew_at,
@@ -57,23 +60,37 @@ impl IdentitySource for Identities {
         proxy: &Proxy,
         trust_domain: &str,
         serial: &str,
-    ) -> Result<Option<DateTime<Utc>>, SourceError> {
+    ) -> Result<Option<Held>, SourceError> {
         let subject = subject(proxy, trust_domain)?;
-        self.0
+        let held = self
+            .0
             .is_current(&subject, serial)
             .await
-            .map_err(|error| SourceError::new("look a serial up", error))
+            .map_err(|error| SourceError::new("look a serial up", error))?;
+        Ok(held.map(|held| Held {
+            renew_at: held.renew_at,
+            authority: AuthorityId::from_uuid(held.authority),
+        }))
     }
 
-    async fn roots(&self, mesh: MeshKey, trust_domain: &str) -> Result<String, SourceError> {
+    async fn trust(&self, mesh: MeshKey, trust_domain: &str) -> Result<Trust, SourceError> {
         let identity = MeshIdentity {
             org: mesh.org.uuid(),
             mesh: mesh.mesh.uuid(),
             trust_domain: domain(trust_domain)?,
         };
-        self.0
-            .roots(&identity)
+        let trust = self
+            .0
+            .trust(&identity)
             .await
-            .map_err(|error| SourceError::new("read the roots", error))
+            .map_err(|error| SourceError::new("read what is trusted", error))?;
+        let retired = trust.replacing.retired.into_iter();
+        Ok(Trust {
+            roots: trust.roots_pem,
+            replacing: Replacing {
+                retired: retired.map(AuthorityId::from_uuid).collect(),
+                window: trust.replacing.window,
+            },
+        })
     }
 }

@@ -39,6 +39,7 @@ struct Known {
     revision: u64,
     deleted: bool,
     status: u64,
+    rotating: bool,
 }
 
 fn key(mesh: MeshRef) -> MeshKey {
@@ -84,6 +85,7 @@ impl MeshSource {
                 revision: head.revision,
                 deleted: head.deleted,
                 status: head.status,
+                rotating: head.rotating,
             },
         )
     }
@@ -118,6 +120,16 @@ impl MeshSource {
             proxies::disconnect_gone(&self.store, &mesh).await?;
         }
         Ok(())
+    }
+
+    /// The meshes whose authorities are being replaced.
+    pub(crate) fn rotating(&self) -> Vec<MeshRef> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known
+            .values()
+            .filter(|known| known.rotating && !known.deleted)
+            .map(|known| known.mesh)
+            .collect()
     }
 
     /// Says that this server was taken for gone.
@@ -220,6 +232,7 @@ fn checkpoint(status: ProxyStatus) -> Checkpoint {
         lease_until: status.lease_until,
         envoy_version: status.envoy_version,
         setup: status.setup.as_ref().map(setup),
+        leaf_serial: status.leaf_serial,
         acked_revision: status.acked_revision,
         target_revision: status.target_revision,
         pending_types: status
@@ -298,6 +311,7 @@ impl SnapshotSource for MeshSource {
                 revision: 0,
                 deleted: false,
                 status: 0,
+                rotating: false,
             });
         }
         Ok(Ok(Joined {

@@ -16,7 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::adapter::{Authorities, Identities, MeshSource, Replica, SessionSealer, ephemeral};
+use crate::adapter::{
+    Authorities, Identities, Maker, MeshSource, Replica, Rotations, SessionSealer, ephemeral,
+};
 use crate::config::{Config, ServerFiles, split_address};
 use crate::xds_certificate::XdsCertificate;
 use crate::{console, telemetry};
@@ -79,6 +81,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         shutdown.clone(),
     ));
     let feed = tokio::spawn(Arc::clone(&source).follow(shutdown.clone()));
+    let rotations = tokio::spawn({
+        let rotations = Rotations::new(store.clone(), Arc::clone(&source));
+        let shutdown = shutdown.clone();
+        async move { rotations.follow(shutdown).await }
+    });
     let (certificate, tls) = XdsCertificate::read(&files, Arc::clone(&clock))?;
     let certificate = tokio::spawn(certificate.follow(shutdown.clone()));
     let xds = tokio::spawn(heddle_xds_server::serve(
@@ -133,6 +140,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         forgetful
             .await
             .context("forgetting ephemeral proxies panicked")?;
+        rotations.await.context("the rotations panicked")?;
         certificate
             .await
             .context("the reader of the certificate panicked")??;
@@ -170,11 +178,12 @@ fn app(
     let suffix = config.trust_domain_suffix.clone();
     // Whether a suffix can be one shows at the first name that is drawn from it.
     TrustDomain::generate("mesh", &SystemRandom, &suffix).context("trust_domain_suffix")?;
-    let sealing = FileKey::load_or_create(files.sealing_key).context("load the sealing key")?;
+    let sealing = || FileKey::load_or_create(files.sealing_key).context("load the sealing key");
     Ok(App {
+        authorities: Arc::new(Maker::new(sealing()?, Arc::clone(&clock))),
         clock,
         ids: Arc::new(SystemIds),
-        sealer: Arc::new(SessionSealer::new(sealing)),
+        sealer: Arc::new(SessionSealer::new(sealing()?)),
         public_url: config.public_url.clone(),
         xds: Arc::new(XdsFacts {
             host: host.to_owned(),

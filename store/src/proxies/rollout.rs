@@ -65,7 +65,7 @@ pub struct Rollout {
 
 /// A proxy's server offers what a revision changes to everybody whom it concerns, and says so only then. So who is connected there
 /// and should have nothing that is newer was not concerned.
-const STANDS: &str = "case \
+pub(crate) const STANDS: &str = "case \
      when not p.connected then case when p.acked_revision >= $2 then 'acked' else 'offline' end \
      when p.target_revision < $2 and r.revision >= $2 then 'skipped' \
      when p.acked_revision >= $2 or (p.acked_revision >= p.target_revision and r.revision >= $2) then 'acked' \

@@ -32,6 +32,8 @@ pub struct Checkpoint {
     pub envoy_version: Option<String>,
     /// How it is set up, by its own words, as the xDS server described it; `None`: as before.
     pub setup: Option<Value>,
+    /// The serial number of the leaf that it has acknowledged; `None`: as before.
+    pub leaf_serial: Option<String>,
     /// The newest mesh revision that every type has acknowledged.
     pub acked_revision: Option<u64>,
     /// The mesh revision that it should have.
@@ -50,7 +52,7 @@ pub struct Checkpoint {
 const CHECKPOINT: &str = "with b as ( \
          select * from rows from (jsonb_to_recordset($2) as ( \
              id uuid, connected boolean, augments boolean, address inet, ports jsonb, version text, draining boolean, \
-             lease_until timestamptz, envoy_version text, setup jsonb, acked_revision bigint, \
+             lease_until timestamptz, envoy_version text, setup jsonb, leaf_serial text, acked_revision bigint, \
              target_revision bigint, pending_types jsonb, nacks jsonb, seen_at timestamptz)) with ordinality), \
      offered as ( \
          insert into heddle.mesh_replicas (org_id, mesh_id, replica, revision, seen_at) \
@@ -66,6 +68,7 @@ const CHECKPOINT: &str = "with b as ( \
          draining = b.draining, lease_until = b.lease_until, \
          envoy_version = coalesce(b.envoy_version, p.envoy_version), \
          setup = coalesce(b.setup, p.setup), \
+         leaf_serial = coalesce(b.leaf_serial, p.leaf_serial), \
          acked_revision = b.acked_revision, target_revision = b.target_revision, \
          pending_types = b.pending_types, nacks = b.nacks, seen_at = b.seen_at, replica = $4, \
          status_seq = case \
@@ -137,6 +140,7 @@ fn row(entry: &Checkpoint) -> Value {
         "lease_until": entry.lease_until,
         "envoy_version": entry.envoy_version,
         "setup": entry.setup,
+        "leaf_serial": entry.leaf_serial,
         "acked_revision": entry.acked_revision,
         "target_revision": entry.target_revision,
         "pending_types": entry.pending_types,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use heddle_model::id::{MeshId, TokenId};
+use heddle_model::kind::Kind;
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -66,6 +67,12 @@ pub(super) struct Recorded {
 }
 
 impl Recorded {
+    /// Whether it is about an object of the mesh's configuration. A step of a rotation makes a revision as well, so that servers and
+    /// proxies are known to have followed it, and changes none.
+    fn is_object(&self) -> bool {
+        self.kind.parse::<Kind>().is_ok()
+    }
+
     /// Where it stands: in the chain of its mesh, or in that of the organisation.
     fn chain(&self, org: Uuid) -> Uuid {
         self.mesh.map_or(org, MeshId::uuid)
@@ -77,7 +84,7 @@ fn counts(recorded: &[Recorded], mesh: MeshId) -> (i64, i64, i64) {
     let mut objects: BTreeMap<Uuid, (bool, bool)> = BTreeMap::new();
     let rows = recorded
         .iter()
-        .filter(|r| r.mesh == Some(mesh) && r.revision.is_some());
+        .filter(|r| r.mesh == Some(mesh) && r.revision.is_some() && r.is_object());
     for row in rows {
         let was = row.before.is_some();
         objects.entry(row.id).or_insert((was, was)).1 = row.after.is_some();

@@ -30,6 +30,7 @@ mod revisions;
 mod revocations;
 mod rights;
 mod rollout;
+mod rotations;
 mod sessions;
 mod snapshot;
 mod still;

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::build::{arriving, join_token, mesh, name, service};
+use crate::build::{arriving, join_token, mesh, mesh_ref, name, service};
 use crate::support::{TestDb, grant, start};
 
 pub(crate) async fn world(nodes: &[(&str, &str)]) -> (TestDb, Caller, MeshRef, Vec<ProxyId>) {
@@ -21,7 +21,7 @@ pub(crate) async fn world(nodes: &[(&str, &str)]) -> (TestDb, Caller, MeshRef, V
     let mesh = mesh(&db.store, &owner, "prod").await;
     let mut tokens = BTreeMap::new();
     let mut ids = Vec::new();
-    let mut mesh_ref = None;
+    let at = mesh_ref(&db.store, &owner, &mesh).await;
     for (of, node) in nodes {
         if !tokens.contains_key(of) {
             service(&db.store, &owner, mesh.id, of).await;
@@ -34,10 +34,9 @@ pub(crate) async fn world(nodes: &[(&str, &str)]) -> (TestDb, Caller, MeshRef, V
             .await
             .unwrap()
             .unwrap();
-        mesh_ref = Some(joined.mesh);
         ids.push(joined.proxy);
     }
-    (db, owner, mesh_ref.unwrap(), ids)
+    (db, owner, at, ids)
 }
 
 pub(crate) fn endpoint(proxy: ProxyId, address: &str) -> Endpoint {
@@ -58,6 +57,7 @@ pub(crate) fn checkpoint(proxy: ProxyId, registration: Option<Endpoint>) -> Chec
         registration,
         lease_until: Some(start() + TimeDelta::minutes(1)),
         envoy_version: Some(String::from("1.36.1")),
+        leaf_serial: None,
         setup: Some(json!({"outbound_port": 15001})),
         acked_revision: Some(3),
         target_revision: Some(4),

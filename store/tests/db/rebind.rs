@@ -33,6 +33,7 @@ async fn a_node_id_moves_to_another_token_only_when_nobody_uses_it() {
         registration: None,
         lease_until: Some(start() + TimeDelta::minutes(1)),
         envoy_version: None,
+        leaf_serial: None,
         setup: None,
         acked_revision: None,
         target_revision: None,

@@ -35,7 +35,8 @@ impl World {
 
     async fn issue(&self, serial: &str, joined: &Joined, by: AuthorityId) -> Result<(), Error> {
         let entry = entry(serial, joined.proxy, by);
-        certificates::record(&self.db.store, &joined.mesh, &entry).await
+        let recorded = certificates::record(&self.db.store, &joined.mesh, &entry).await;
+        recorded.map(|written| assert!(written, "the authority signs"))
     }
 
     async fn is_revoked(&self, joined: &Joined, serial: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Two organisations with equal names everywhere: neither sees a row of the other.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use heddle_model::authz::Role;
 use heddle_model::authz::permission::{
@@ -8,10 +9,12 @@ use heddle_model::authz::permission::{
 };
 use heddle_model::id::{AuthorityId, MeshId};
 use heddle_model::kind::Kind;
-use heddle_store::authorities::{self, AuthorityKind, AuthorityRow};
+use heddle_store::authorities::{self, AuthorityKind, AuthorityRow, AuthorityState};
 use heddle_store::certificates::{self, CertificateEntry};
+use heddle_store::meshes::MeshRow;
 use heddle_store::resources::{self, Precondition};
 use heddle_store::revocations::{self, Revoked};
+use heddle_store::rotations::{self, Mode, NewRotation, What};
 use heddle_store::{
     Caller, Error, MeshRef, Store, admin, devices, idempotency, join_tokens, meshes, proxies,
     sessions,
@@ -24,6 +27,7 @@ use crate::build::{
     address, arriving, join_token, mesh, mesh_ref, name, ousted, put, route_spec, rule_spec,
     service_spec, split_spec,
 };
+use crate::rotations::Maker;
 use crate::sessions::{Glass, PASSWORD};
 use crate::support::{TestDb, grant, start};
 
@@ -66,6 +70,8 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
         .unwrap();
     assert_eq!((joined.mesh, joined.org_name.as_str()), (mesh, org));
     let authority = AuthorityRow {
+        state: AuthorityState::Active,
+        parent: None,
         id: AuthorityId::from_uuid(Uuid::from_u128(7)),
         kind: AuthorityKind::Root,
         certificate_pem: String::from("pem"),
@@ -74,7 +80,14 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
         not_before: start(),
         not_after: start(),
     };
-    authorities::create(store, &mesh, &[authority])
+    let issuing = AuthorityRow {
+        id: AuthorityId::from_uuid(Uuid::from_u128(8)),
+        kind: AuthorityKind::Issuing,
+        parent: Some(authority.id),
+        serial: String::from("02"),
+        ..authority.clone()
+    };
+    authorities::create(store, &mesh, &[authority, issuing])
         .await
         .unwrap();
     proxies::checkpoint(store, &mesh, Uuid::from_u128(7), Some(1), &[])
@@ -89,6 +102,7 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
         .await
         .unwrap();
     tx.commit().await.unwrap();
+    begin_rotation(store, &caller, &row).await;
     let ada = "ada@example.com".parse().unwrap();
     let password = SecretString::from(PASSWORD);
     let hash = store.hash_password(password.clone()).await.unwrap();
@@ -121,6 +135,19 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
         proxy: joined.proxy,
         service,
     }
+}
+
+async fn begin_rotation(store: &Store, caller: &Caller, mesh: &MeshRow) {
+    let new = NewRotation {
+        what: What::Root,
+        mode: Mode::Planned,
+        manual: true,
+        replace_over: Duration::ZERO,
+    };
+    let mut tx = store.begin(&grant::<MeshWrite>(caller)).await.unwrap();
+    let begun = rotations::start(&mut tx, mesh, &new, &Maker::new()).await;
+    begun.unwrap().unwrap();
+    tx.commit().await.unwrap();
 }
 
 async fn device(store: &Store, session: &str) -> devices::Asked {

@@ -21,6 +21,7 @@ use super::{Attachment, Command, Ended, Hints, Lane, Newcomer, Parts, Refused};
 use crate::registry::Registry;
 use crate::source::{Kept, ListenerClaims, MeshKey, Refusal, SourceError};
 use crate::status::{Board, Report, Standing};
+use crate::trust::Replacing;
 use elsewhere::Elsewhere;
 use jobs::{Job, Loaded, REVOCATIONS, done};
 use views::{Group, view_of};
@@ -77,6 +78,7 @@ pub(super) struct Mesh {
     commands: mpsc::WeakSender<Command>,
     graph: Graph,
     trust_domain: Arc<str>,
+    replacing: Arc<Replacing>,
     registry: Registry,
     registry_loaded: bool,
     board: Board,
@@ -129,6 +131,7 @@ impl Mesh {
             commands,
             graph: Graph::new(options),
             trust_domain: Arc::default(),
+            replacing: Arc::default(),
             registry_loaded: false,
             board: Board::default(),
             members: BTreeMap::new(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use heddle_model::id::AuthorityId;
 use tokio::task::JoinHandle;
 
 use crate::engine::resource::Resource;
@@ -19,6 +20,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct Current {
     pub(super) own: Own,
     pub(super) renew_at: DateTime<Utc>,
+    /// Its serial, and what signed it.
+    pub(super) serial: Arc<str>,
+    pub(super) authority: AuthorityId,
 }
 
 /// Gets certificates for one proxy, one at a time, and does not give up: the proxy goes on with what it has.
@@ -102,17 +106,21 @@ async fn attempt(
     held: Option<&str>,
 ) -> Result<Current, SourceError> {
     if let Some(serial) = held
-        && let Some(renew_at) = source.is_current(proxy, trust_domain, serial).await?
+        && let Some(held) = source.is_current(proxy, trust_domain, serial).await?
     {
         return Ok(Current {
             own: Own::Held,
-            renew_at,
+            renew_at: held.renew_at,
+            serial: serial.into(),
+            authority: held.authority,
         });
     }
     let leaf = source.leaf(proxy, trust_domain).await?;
     Ok(Current {
         own: Own::Issued(Arc::new(secret(&leaf))),
         renew_at: leaf.renew_at,
+        serial: leaf.serial.as_str().into(),
+        authority: leaf.authority,
     })
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use heddle_model::clock::SharedClock;
+use heddle_model::id::AuthorityId;
 use heddle_translate::naming;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -22,6 +23,7 @@ use crate::graph::{Attachment, Command, Lane, Published};
 use crate::source::Proxy;
 use crate::status::{Report, Reporter, printable};
 use crate::telemetry;
+use crate::trust::Replacing;
 
 /// How long something may be under way before it is told. Most responses are acknowledged at once: telling each would cost
 /// a message and a row for every proxy and every change.
@@ -52,6 +54,10 @@ struct Course {
     session: Session,
     trust_domain: Option<Arc<str>>,
     renew_at: Option<DateTime<Utc>>,
+    /// The certificate that it has: what signed it, and its serial.
+    leaf: Option<(AuthorityId, Arc<str>)>,
+    /// Which certificates are replaced before they are due.
+    replacing: Arc<Replacing>,
     /// A certificate is wanted, and which one the proxy says it has.
     wanted: Option<Option<Arc<str>>>,
     reporter: Reporter,
@@ -73,6 +79,17 @@ impl Standing<'_> {
     fn set(&mut self, at: Instant) {
         if self.alarm.deadline().into_std() != at {
             self.alarm.as_mut().reset(at.into());
+        }
+    }
+}
+
+impl Course {
+    /// Replaces the certificate earlier, when what signed it gives way.
+    fn hasten(&mut self) {
+        if let (Some(renew_at), Some((authority, serial))) = (&mut self.renew_at, &self.leaf)
+            && let Some(due) = self.replacing.due(*authority, serial)
+        {
+            *renew_at = due.min(*renew_at);
         }
     }
 }
@@ -104,6 +121,8 @@ impl Stream {
             session,
             trust_domain: None,
             renew_at: None,
+            leaf: None,
+            replacing: Arc::default(),
             wanted: None,
             reporter: Reporter::default(),
             reported: None,
@@ -308,6 +327,8 @@ impl Stream {
         };
         course.session.set_view(&published.view);
         course.trust_domain = Some(published.trust_domain);
+        course.replacing = published.replacing;
+        course.hasten();
     }
 
     /// Gets a certificate if one is wanted, once the trust domain is known and no other is under way.
@@ -374,6 +395,8 @@ impl Stream {
             return;
         };
         course.renew_at = Some(current.renew_at);
+        course.leaf = Some((current.authority, current.serial));
+        course.hasten();
         if matches!(current.own, Own::Issued(_)) {
             course.wanted = None;
         }

@@ -96,6 +96,28 @@ async fn leaves_are_renewed_at_half_their_life() {
 }
 
 #[tokio::test]
+async fn spiffe_s51_leaves_of_what_gives_way_are_replaced_though_the_view_stays_as_it_is() {
+    let world = World::start().await;
+    let key = world.source.mesh("a", &["payments"]);
+    let mut ads = settled(&world, 1).await;
+    let proxy = world.source.proxy("a-payments", "p-1");
+    let before = ads.version(Kind::Secret, "heddle/identity").to_owned();
+    let holds = |serial: String| {
+        world
+            .source
+            .until(proxy, move |s| s.leaf_serial.as_deref() == Some(&serial))
+    };
+    holds(before.clone()).await;
+    world.identities.replace();
+    world.source.change(key, |_| {});
+    assert_eq!(ads.step().await, "sds heddle/identity", "and nothing else");
+    let after = ads.version(Kind::Secret, "heddle/identity").to_owned();
+    assert_ne!(before, after);
+    holds(after).await;
+    assert_eq!(world.identities.count(), 2);
+}
+
+#[tokio::test]
 async fn a_leaf_past_its_half_life_is_replaced_on_reconnect() {
     let world = World::with_leaves_of(TimeDelta::milliseconds(0)).await;
     world.source.mesh("a", &["payments"]);

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use heddle_model::clock::{Clock, SystemClock};
 use heddle_model::code::Code;
-use heddle_model::id::{AccessRuleId, MeshId, OrgId, ProxyId, ServiceId};
+use heddle_model::id::{AccessRuleId, AuthorityId, MeshId, OrgId, ProxyId, ServiceId};
 use heddle_model::name::Name;
 use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
 use heddle_xds_server::{
-    Heads, IdentitySource, Joined, Kept, Leaf, MeshKey, News, NodeClaims, Proxy, ProxyStatus,
-    Refusal, SnapshotSource, SourceError, Workload, Workloads,
+    Heads, Held, IdentitySource, Joined, Kept, Leaf, MeshKey, News, NodeClaims, Proxy, ProxyStatus,
+    Refusal, Replacing, SnapshotSource, SourceError, Trust, Workload, Workloads,
 };
 use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
@@ -293,7 +293,13 @@ impl SnapshotSource for Source {
 /// Leaves that are numbers.
 pub(crate) struct Identities {
     pub(crate) lifetime: TimeDelta,
-    issued: Mutex<BTreeMap<String, (ProxyId, DateTime<Utc>)>>,
+    issued: Mutex<BTreeMap<String, (ProxyId, Held)>>,
+    /// What signs now, and what gives way.
+    signs: Mutex<(AuthorityId, Replacing)>,
+}
+
+fn authority(n: u128) -> AuthorityId {
+    AuthorityId::from_uuid(Uuid::from_u128(n))
 }
 
 impl Identities {
@@ -301,7 +307,17 @@ impl Identities {
         Arc::new(Self {
             lifetime,
             issued: Mutex::default(),
+            signs: Mutex::new((authority(1), Replacing::default())),
         })
+    }
+
+    /// Another authority signs, and leaves of the first one are replaced at once.
+    pub(crate) fn replace(&self) {
+        let replacing = Replacing {
+            retired: [authority(1)].into(),
+            window: Some((SystemClock.now(), Duration::ZERO)),
+        };
+        *self.signs.lock().unwrap() = (authority(2), replacing);
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -317,8 +333,14 @@ impl IdentitySource for Identities {
         let serial = format!("{:032x}", issued.len() + 1);
         let now = SystemClock.now();
         let renew_at = now + self.lifetime / 2;
-        issued.insert(serial.clone(), (proxy.proxy, renew_at));
+        let authority = self.signs.lock().unwrap().0;
+        let held = Held {
+            renew_at,
+            authority,
+        };
+        issued.insert(serial.clone(), (proxy.proxy, held));
         Ok(Leaf {
+            authority,
             chain_pem: format!("chain {serial}"),
             key_pem: format!("key {serial}").into(),
             serial,
@@ -332,15 +354,18 @@ impl IdentitySource for Identities {
         proxy: &Proxy,
         _: &str,
         serial: &str,
-    ) -> Result<Option<DateTime<Utc>>, SourceError> {
+    ) -> Result<Option<Held>, SourceError> {
         let issued = self.issued.lock().unwrap();
         let current = issued
             .get(serial)
-            .filter(|(owner, renew_at)| *owner == proxy.proxy && *renew_at > SystemClock.now());
-        Ok(current.map(|(_, renew_at)| *renew_at))
+            .filter(|(owner, held)| *owner == proxy.proxy && held.renew_at > SystemClock.now());
+        Ok(current.map(|(_, held)| *held))
     }
 
-    async fn roots(&self, _: MeshKey, trust_domain: &str) -> Result<String, SourceError> {
-        Ok(format!("roots of {trust_domain}"))
+    async fn trust(&self, _: MeshKey, trust_domain: &str) -> Result<Trust, SourceError> {
+        Ok(Trust {
+            roots: format!("roots of {trust_domain}"),
+            replacing: self.signs.lock().unwrap().1.clone(),
+        })
     }
 }

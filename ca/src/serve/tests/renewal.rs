@@ -5,7 +5,7 @@ use crate::authority::read_pem;
 use crate::check;
 
 /// What a proxy does that trusts `roots`: the chain leads to it, one issuing authority in between.
-fn verify(leaf: &Leaf, roots: &str) {
+pub(super) fn verify(leaf: &Leaf, roots: &str) {
     let begin = leaf.chain_pem.rfind("-----BEGIN").expect("a chain");
     let issuing = read_pem(&leaf.chain_pem[begin..]).expect("the issuing certificate");
     let root = check::signing(
@@ -38,7 +38,7 @@ async fn an_issuing_authority_is_replaced_a_week_before_it_ends() {
     assert_ne!(second.issuing.id, first.issuing.id);
     assert_eq!(second.root, first.root);
     assert!(after.chain_pem.ends_with(&second.issuing.certificate_pem));
-    let roots = bench.authority.roots(&mesh(1)).await.expect("roots");
+    let roots = roots_of(&bench, 1).await;
     assert_eq!(
         roots, first.root.certificate_pem,
         "proxies are told nothing"
@@ -80,7 +80,7 @@ async fn leaves_are_whole_and_verifiable_for_the_life_of_a_root() {
     let server = || Bench::over(Arc::clone(&journal), Arc::clone(&store), 3 * DAY);
     let mut servers = [server(), server()];
     let owner = subject(1, "payments", 1);
-    let roots = servers[0].authority.roots(&mesh(1)).await.expect("roots");
+    let roots = roots_of(&servers[0], 1).await;
     let mut now = start();
     for day in 0..3640_usize {
         now += TimeDelta::days(1);

@@ -232,6 +232,15 @@ impl Session {
         resource.map_or(Desired::Absent, |resource| Desired::This(resource.clone()))
     }
 
+    /// The version of a resource that the client has acknowledged, or came back with.
+    #[must_use]
+    pub fn proven(&self, kind: Kind, name: &str) -> Option<&Arc<str>> {
+        match self.track(kind).known.get(name)? {
+            Known::Proven(version) => Some(version),
+            Known::Unproven { .. } => None,
+        }
+    }
+
     /// Types with something that the client has not acknowledged.
     pub fn pending_types(&self) -> impl Iterator<Item = Kind> {
         Kind::ALL

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::super::{Ended, Parts};
 use super::{IDLE, Mesh, now};
 use crate::source::{Kept, MeshKey, Refusal, SourceError, Workloads};
+use crate::trust::Trust;
 
 /// How long a load may take.
 const LOAD: Duration = Duration::from_secs(10);
@@ -22,7 +23,7 @@ const BACK_OFF: Duration = Duration::from_secs(10);
 /// What a load brings.
 pub(super) struct Loaded {
     pub(super) snapshot: MeshSnapshot,
-    pub(super) roots: String,
+    pub(super) trust: Trust,
     pub(super) workloads: Option<Workloads>,
 }
 
@@ -259,14 +260,14 @@ async fn load(
         let Some(snapshot) = snapshot else {
             return Ok(None);
         };
-        let roots = parts.identities.roots(key, &snapshot.trust_domain).await?;
+        let trust = parts.identities.trust(key, &snapshot.trust_domain).await?;
         let workloads = match with_workloads {
             true => Some(parts.source.workloads(key, None).await?),
             false => None,
         };
         Ok(Some(Loaded {
             snapshot,
-            roots,
+            trust,
             workloads,
         }))
     };

@@ -15,6 +15,7 @@ use super::super::derive::Views;
 use super::jobs::Loaded;
 use super::{Mesh, now};
 use crate::source::{NodeClaims, Proxy};
+use crate::trust::Replacing;
 
 /// How long what follows from a revision is waited for before it is written who has it.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -44,6 +45,7 @@ impl Mesh {
         let published = seen.map(|view| Published {
             view,
             trust_domain: self.trust_domain.clone(),
+            replacing: self.replacing.clone(),
         });
         let target = published.as_ref().map(|shown| shown.view.revision);
         let (views, receiver) = watch::channel(published);
@@ -101,11 +103,31 @@ impl Mesh {
         let mut snapshot = loaded.snapshot;
         self.loaded = Some(Arc::new(snapshot.clone()));
         let next = snapshot.drop_expired(self.parts.clock.now());
-        let views = self.graph.load(snapshot, &loaded.roots, workloads, now());
+        let views = self
+            .graph
+            .load(snapshot, &loaded.trust.roots, workloads, now());
         self.look_again_at(next);
         self.aim(&views);
         self.show(views);
+        self.replace(loaded.trust.replacing);
         self.offer();
+    }
+
+    /// Says which certificates are replaced before they are due: to everybody, also where the view stays as it is.
+    fn replace(&mut self, replacing: Replacing) {
+        if *self.replacing == replacing {
+            return;
+        }
+        self.replacing = Arc::new(replacing);
+        for group in self.groups.values() {
+            group.views.send_if_modified(|published| {
+                let shown = published.as_mut();
+                shown.is_some_and(|shown| {
+                    shown.replacing = self.replacing.clone();
+                    true
+                })
+            });
+        }
     }
 
     pub(super) fn publish_endpoints(&mut self, services: &BTreeSet<Name>) {
@@ -171,9 +193,12 @@ impl Mesh {
         for (group, view) in views {
             if let Some(group) = self.groups.get(&group) {
                 let trust_domain = self.trust_domain.clone();
-                group
-                    .views
-                    .send_replace(Some(Published { view, trust_domain }));
+                let replacing = self.replacing.clone();
+                group.views.send_replace(Some(Published {
+                    view,
+                    trust_domain,
+                    replacing,
+                }));
             }
         }
     }

@@ -1,0 +1,250 @@
+//! Whom a rotation waits for: counted from what proxies acknowledged and from the journal of what they were issued.
+
+use chrono::{DateTime, Utc};
+use heddle_model::authz::Permission;
+use heddle_model::id::{MeshId, ProxyId};
+use heddle_model::name::Name;
+use uuid::Uuid;
+
+use super::{Mode, RotationRow, State, What};
+use crate::error::{Result, inconsistent};
+use crate::proxies::{STANDS, TABLE};
+use crate::tx::{Tx, Work};
+
+/// Where a proxy stands with the state that a rotation is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Waits {
+    /// It refuses what it should have.
+    Refused,
+    /// It is connected and not as far yet.
+    Pending,
+    /// It is not connected, was not as far when it was, and has a leaf that is still good: it may be at work.
+    Offline,
+    /// It is not connected, and its leaf has ended: it is told everything when it comes back, and nobody waits for it.
+    LeftBehind,
+    /// It is as far.
+    Ready,
+}
+
+impl Waits {
+    /// The text form.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Pending => "pending",
+            Self::Offline => "offline",
+            Self::LeftBehind => "left_behind",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+/// How far a proxy is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyProgress {
+    /// It.
+    pub proxy: ProxyId,
+    /// The service that it stands in front of.
+    pub service: Name,
+    /// What its Envoy calls itself.
+    pub node_id: String,
+    /// Where it stands.
+    pub waits: Waits,
+    /// When it is waited for no more, at the latest: then its leaf has ended.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// How many proxies stand where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// [`Waits::Ready`].
+    pub ready: u64,
+    /// [`Waits::Pending`].
+    pub pending: u64,
+    /// [`Waits::Refused`].
+    pub refused: u64,
+    /// [`Waits::Offline`].
+    pub offline: u64,
+    /// [`Waits::LeftBehind`].
+    pub left_behind: u64,
+    /// Those of them that the next step waits for.
+    pub waiting_for: u64,
+}
+
+/// What opens the way to the next step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    /// Nothing: nobody was told anything.
+    Open,
+    /// Everybody has the revision that its last step made.
+    Revision {
+        /// Whether those that are not connected are waited for.
+        offline: bool,
+    },
+    /// Nobody holds a leaf of what gives way.
+    Leaves {
+        /// As above.
+        offline: bool,
+    },
+}
+
+impl Gate {
+    fn of(rotation: &RotationRow) -> Self {
+        let offline = rotation.mode == Mode::Planned;
+        match (rotation.state, rotation.reversing) {
+            (State::Prepared, _) => Self::Open,
+            (State::Published, false) => Self::Revision {
+                // Who knows the root needs to be told nothing. Who does not know the new one, and works on without a server,
+                // would refuse everybody with a new leaf.
+                offline: offline && rotation.what == What::Root,
+            },
+            // Nothing changes for proxies: it is their servers that have to know.
+            (State::Active, _) => Self::Revision { offline: false },
+            (State::Published, true) | (State::Retiring | State::Removed | State::Cancelled, _) => {
+                Self::Leaves { offline }
+            }
+        }
+    }
+
+    const fn waits_for(self, waits: Waits) -> bool {
+        match (self, waits) {
+            (Self::Open, _) | (_, Waits::Ready | Waits::LeftBehind) => false,
+            (_, Waits::Refused | Waits::Pending) => true,
+            (Self::Revision { offline } | Self::Leaves { offline }, Waits::Offline) => offline,
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    service: String,
+    node_id: String,
+    connected: bool,
+    stands: String,
+    /// Whether the leaf that it acknowledged last is one of what gives way; null when that is not known.
+    holds_old: Option<bool>,
+    /// When the last of its leaves ends, and the last of those that what gives way signed.
+    until: Option<DateTime<Utc>>,
+    old_until: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn waits(&self, gate: Gate) -> Result<Waits> {
+        Ok(match gate {
+            Gate::Open => Waits::Ready,
+            Gate::Revision { .. } => match self.stands.as_str() {
+                "acked" | "skipped" => Waits::Ready,
+                "nacked" => Waits::Refused,
+                "pending" => Waits::Pending,
+                "offline" if self.until.is_some() => Waits::Offline,
+                "offline" => Waits::LeftBehind,
+                other => return Err(inconsistent("proxies", "stands", self.id, other)),
+            },
+            Gate::Leaves { .. } => match (self.holds_old, self.old_until, self.connected) {
+                (Some(false), _, _) => Waits::Ready,
+                (_, None, false) if self.until.is_none() => Waits::LeftBehind,
+                (_, None, _) => Waits::Ready,
+                (_, Some(_), true) => Waits::Pending,
+                (_, Some(_), false) => Waits::Offline,
+            },
+        })
+    }
+
+    fn until(&self, gate: Gate, waits: Waits) -> Option<DateTime<Utc>> {
+        match (gate, waits) {
+            (Gate::Leaves { .. }, Waits::Pending | Waits::Offline) => self.old_until,
+            (Gate::Revision { .. }, Waits::Offline) => self.until,
+            _ => None,
+        }
+    }
+}
+
+async fn rows(work: &mut Work, mesh: MeshId, rotation: &RotationRow) -> Result<Vec<Row>> {
+    // What gives way: of a rotation that was turned round, what was new.
+    let old = "(select a.id from heddle.authorities a where a.mesh_id = $1 and a.rotation_id = $3)";
+    let sql = format!(
+        "select p.id, p.service, p.node_id, p.connected, {STANDS} as stands, \
+                (select c.authority_id in {old} from heddle.certificates c \
+                 where c.mesh_id = $1 and c.serial = p.leaf_serial) as holds_old, \
+                l.until, l.old_until \
+         from {TABLE} \
+         left join lateral ( \
+             select max(c.not_after) as until, max(c.not_after) filter (where c.authority_id in {old}) as old_until \
+             from heddle.certificates c \
+             where c.mesh_id = $1 and c.proxy_id = p.id and c.revoked_at is null and c.not_after > $4) l on true \
+         where p.mesh_id = $1 order by p.service, p.node_id"
+    );
+    let now = work.now();
+    let rows = sqlx::query_as(&sql)
+        .bind(mesh.uuid())
+        .bind(rotation.revision.cast_signed())
+        .bind(rotation.id.uuid())
+        .bind(now)
+        .fetch_all(work.conn())
+        .await?;
+    Ok(rows)
+}
+
+fn count(gate: Gate, rows: &[Row]) -> Result<Counts> {
+    let mut counts = Counts::default();
+    for row in rows {
+        let waits = row.waits(gate)?;
+        counts.waiting_for += u64::from(gate.waits_for(waits));
+        *match waits {
+            Waits::Ready => &mut counts.ready,
+            Waits::Pending => &mut counts.pending,
+            Waits::Refused => &mut counts.refused,
+            Waits::Offline => &mut counts.offline,
+            Waits::LeftBehind => &mut counts.left_behind,
+        } += 1;
+    }
+    Ok(counts)
+}
+
+/// How many proxies stand where.
+pub(super) async fn counts(
+    work: &mut Work,
+    mesh: MeshId,
+    rotation: &RotationRow,
+) -> Result<Counts> {
+    let gate = Gate::of(rotation);
+    if gate == Gate::Open {
+        return Ok(Counts::default());
+    }
+    count(gate, &rows(work, mesh, rotation).await?)
+}
+
+/// How many proxies stand where with the state that a rotation is in, and which: those that it waits for first, at most `limit`.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`], [`crate::Error::Inconsistent`], [`crate::Error::NotFound`] where the permission does not reach the
+/// mesh.
+pub async fn progress<P: Permission>(
+    tx: &mut Tx<P>,
+    mesh: MeshId,
+    rotation: &RotationRow,
+    limit: usize,
+) -> Result<(Counts, Vec<ProxyProgress>)> {
+    tx.work.enter(mesh)?;
+    let gate = Gate::of(rotation);
+    let rows = rows(&mut tx.work, mesh, rotation).await?;
+    let counts = count(gate, &rows)?;
+    let mut proxies = Vec::with_capacity(rows.len());
+    for row in rows {
+        let proxy = ProxyId::from_uuid(row.id);
+        let waits = row.waits(gate)?;
+        let service = row.service.parse();
+        proxies.push(ProxyProgress {
+            proxy,
+            service: service.map_err(|e| inconsistent("proxies", "service", proxy, e))?,
+            until: row.until(gate, waits),
+            node_id: row.node_id,
+            waits,
+        });
+    }
+    proxies.sort_by_key(|one| one.waits);
+    proxies.truncate(limit);
+    Ok((counts, proxies))
+}

@@ -1,0 +1,532 @@
+//! Rotations of a mesh's authorities: the states, the gates, and who takes a step.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use heddle_model::authz::permission::{MeshRead, MeshWrite};
+use heddle_model::clock::SharedClock;
+use heddle_model::id::{AuthorityId, ProxyId, RotationId};
+use heddle_store::authorities::{self, AuthorityKind, AuthorityRow, AuthorityState};
+use heddle_store::certificates::{self, CertificateEntry};
+use heddle_store::proxies::{self, Checkpoint};
+use heddle_store::rotations::{
+    self, AuthorityMaker, Counts, Mode, NewRotation, Refused, RotationRow, State, What,
+};
+use heddle_store::{Caller, Cause, MeshRef, Store, meshes};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::authorities::{entry, hierarchy};
+use crate::proxies::{checkpoint, endpoint, world};
+use crate::support::{TestDb, cluster, connect, grant};
+
+const SERVER: Uuid = Uuid::from_u128(1);
+
+/// Makes rows that no certificate belongs to.
+pub(crate) struct Maker(AtomicU64);
+
+impl Maker {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(100))
+    }
+
+    fn draw(&self) -> Vec<AuthorityRow> {
+        hierarchy(u128::from(self.0.fetch_add(1, Ordering::SeqCst)))
+    }
+}
+
+impl AuthorityMaker for Maker {
+    fn root(&self, _: &MeshRef, _: &str) -> Result<[AuthorityRow; 2], Cause> {
+        self.draw().try_into().map_err(|_| "two rows".into())
+    }
+
+    fn issuing(
+        &self,
+        _: &MeshRef,
+        root: &AuthorityRow,
+        _: &AuthorityRow,
+    ) -> Result<AuthorityRow, Cause> {
+        let mut issuing = self.draw().pop().ok_or("a row")?;
+        issuing.parent = Some(root.id);
+        Ok(issuing)
+    }
+}
+
+/// A mesh with authorities, and proxies that are connected.
+struct Field {
+    db: TestDb,
+    owner: Caller,
+    mesh: MeshRef,
+    proxies: Vec<ProxyId>,
+    maker: Maker,
+    issued: AtomicU64,
+}
+
+fn new(what: What, mode: Mode) -> NewRotation {
+    NewRotation {
+        what,
+        mode,
+        manual: false,
+        replace_over: Duration::from_secs(60),
+    }
+}
+
+impl Field {
+    async fn new(nodes: &[(&str, &str)]) -> Self {
+        let (db, owner, mesh, proxies) = world(nodes).await;
+        authorities::create(&db.store, &mesh, &hierarchy(1))
+            .await
+            .unwrap();
+        let (maker, issued) = (Maker::new(), AtomicU64::new(1));
+        Self {
+            db,
+            owner,
+            mesh,
+            proxies,
+            maker,
+            issued,
+        }
+    }
+
+    /// Another process over the same database.
+    async fn restarted(&self) -> Store {
+        let url = cluster().url("heddle_server", &self.db.name);
+        connect(&url, 4, Arc::clone(&self.db.clock) as SharedClock).await
+    }
+
+    async fn start(&self, new: NewRotation) -> Result<RotationRow, Refused> {
+        let grant = grant::<MeshWrite>(&self.owner);
+        let mut tx = self.db.store.begin(&grant).await.unwrap();
+        let mesh = self.mesh.mesh().to_string();
+        let row = meshes::require(&mut tx, &mesh).await.unwrap();
+        let started = rotations::start(&mut tx, &row, &new, &self.maker)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        started
+    }
+
+    async fn reverse(&self, id: RotationId) -> Result<RotationRow, Refused> {
+        let grant = grant::<MeshWrite>(&self.owner);
+        let mut tx = self.db.store.begin(&grant).await.unwrap();
+        let done = rotations::reverse(&mut tx, self.mesh.mesh(), id, None)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        done
+    }
+
+    async fn advance(&self, id: RotationId, force: bool) -> Result<RotationRow, Refused> {
+        let grant = grant::<MeshWrite>(&self.owner);
+        let mut tx = self.db.store.begin(&grant).await.unwrap();
+        let done = rotations::advance(&mut tx, self.mesh.mesh(), id, None, force)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        done
+    }
+
+    async fn step(&self) -> Option<RotationRow> {
+        rotations::step(&self.db.store, &self.mesh).await.unwrap()
+    }
+
+    /// Steps to a state, which nothing may be in the way of.
+    async fn until(&self, state: State) -> RotationRow {
+        loop {
+            let row = self.step().await.expect("the way is open");
+            if row.state == state {
+                return row;
+            }
+        }
+    }
+
+    async fn counts(&self, rotation: &RotationRow) -> Counts {
+        let mut tx = self
+            .db
+            .store
+            .begin(&grant::<MeshRead>(&self.owner))
+            .await
+            .unwrap();
+        rotations::progress(&mut tx, self.mesh.mesh(), rotation, 10)
+            .await
+            .unwrap()
+            .0
+    }
+
+    /// What signs, how many roots are trusted, how many authorities give way.
+    async fn trust(&self) -> (Option<AuthorityId>, usize, bool) {
+        let (rows, window) = rotations::trust(&self.db.store, &self.mesh).await.unwrap();
+        let signs = authorities::issuing(&rows).map(|row| row.id);
+        let trusted = authorities::trusted(&rows).count();
+        (signs, trusted, window.is_some())
+    }
+
+    /// Issues a leaf, if its authority still signs.
+    async fn issue(&self, proxy: ProxyId, authority: AuthorityId) -> Option<String> {
+        let serial = format!("{:032x}", self.issued.fetch_add(1, Ordering::SeqCst));
+        let entry = CertificateEntry {
+            issued_at: self.db.store_now(),
+            not_after: self.db.store_now() + TimeDelta::days(1),
+            ..entry(&serial, proxy, authority)
+        };
+        let done = certificates::record(&self.db.store, &self.mesh, &entry).await;
+        done.unwrap().then_some(serial)
+    }
+
+    /// The server says what a proxy has.
+    async fn says(&self, proxy: ProxyId, connected: bool, revision: u64, leaf: Option<String>) {
+        let status = Checkpoint {
+            connected,
+            acked_revision: Some(revision),
+            target_revision: Some(revision),
+            leaf_serial: leaf,
+            pending_types: Vec::new(),
+            nacks: json!([]),
+            ..checkpoint(proxy, Some(endpoint(proxy, "10.0.0.7")))
+        };
+        proxies::checkpoint(
+            &self.db.store,
+            &self.mesh,
+            SERVER,
+            Some(revision),
+            &[status],
+        )
+        .await
+        .unwrap();
+    }
+}
+
+impl TestDb {
+    fn store_now(&self) -> chrono::DateTime<chrono::Utc> {
+        use heddle_model::clock::Clock as _;
+        self.clock.now()
+    }
+}
+
+#[tokio::test]
+async fn spiffe_s51_a_root_goes_through_every_state_and_a_new_process_goes_on_from_each() {
+    let field = Field::new(&[]).await;
+    let before = field.trust().await;
+    assert_eq!((before.1, before.2), (1, false));
+    let rotation = field.start(new(What::Root, Mode::Planned)).await.unwrap();
+    assert_eq!((rotation.state, rotation.generation), (State::Prepared, 1));
+    assert_eq!(field.trust().await, before, "nobody knows of it");
+    let new = Some(rotation.issuing);
+    let expected = [
+        (State::Published, (before.0, 2, false)),
+        (State::Active, (new, 2, false)),
+        (State::Retiring, (new, 2, true)),
+        (State::Removed, (new, 1, true)),
+    ];
+    for (n, (state, trust)) in (2..).zip(expected) {
+        // What a killed process leaves behind is the row, and whatever it had begun is undone.
+        let store = field.restarted().await;
+        let step = rotations::step(&store, &field.mesh).await.unwrap().unwrap();
+        assert_eq!((step.state, step.generation), (state, n));
+        assert_eq!(step.revision, rotation.revision + n - 1, "a revision each");
+        assert_eq!(field.trust().await, trust, "{state:?}");
+    }
+    assert_eq!(field.step().await, None, "it has ended");
+    let counted: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "select added, changed, removed from heddle.revisions where revision >= $1 order by revision",
+    )
+    .bind(rotation.revision.cast_signed())
+    .fetch_all(&field.db.superuser().await)
+    .await
+    .unwrap();
+    assert_eq!(counted, [(0, 0, 0); 5], "no object was changed");
+    let states: Vec<String> =
+        sqlx::query_scalar("select state from heddle.authorities order by id")
+            .fetch_all(&field.db.superuser().await)
+            .await
+            .unwrap();
+    assert_eq!(states, ["removed", "removed", "active", "active"]);
+}
+
+#[tokio::test]
+async fn spiffe_s51_an_intermediate_follows_under_the_same_root() {
+    let field = Field::new(&[]).await;
+    let before = field.trust().await;
+    let rotation = field
+        .start(new(What::Intermediate, Mode::Planned))
+        .await
+        .unwrap();
+    assert_eq!(rotation.root, None);
+    field.until(State::Removed).await;
+    assert_eq!(field.trust().await, (Some(rotation.issuing), 1, true));
+    let rows = authorities::load(&field.db.store, &field.mesh)
+        .await
+        .unwrap();
+    let signs = authorities::issuing(&rows).unwrap();
+    let root = authorities::root_of(&rows, signs).unwrap();
+    assert_eq!(root.kind, AuthorityKind::Root);
+    assert_ne!(before.0, Some(signs.id));
+    // And once more, from there.
+    field
+        .start(new(What::Intermediate, Mode::Planned))
+        .await
+        .unwrap();
+    field.until(State::Removed).await;
+    assert_eq!(field.trust().await.1, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spiffe_s51_of_servers_that_take_a_step_at_once_one_does() {
+    let field = Field::new(&[("payments", "a")]).await;
+    let rotation = field.start(new(What::Root, Mode::Planned)).await.unwrap();
+    // It has not what comes next, so there is one step and no second.
+    field
+        .says(field.proxies[0], true, rotation.revision, None)
+        .await;
+    let mut servers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (store, mesh) = (field.db.store.clone(), field.mesh);
+        servers.spawn(async move { rotations::step(&store, &mesh).await.unwrap() });
+    }
+    let steps: Vec<RotationRow> = servers.join_all().await.into_iter().flatten().collect();
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    assert_eq!((steps[0].state, steps[0].generation), (State::Published, 2));
+    let other = field.start(new(What::Intermediate, Mode::Planned)).await;
+    assert_eq!(other, Err(Refused::UnderWay(rotation.id)));
+}
+
+#[tokio::test]
+async fn spiffe_s51_it_is_turned_round_from_every_state_until_the_old_root_is_dropped() {
+    let field = Field::new(&[("payments", "a")]).await;
+    let before = field.trust().await;
+    for state in [
+        State::Prepared,
+        State::Published,
+        State::Active,
+        State::Retiring,
+    ] {
+        let proxy = field.proxies[0];
+        let mut rotation = field.start(new(What::Root, Mode::Planned)).await.unwrap();
+        while rotation.state != state {
+            field.says(proxy, true, rotation.revision, None).await;
+            rotation = field.step().await.unwrap();
+        }
+        let has_signed = matches!(state, State::Active | State::Retiring);
+        if has_signed {
+            let leaf = field.issue(proxy, rotation.issuing).await;
+            field.says(proxy, true, rotation.revision, leaf).await;
+        }
+        let turned = field.reverse(rotation.id).await.unwrap();
+        assert!(turned.reversing);
+        assert_eq!(field.trust().await.0, before.0, "the old one signs");
+        assert_eq!(field.issue(proxy, rotation.issuing).await, None);
+        if has_signed {
+            assert_eq!(turned.state, State::Published);
+            assert_eq!(field.trust().await.1, 2, "its leaf is still about");
+            assert_eq!(field.step().await, None, "so it waits");
+            let again = field.reverse(rotation.id).await;
+            assert_eq!(again, Err(Refused::Reversing));
+            let leaf = field.issue(proxy, before.0.unwrap()).await;
+            assert!(leaf.is_some());
+            field.says(proxy, true, turned.revision, leaf).await;
+            assert_eq!(field.step().await.unwrap().state, State::Cancelled);
+        } else {
+            assert_eq!(turned.state, State::Cancelled);
+        }
+        assert_eq!(field.trust().await.1, 1, "{state:?}");
+        assert_eq!(field.step().await, None);
+    }
+    // Dropped is dropped.
+    let rotation = field.start(new(What::Root, Mode::BreakTrust)).await;
+    let late = field.reverse(rotation.unwrap().id).await;
+    assert_eq!(late, Err(Refused::Ended(State::Removed)));
+}
+
+#[tokio::test]
+async fn what_followed_the_new_one_by_itself_gives_way_with_it() {
+    let field = Field::new(&[]).await;
+    let before = field.trust().await;
+    let rotation = field.start(new(What::Root, Mode::Planned)).await.unwrap();
+    field.until(State::Active).await;
+    let rows = authorities::load(&field.db.store, &field.mesh)
+        .await
+        .unwrap();
+    let signs = authorities::issuing(&rows).unwrap();
+    let root = authorities::root_of(&rows, signs).unwrap();
+    let mut successor = field.maker.issuing(&field.mesh, root, signs).unwrap();
+    successor.not_after += TimeDelta::days(83);
+    authorities::renew(&field.db.store, &field.mesh, signs.id, &successor)
+        .await
+        .unwrap();
+    assert_eq!(field.trust().await.0, Some(successor.id));
+    field.reverse(rotation.id).await.unwrap();
+    assert_eq!(field.trust().await.0, before.0);
+    assert_eq!(field.step().await.unwrap().state, State::Cancelled);
+    let (rows, _) = rotations::trust(&field.db.store, &field.mesh)
+        .await
+        .unwrap();
+    let left = rows
+        .iter()
+        .filter(|row| row.state == AuthorityState::Active);
+    assert_eq!(left.count(), 2, "what was there before");
+}
+
+#[tokio::test]
+async fn spiffe_s52_nothing_new_signs_before_everybody_who_may_be_at_work_has_the_root() {
+    let field = Field::new(&[("payments", "a"), ("payments", "b"), ("payments", "c")]).await;
+    let [near, away, gone] = field.proxies[..] else {
+        panic!("three")
+    };
+    let old = field.trust().await.0.unwrap();
+    // One is connected, one has been cut off an hour ago, one was last here two days ago.
+    field.issue(gone, old).await.unwrap();
+    field.db.clock.advance(TimeDelta::days(2));
+    field.issue(near, old).await.unwrap();
+    field.issue(away, old).await.unwrap();
+    field.says(near, true, 2, None).await;
+    for proxy in [away, gone] {
+        field.says(proxy, false, 2, None).await;
+    }
+    let rotation = field.start(new(What::Root, Mode::Planned)).await.unwrap();
+    let published = field.step().await.unwrap();
+    assert_eq!(published.state, State::Published);
+    assert_eq!(field.step().await, None);
+    let numbers = |c: Counts| {
+        let of = [c.ready, c.pending, c.refused, c.offline, c.left_behind];
+        (of, c.waiting_for)
+    };
+    let seen = numbers(field.counts(&published).await);
+    assert_eq!(seen, ([0, 1, 0, 1, 1], 2));
+    let refused = field.advance(rotation.id, false).await;
+    assert!(matches!(refused, Err(Refused::Waits(c)) if c.waiting_for == 2));
+
+    field.says(near, true, published.revision, None).await;
+    assert_eq!(field.step().await, None, "the one that is cut off");
+    let seen = numbers(field.counts(&published).await);
+    assert_eq!(seen, ([1, 0, 0, 1, 1], 1));
+    // Its leaf ends; it is listed and no longer waited for.
+    field
+        .db
+        .clock
+        .advance(TimeDelta::hours(24) + TimeDelta::seconds(1));
+    assert_eq!(
+        numbers(field.counts(&published).await),
+        ([1, 0, 0, 0, 2], 0)
+    );
+    assert_eq!(field.step().await.unwrap().state, State::Active);
+}
+
+#[tokio::test]
+async fn spiffe_s52_the_old_root_is_dropped_when_nobody_holds_a_leaf_under_it() {
+    let field = Field::new(&[("payments", "a"), ("payments", "b")]).await;
+    let [one, two] = field.proxies[..] else {
+        panic!("two")
+    };
+    let old = field.trust().await.0.unwrap();
+    let mut revision = 2;
+    for proxy in [one, two] {
+        let leaf = field.issue(proxy, old).await;
+        field.says(proxy, true, revision, leaf).await;
+    }
+    field.start(new(What::Root, Mode::Planned)).await.unwrap();
+    let mut row = field.step().await.unwrap();
+    while row.state != State::Retiring {
+        revision = row.revision;
+        assert_eq!(field.step().await, None, "{:?}", row.state);
+        for proxy in [one, two] {
+            field.says(proxy, true, revision, None).await;
+        }
+        row = field.step().await.unwrap();
+    }
+    assert_eq!(field.issue(one, old).await, None, "it signs no more");
+    assert_eq!(field.step().await, None);
+    // Issued is not had: the proxy may not have got it.
+    let leaf = field.issue(one, row.issuing).await;
+    assert_eq!(field.counts(&row).await.pending, 2);
+    field.says(one, true, revision, leaf).await;
+    let counts = field.counts(&row).await;
+    assert_eq!((counts.ready, counts.pending), (1, 1));
+    // The other one is cut off with a leaf of the old root, until that ends.
+    field.says(two, false, revision, None).await;
+    let counts = field.counts(&row).await;
+    assert_eq!((counts.offline, counts.waiting_for), (1, 1));
+    assert_eq!(field.step().await, None);
+    field
+        .db
+        .clock
+        .advance(TimeDelta::hours(24) + TimeDelta::seconds(1));
+    assert_eq!(field.counts(&row).await.left_behind, 1);
+    assert_eq!(field.step().await.unwrap().state, State::Removed);
+}
+
+#[tokio::test]
+async fn spiffe_s58_in_an_emergency_only_those_are_waited_for_that_are_connected() {
+    let field = Field::new(&[("payments", "a"), ("payments", "b")]).await;
+    let [near, away] = field.proxies[..] else {
+        panic!("two")
+    };
+    let old = field.trust().await.0.unwrap();
+    for (proxy, connected) in [(near, true), (away, false)] {
+        let leaf = field.issue(proxy, old).await;
+        field.says(proxy, connected, 2, leaf).await;
+    }
+    field.start(new(What::Root, Mode::Emergency)).await.unwrap();
+    let mut row = field.step().await.unwrap();
+    assert_eq!(field.step().await, None, "the one that is connected");
+    while row.state != State::Retiring {
+        field.says(near, true, row.revision, None).await;
+        row = field.step().await.unwrap();
+    }
+    assert_eq!(field.step().await, None);
+    let leaf = field.issue(near, row.issuing).await;
+    field.says(near, true, row.revision, leaf).await;
+    let counts = field.counts(&row).await;
+    assert_eq!((counts.offline, counts.waiting_for), (1, 0), "it is listed");
+    assert_eq!(field.step().await.unwrap().state, State::Removed);
+}
+
+#[tokio::test]
+async fn spiffe_s58_trust_is_broken_in_one_call() {
+    let field = Field::new(&[("payments", "a")]).await;
+    let proxy = field.proxies[0];
+    let old = field.trust().await.0.unwrap();
+    let leaf = field.issue(proxy, old).await;
+    field.says(proxy, true, 2, leaf).await;
+    let rotation = field
+        .start(new(What::Root, Mode::BreakTrust))
+        .await
+        .unwrap();
+    assert_eq!(rotation.state, State::Removed);
+    assert_eq!(field.trust().await, (Some(rotation.issuing), 1, true));
+    assert_eq!(field.issue(proxy, old).await, None);
+    assert_eq!(field.counts(&rotation).await.pending, 1, "readable still");
+    assert!(field.issue(proxy, rotation.issuing).await.is_some());
+    assert_eq!(field.step().await, None);
+}
+
+#[tokio::test]
+async fn a_manual_rotation_waits_for_somebody_and_can_be_forced() {
+    let field = Field::new(&[("payments", "a")]).await;
+    field.says(field.proxies[0], true, 2, None).await;
+    let manual = NewRotation {
+        manual: true,
+        ..new(What::Root, Mode::Planned)
+    };
+    let rotation = field.start(manual).await.unwrap();
+    assert_eq!(field.step().await, None);
+    let published = field.advance(rotation.id, false).await.unwrap();
+    assert_eq!(published.state, State::Published);
+    let refused = field.advance(rotation.id, false).await;
+    assert!(matches!(refused, Err(Refused::Waits(c)) if c.pending == 1));
+    let active = field.advance(rotation.id, true).await.unwrap();
+    assert_eq!(active.state, State::Active);
+}
+
+#[tokio::test]
+async fn a_mesh_without_authorities_has_nothing_to_replace() {
+    let (db, owner, mesh, _) = world(&[]).await;
+    let mut tx = db.store.begin(&grant::<MeshWrite>(&owner)).await.unwrap();
+    let row = meshes::require(&mut tx, &mesh.mesh().to_string())
+        .await
+        .unwrap();
+    let new = new(What::Root, Mode::Planned);
+    let refused = rotations::start(&mut tx, &row, &new, &Maker::new()).await;
+    assert_eq!(refused.unwrap(), Err(Refused::NothingThere));
+}
