@@ -41,6 +41,11 @@ pub(crate) trait Declared: Spec {
     /// What changes it.
     type Write: Permission<Access = access::Write>;
 
+    /// The local ports that it claims in its mesh, with pointers.
+    fn local_ports(&self, _name: &Name) -> Vec<(String, u16)> {
+        Vec::new()
+    }
+
     /// The hosts that it claims in its mesh, with pointers.
     fn hosts(&self, _name: &Name) -> Vec<(String, String)> {
         Vec::new()

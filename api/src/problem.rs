@@ -90,13 +90,23 @@ impl Problem {
     /// Hosts that other services answer for.
     #[must_use]
     pub fn host_taken(taken: Violations) -> Self {
+        Self::of_taken(Code::HostTaken, taken)
+    }
+
+    /// Local ports at which callers find others.
+    #[must_use]
+    pub fn local_port_taken(taken: Violations) -> Self {
+        Self::of_taken(Code::LocalPortTaken, taken)
+    }
+
+    fn of_taken(code: Code, taken: Violations) -> Self {
         let errors = taken.into_sorted();
         let detail = errors
             .iter()
             .map(|e| e.detail.as_str())
             .collect::<Vec<_>>()
             .join("; ");
-        let mut problem = Self::new(Code::HostTaken, detail);
+        let mut problem = Self::new(code, detail);
         problem.0.errors = errors;
         problem
     }

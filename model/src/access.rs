@@ -2,6 +2,7 @@
 //! become there; a property test holds both to the same decisions.
 
 mod claims;
+mod paths;
 
 use std::net::IpAddr;
 
@@ -9,9 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::id::AccessRuleId;
 use crate::kind::AccessRule;
-use crate::kind::access_rule::{
-    Caller, Effect, LONGEST_VALUE, PathRule, Paths, Target, Template, Who,
-};
+use crate::kind::access_rule::{Caller, Effect, LONGEST_VALUE, PathRule, Target, Who};
 use crate::kind::mesh::AccessDefault;
 use crate::kind::route::{HeaderIs, HeaderMatch};
 use crate::name::Name;
@@ -19,8 +18,9 @@ use crate::path;
 use crate::settings::Authentication;
 use crate::settings::authentication::ResolvedAuthentication;
 use crate::snapshot::{MeshSnapshot, Object, ServiceNode};
+use paths::{is_disguised, is_exactly, is_like};
 
-/// A request as a callee's proxy sees it.
+/// A request as a callee's proxy sees it; of a connection to a `tcp` port it sees the caller, its address and the port alone.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
     /// The SPIFFE id of who calls.
@@ -84,21 +84,32 @@ pub struct Decision<'a> {
     pub would_allow: Option<&'a Rule>,
 }
 
+impl Decision<'_> {
+    /// Whatever the rules say.
+    const fn refused(because: Because<'static>) -> Self {
+        Self {
+            allowed: false,
+            because,
+            would_deny: None,
+            would_allow: None,
+        }
+    }
+}
+
 /// What the access rules of a service say to a call. Expired rules are taken for what they were: see
 /// [`MeshSnapshot::drop_expired`].
 #[must_use]
 pub fn decide<'a>(snapshot: &MeshSnapshot, node: &'a ServiceNode, call: &Call<'_>) -> Decision<'a> {
-    let refused = |because| Decision {
-        allowed: false,
-        because,
-        would_deny: None,
-        would_allow: None,
-    };
+    let ports = &node.service.spec.ports;
+    let port = ports.iter().find(|port| port.name == *call.port);
+    if port.is_some_and(|port| port.protocol.is_tcp()) {
+        return decide_about_connection(snapshot, node, call);
+    }
     let Ok(path) = path::plain(call.path) else {
-        return refused(Because::Malformed);
+        return Decision::refused(Because::Malformed);
     };
     if call.headers.iter().any(|(name, _)| name.contains('_')) {
-        return refused(Because::Malformed);
+        return Decision::refused(Because::Malformed);
     }
     let authentication = Authentication::resolve(&snapshot.levels(node));
     let is_open = is_open(&authentication, &path);
@@ -107,10 +118,10 @@ pub fn decide<'a>(snapshot: &MeshSnapshot, node: &'a ServiceNode, call: &Call<'_
         !is_open && authentication.provider(token.provider).is_some()
     });
     if authentication.required.value && token.is_none() && !is_open {
-        return refused(Because::NoToken);
+        return Decision::refused(Because::NoToken);
     }
     let Some(headers) = claims::headers(&authentication, call.headers, token) else {
-        return refused(Because::Malformed);
+        return Decision::refused(Because::Malformed);
     };
     let facts = Facts {
         trust_domain: &snapshot.trust_domain,
@@ -118,33 +129,31 @@ pub fn decide<'a>(snapshot: &MeshSnapshot, node: &'a ServiceNode, call: &Call<'_
         headers: &headers,
         token,
         authentication: &authentication,
-        path: &path,
+        path: Some(&path),
     };
-    // As proxies do it: of several, the one with the lowest id is named.
-    let mut rules: Vec<&Rule> = node.access_rules.iter().collect();
-    rules.sort_by_key(|rule| rule.id.to_string());
-    let first = |effect: Effect, report_only: bool| {
-        rules.iter().copied().find(|rule| {
-            let spec = &rule.spec;
-            spec.action == effect && spec.is_report_only() == report_only && facts.fit(spec)
-        })
-    };
-    let default = snapshot.mesh.spec.access_default();
-    let (allowed, because) = match (first(Effect::Deny, false), first(Effect::Allow, false)) {
-        (Some(rule), _) => (false, Because::Rule(rule)),
-        (None, _) if looks_at_paths(node, &authentication) && is_disguised(&path) => {
-            (false, Because::Disguised)
-        }
-        (None, _) if facts.is_revoked(snapshot) => (false, Because::Revoked),
-        (None, Some(rule)) => (true, Because::Rule(rule)),
-        (None, None) => (default == AccessDefault::Allow, Because::Default),
-    };
-    Decision {
-        allowed,
-        because,
-        would_deny: first(Effect::Deny, true),
-        would_allow: first(Effect::Allow, true),
+    let disguised = looks_at_paths(node, &authentication) && is_disguised(&path);
+    facts.decide(snapshot, node, disguised)
+}
+
+/// The same about a connection that carries anything: what it asks for is known to nobody.
+fn decide_about_connection<'a>(
+    snapshot: &MeshSnapshot,
+    node: &'a ServiceNode,
+    call: &Call<'_>,
+) -> Decision<'a> {
+    let authentication = Authentication::resolve(&snapshot.levels(node));
+    if authentication.required.value {
+        return Decision::refused(Because::NoToken);
     }
+    let facts = Facts {
+        trust_domain: &snapshot.trust_domain,
+        call,
+        headers: &[],
+        token: None,
+        authentication: &authentication,
+        path: None,
+    };
+    facts.decide(snapshot, node, false)
 }
 
 /// Whether some rule of a service is about paths, or some path needs no token: then paths that lie about where they lead are
@@ -164,15 +173,6 @@ fn is_open(authentication: &ResolvedAuthentication<'_>, path: &str) -> bool {
     open.any(|rule| rule.paths().is_some_and(|paths| is_exactly(&paths, path)))
 }
 
-/// Whether a segment is `.` or `..` to those servers that cut parameters off first, as in `/public/..;/admin`.
-fn is_disguised(path: &str) -> bool {
-    path.split('/').skip(1).any(|segment| {
-        let segment = path::lenient(segment);
-        let name = segment.split_once(';').map(|(name, _)| name);
-        matches!(name, Some("." | ".."))
-    })
-}
-
 struct Facts<'a> {
     trust_domain: &'a str,
     call: &'a Call<'a>,
@@ -180,10 +180,43 @@ struct Facts<'a> {
     headers: &'a [(String, String)],
     token: Option<Token<'a>>,
     authentication: &'a ResolvedAuthentication<'a>,
-    path: &'a str,
+    /// `None`: it is a connection, and has no requests.
+    path: Option<&'a str>,
 }
 
 impl Facts<'_> {
+    /// What the rules say to it.
+    fn decide<'a>(
+        &self,
+        snapshot: &MeshSnapshot,
+        node: &'a ServiceNode,
+        disguised: bool,
+    ) -> Decision<'a> {
+        // As proxies do it: of several, the one with the lowest id is named.
+        let mut rules: Vec<&Rule> = node.access_rules.iter().collect();
+        rules.sort_by_key(|rule| rule.id.to_string());
+        let first = |effect: Effect, report_only: bool| {
+            rules.iter().copied().find(|rule| {
+                let spec = &rule.spec;
+                spec.action == effect && spec.is_report_only() == report_only && self.fit(spec)
+            })
+        };
+        let default = snapshot.mesh.spec.access_default();
+        let (allowed, because) = match (first(Effect::Deny, false), first(Effect::Allow, false)) {
+            (Some(rule), _) => (false, Because::Rule(rule)),
+            (None, _) if disguised => (false, Because::Disguised),
+            (None, _) if self.is_revoked(snapshot) => (false, Because::Revoked),
+            (None, Some(rule)) => (true, Because::Rule(rule)),
+            (None, None) => (default == AccessDefault::Allow, Because::Default),
+        };
+        Decision {
+            allowed,
+            because,
+            would_deny: first(Effect::Deny, true),
+            would_allow: first(Effect::Allow, true),
+        }
+    }
+
     /// What cannot be said to a proxy fits a rule that denies, and no rule that allows.
     fn fit(&self, rule: &AccessRule) -> bool {
         let lost = rule.action == Effect::Deny;
@@ -231,9 +264,10 @@ impl Facts<'_> {
             Some([]) => lost,
             Some(networks) => networks.iter().any(network),
         };
-        let token = match &caller.token {
-            None => true,
-            Some(wanted) => claims::fit(self.authentication, self.token, wanted, lost),
+        let token = match (&caller.token, self.path) {
+            (None, _) => true,
+            (Some(_), None) => lost,
+            (Some(wanted), Some(_)) => claims::fit(self.authentication, self.token, wanted, lost),
         };
         id && networks && token
     }
@@ -254,6 +288,11 @@ impl Facts<'_> {
             Some(0) => lost,
             Some(_) => given,
         };
+        // What a connection asks for fits a rule that denies, and no rule that allows.
+        let asked = |given: bool, len: Option<usize>| match self.path {
+            None => lost || len.is_none(),
+            Some(_) => any(given, len),
+        };
         let method = methods
             .iter()
             .flatten()
@@ -268,11 +307,11 @@ impl Facts<'_> {
             .iter()
             .flatten()
             .all(|header| self.has_header(header, lost));
-        any(method, methods.as_ref().map(Vec::len))
-            && any(path, paths.as_ref().map(Vec::len))
-            && any(host, hosts.as_ref().map(Vec::len))
+        asked(method, methods.as_ref().map(Vec::len))
+            && asked(path, paths.as_ref().map(Vec::len))
+            && asked(host, hosts.as_ref().map(Vec::len))
             && any(port, ports.as_ref().map(Vec::len))
-            && any(header, headers.as_ref().map(Vec::len))
+            && asked(header, headers.as_ref().map(Vec::len))
     }
 
     fn is_host(&self, host: &str) -> bool {
@@ -285,10 +324,10 @@ impl Facts<'_> {
     }
 
     fn is_path(&self, rule: &PathRule, lost: bool) -> bool {
-        match (rule.paths(), lost) {
-            (None, lost) => lost,
-            (Some(paths), false) => is_exactly(&paths, self.path),
-            (Some(paths), true) => is_like(&paths, self.path),
+        match (rule.paths(), self.path, lost) {
+            (None, ..) | (_, None, _) => lost,
+            (Some(paths), Some(path), false) => is_exactly(&paths, path),
+            (Some(paths), Some(path), true) => is_like(&paths, path),
         }
     }
 
@@ -329,82 +368,4 @@ fn is_plain(value: &str) -> bool {
     value
         .bytes()
         .all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
-}
-
-fn segments(path: &str) -> Vec<&str> {
-    let trimmed = path.trim_end_matches('/');
-    trimmed.split('/').skip(1).collect()
-}
-
-/// Exactly what a rule that allows says.
-fn is_exactly(paths: &Paths<'_>, path: &str) -> bool {
-    match paths {
-        Paths::Exact(wanted) => path == *wanted,
-        Paths::Prefix(prefix) => match prefix.trim_end_matches('/') {
-            "" => true,
-            prefix => {
-                let rest = path.strip_prefix(prefix);
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            }
-        },
-        Paths::Template(Template { segments, open }) => {
-            let given: Vec<&str> = path.split('/').skip(1).collect();
-            let fits = |(wanted, given): (&Option<&str>, &&str)| match wanted {
-                Some(wanted) => wanted == given,
-                None => !given.is_empty(),
-            };
-            let enough = match open {
-                true => given.len() >= segments.len(),
-                false => given.len() == segments.len(),
-            };
-            // `/{**}` has no segment to begin with, and takes every path.
-            enough
-                && (path.starts_with('/') || segments.is_empty())
-                && segments.iter().zip(&given).all(fits)
-        }
-    }
-}
-
-/// One segment as a rule that denies compares it.
-fn is_segment_like(wanted: &str, given: &str) -> bool {
-    let (wanted, given) = (path::lenient(wanted), path::lenient(given));
-    let rest = given.strip_prefix(wanted.as_ref());
-    let rest = rest.map(|rest| rest.trim_start_matches('.'));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(';'))
-}
-
-/// What a rule that denies says, and every spelling of it that some server takes for the same.
-fn is_like(paths: &Paths<'_>, path: &str) -> bool {
-    let (wanted, open): (Vec<Option<&str>>, bool) = match paths {
-        Paths::Exact(wanted) => (segments(wanted).into_iter().map(Some).collect(), false),
-        Paths::Prefix(prefix) => (segments(prefix).into_iter().map(Some).collect(), true),
-        Paths::Template(Template { segments, open }) => {
-            let mut wanted = segments.clone();
-            while wanted.last() == Some(&Some("")) {
-                wanted.pop();
-            }
-            (wanted, *open)
-        }
-    };
-    if wanted.is_empty() && open {
-        return true;
-    }
-    let Some(rest) = path.strip_prefix('/') else {
-        return false;
-    };
-    let given: Vec<&str> = rest.split('/').collect();
-    let Some((given, after)) = given.split_at_checked(wanted.len()) else {
-        return false;
-    };
-    let tail = match after {
-        [] => true,
-        // A slash at the end, or what is nothing to those who cut dots and parameters off.
-        [only] => open || is_segment_like("", only),
-        _ => open,
-    };
-    let fits = |(wanted, given): (&Option<&str>, &&str)| match wanted {
-        Some(wanted) => is_segment_like(wanted, given),
-        None => !given.is_empty(),
-    };
-    tail && wanted.iter().zip(given).all(fits)
 }

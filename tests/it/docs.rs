@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use heddle_tests::{ServerOptions, Stack, repository};
+use heddle_tests::{Api, ServerOptions, Stack, repository};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -90,17 +90,29 @@ async fn the_ten_steps_do_what_they_show() {
         steps.len()
     );
 
-    execute(&page, |script| {
-        let mut command = Command::new("bash");
-        command
-            .args(["-c", script])
-            .current_dir(stack.directory.path())
-            .env("HEDDLE", stack.server.url())
-            .env("TOKEN", &api.token)
-            .stdin(Stdio::null());
-        command
-    })
-    .await;
+    execute(&page, |script| bash(&stack, &api, script)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_guide_to_tcp_services_does_what_it_shows() {
+    let stack = Stack::start(ServerOptions::default()).await;
+    let api = stack.server.org("acme").await;
+    let path = repository().join("docs/guides/tcp-services.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let shown = steps(&page).iter().filter(|s| s.shown.is_some()).count();
+    assert_eq!(shown, 4);
+    execute(&page, |script| bash(&stack, &api, script)).await;
+}
+
+fn bash(stack: &Stack, api: &Api, script: &str) -> Command {
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", script])
+        .current_dir(stack.directory.path())
+        .env("HEDDLE", stack.server.url())
+        .env("TOKEN", &api.token)
+        .stdin(Stdio::null());
+    command
 }
 
 /// Executes the commands of a page and holds what comes against what is shown.

@@ -41,6 +41,7 @@ mod schemathesis;
 mod scoping;
 mod settings;
 mod sign_in;
+mod tcp;
 mod tokens;
 mod turned_away;
 mod why;

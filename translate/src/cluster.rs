@@ -37,15 +37,22 @@ const PANIC_PERCENT: f64 = 1.0;
 
 fn base(name: &str, discovery: DiscoveryType, protocol_options: crate::envoy::Any) -> Cluster {
     Cluster {
-        name: name.to_owned(),
-        cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.into())),
-        connect_timeout: Some(duration(CONNECT)),
-        circuit_breakers: Some(circuit_breaking::thresholds(&Levels::default())),
         // One entry: a hash map of one has one order.
         typed_extension_protocol_options: HashMap::from([(
             http::UPSTREAM_OPTIONS.to_owned(),
             protocol_options,
         )]),
+        ..plain(name, discovery)
+    }
+}
+
+/// One that no requests go to.
+fn plain(name: &str, discovery: DiscoveryType) -> Cluster {
+    Cluster {
+        name: name.to_owned(),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.into())),
+        connect_timeout: Some(duration(CONNECT)),
+        circuit_breakers: Some(circuit_breaking::thresholds(&Levels::default())),
         ..Cluster::default()
     }
 }
@@ -75,7 +82,7 @@ pub(crate) fn versions(node: &ServiceNode) -> BTreeMap<&Name, Vec<Origin>> {
     versions
 }
 
-/// The names of all clusters of one port, the one of all workloads first.
+/// The names of all clusters of one port, the one of all workloads first. Versions are what requests are parted by.
 pub(crate) fn names<'a>(
     node: &'a ServiceNode,
     port: &'a Port,
@@ -83,6 +90,7 @@ pub(crate) fn names<'a>(
 ) -> impl Iterator<Item = (String, Option<&'a Name>)> + 'a {
     let service = &node.service.name;
     let all = (naming::cluster(service, &port.name), None);
+    let versions = versions.filter(|_| !port.protocol.is_tcp());
     std::iter::once(all).chain(versions.map(move |version| {
         let name = naming::subset(service, &port.name, version);
         (name, Some(version))
@@ -115,13 +123,23 @@ pub(crate) fn of_service(
                 route: None,
                 caller,
             };
-            resources.push(eds(&scope, name, leaf_lifetime, origins));
+            resources.push(eds(&scope, port, name, leaf_lifetime, origins));
         }
     }
     resources
 }
 
-fn eds(scope: &Scope<'_>, name: String, leaf_lifetime: Time, mut origins: Vec<Origin>) -> Resource {
+fn eds(
+    scope: &Scope<'_>,
+    port: &Port,
+    name: String,
+    leaf_lifetime: Time,
+    mut origins: Vec<Origin>,
+) -> Resource {
+    let hop = match port.protocol.is_tcp() {
+        true => http::mesh_hop_each(leaf_lifetime),
+        false => http::mesh_hop(leaf_lifetime),
+    };
     let (snapshot, node) = (scope.snapshot, scope.callee);
     let service = &node.service.name;
     let id = naming::spiffe_id(&snapshot.trust_domain, service);
@@ -140,7 +158,7 @@ fn eds(scope: &Scope<'_>, name: String, leaf_lifetime: Time, mut origins: Vec<Or
         }),
         transport_socket: Some(tls::upstream(&id, server_name.clone())),
         ignore_health_on_host_removal: true,
-        ..base(&name, DiscoveryType::Eds, http::mesh_hop(leaf_lifetime))
+        ..base(&name, DiscoveryType::Eds, hop)
     };
     let callee = Callee {
         levels: scope.levels(None),
@@ -149,6 +167,9 @@ fn eds(scope: &Scope<'_>, name: String, leaf_lifetime: Time, mut origins: Vec<Or
     };
     for applied in settings::apply_to_cluster(&mut cluster, &callee) {
         origins.extend(scope.origin(&applied, &name));
+    }
+    if port.protocol.is_tcp() {
+        circuit_breaking::limit_connections(&mut cluster);
     }
     let child = name.clone();
     Resource::new(ResourceType::Cluster, name, &cluster, origins)
@@ -171,6 +192,13 @@ pub(crate) fn application(
         })),
         ..LbEndpoint::default()
     };
+    let base = match port.protocol.is_tcp() {
+        true => plain(&name, DiscoveryType::Static),
+        false => {
+            let protocol = http::application(port.protocol.is_http2());
+            base(&name, DiscoveryType::Static, protocol)
+        }
+    };
     let mut cluster = Cluster {
         load_assignment: Some(ClusterLoadAssignment {
             cluster_name: name.clone(),
@@ -180,11 +208,7 @@ pub(crate) fn application(
             }],
             ..ClusterLoadAssignment::default()
         }),
-        ..base(
-            &name,
-            DiscoveryType::Static,
-            http::application(port.protocol.is_http2()),
-        )
+        ..base
     };
     let mut origins = vec![Source::Service(node).at(format!("/ports/{index}"), name.clone())];
     let scope = Scope::own(snapshot, node);

@@ -29,10 +29,11 @@ mod readable;
 mod resource;
 mod secret;
 mod settings;
+mod tcp;
 mod whole;
 
 pub use endpoints::endpoints;
-pub use mesh::{Reach, clusters, hosts, mesh, outbound_of, outbound_to_all, reach};
+pub use mesh::{Reach, clusters, hosts, local_ports, mesh, outbound_of, outbound_to_all, reach};
 pub use nack::explain_nack;
 pub use outbound::Hosts;
 pub use proxy::{ListenerPlaces, ProxyView, proxy};
@@ -41,4 +42,5 @@ pub use readable::everything;
 pub use readable::readable;
 pub use resource::{Diagnostic, Options, Origin, Output, Resource, ResourceKey, ResourceType};
 pub use secret::{identity_secret, trust_secret};
+pub use tcp::LocalPorts;
 pub use whole::{whole, whole_of_service};

@@ -7,7 +7,8 @@ use heddle_model::snapshot::{MeshSnapshot, ServiceNode};
 
 use crate::outbound::Hosts;
 use crate::resource::{Options, Output, Resource};
-use crate::{cluster, outbound, settings};
+use crate::tcp::LocalPorts;
+use crate::{cluster, outbound, settings, tcp};
 
 /// Every cluster and the outbound routes of a mesh: what the proxies of services get that do not say whom they call.
 /// Independent of where the workloads are.
@@ -22,6 +23,7 @@ pub fn mesh(snapshot: &MeshSnapshot, options: &Options) -> Output {
     let (routes, further) = outbound::routes(snapshot, &hosts, None, snapshot.nodes());
     resources.push(routes);
     diagnostics.extend(further);
+    diagnostics.extend(tcp::local_ports(snapshot).1);
     for node in snapshot.nodes() {
         diagnostics.extend(settings::unusable(snapshot, node));
     }
@@ -40,6 +42,12 @@ pub fn clusters(snapshot: &MeshSnapshot, service: &Name, options: &Options) -> V
 #[must_use]
 pub fn hosts(snapshot: &MeshSnapshot) -> Hosts {
     outbound::hosts(snapshot).0
+}
+
+/// Where callers find which `tcp` port. Reads the mesh itself and all services, not what is below them.
+#[must_use]
+pub fn local_ports(snapshot: &MeshSnapshot) -> LocalPorts {
+    tcp::local_ports(snapshot).0
 }
 
 /// Whose clusters the proxies of a service need.

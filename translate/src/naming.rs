@@ -8,6 +8,7 @@
 //! | the same, one version of the service | `heddle/<service>/<port>/<version>` |
 //! | cluster of the application behind a proxy | `heddle-local/<port>` |
 //! | outbound listener and its routes | `heddle/outbound` |
+//! | outbound listener of a `tcp` port | `heddle/outbound/<service>/<port>` |
 //! | inbound listener | `heddle/inbound/<port>` |
 //! | routes of an inbound listener | `heddle/inbound/<service>/<port>` |
 //! | virtual host | `<service>/<port>` |
@@ -103,6 +104,18 @@ pub fn collector(otlp: &Otlp) -> String {
 #[must_use]
 pub fn jwks(provider: &Name) -> String {
     format!("heddle-jwks/{provider}")
+}
+
+/// The listener for connections to a `tcp` port of another service.
+#[must_use]
+pub fn outbound_listener(service: &Name, port: &Name) -> String {
+    format!("{OUTBOUND}/{service}/{port}")
+}
+
+/// The statistics prefix of such a listener.
+#[must_use]
+pub fn outbound_stats(service: &Name, port: &Name) -> String {
+    format!("heddle_outbound_{service}_{port}")
 }
 
 /// An inbound listener.

@@ -55,6 +55,8 @@ struct Destination<'a> {
     node: &'a ServiceNode,
     index: usize,
     port: &'a Port,
+    /// Whether it is the first that takes requests: it answers for hosts without a port.
+    first: bool,
 }
 
 /// The outbound routes to some services of a mesh. Those of a caller have its exceptions in them.
@@ -73,8 +75,16 @@ pub(crate) fn routes<'a>(
     };
     let mut virtual_hosts = Vec::new();
     for node in callees {
-        for (index, port) in node.service.spec.ports.iter().enumerate() {
-            let to = Destination { node, index, port };
+        if node.service.spec.http_ports().next().is_none() {
+            draft.diagnostics.extend(routes_of_nothing(node));
+        }
+        for (at, (index, port)) in node.service.spec.http_ports().enumerate() {
+            let to = Destination {
+                node,
+                index,
+                port,
+                first: at == 0,
+            };
             let own = hosts.of(&node.service.name);
             let virtual_host = draft.virtual_host(virtual_hosts.len(), to, own);
             virtual_hosts.push(virtual_host);
@@ -93,6 +103,15 @@ pub(crate) fn routes<'a>(
     let resource = Resource::new(ResourceType::Route, name, &configuration, draft.origins)
         .needing(clusters.map(|name| (ResourceType::Cluster, name)));
     (resource, draft.diagnostics)
+}
+
+/// Routes of a service that takes no requests.
+fn routes_of_nothing(node: &ServiceNode) -> impl Iterator<Item = Diagnostic> + '_ {
+    node.routes.iter().map(|one| {
+        let message =
+            "every port of the service speaks tcp: there are no requests that a route could take";
+        Source::Route(node, &one.route).diagnose("", message)
+    })
 }
 
 /// The hosts of each service. Envoy refuses a configuration in which a host stands twice, and with it all that the proxy
@@ -128,9 +147,9 @@ pub(crate) fn hosts(snapshot: &MeshSnapshot) -> (Hosts, Vec<Diagnostic>) {
 impl<'a> Draft<'a> {
     fn virtual_host(&mut self, at: usize, to: Destination<'_>, hosts: &[String]) -> VirtualHost {
         let service = &to.node.service.name;
-        let domains = hosts.iter().flat_map(|host| match to.index {
-            0 => vec![host.clone(), format!("{host}:*")],
-            _ => vec![format!("{host}:{}", to.port.port)],
+        let domains = hosts.iter().flat_map(|host| match to.first {
+            true => vec![host.clone(), format!("{host}:*")],
+            false => vec![format!("{host}:{}", to.port.port)],
         });
         let name = naming::virtual_host(service, &to.port.name);
         let source = Source::Service(to.node);
@@ -220,9 +239,13 @@ impl<'a> Draft<'a> {
                 naming::subset(&to.node.service.name, &to.port.name, version)
             } else if let Some(service) = &backend.service {
                 let Some(name) = self.cluster_of(service, &to.port.name) else {
+                    let there = self.snapshot.services.contains_key(service);
+                    let missing = match there {
+                        true => format!("service {service} has no port that takes requests"),
+                        false => format!("the mesh has no service {service}"),
+                    };
                     let message = format!(
-                        "the mesh has no service {service}; the other backends take its share, \
-                         and without one the answer is 503"
+                        "{missing}; the other backends take its share, and without one the answer is 503"
                     );
                     let source = Source::Route(to.node, &one.route);
                     let pointer = format!("/backends/{i}/service");
@@ -242,11 +265,11 @@ impl<'a> Draft<'a> {
         clusters
     }
 
-    /// The cluster of another service: of its port with the same name, else of its first.
+    /// The cluster of another service: of its port with the same name, else of its first; of those that take requests.
     fn cluster_of(&self, service: &Name, port: &Name) -> Option<String> {
-        let ports = &self.snapshot.services.get(service)?.service.spec.ports;
-        let same = ports.iter().find(|p| p.name == *port);
-        let port = same.or_else(|| ports.first())?;
+        let spec = &self.snapshot.services.get(service)?.service.spec;
+        let same = spec.http_ports().find(|(_, p)| p.name == *port);
+        let (_, port) = same.or_else(|| spec.http_ports().next())?;
         Some(naming::cluster(service, &port.name))
     }
 

@@ -18,7 +18,7 @@ use crate::envoy::{access_log, address, duration, http, tls};
 use crate::origin::Source;
 use crate::resource::{Diagnostic, Output, Resource, ResourceType};
 use crate::settings::{self, Scope, authentication};
-use crate::{cluster, matching, naming, rbac};
+use crate::{cluster, matching, naming, rbac, tcp};
 
 /// What Envoy removes by itself only where the mesh ends. Here every caller is of the mesh, and still none of
 /// these is a caller's to say.
@@ -66,7 +66,7 @@ pub struct ListenerPlaces {
 }
 
 /// The listeners of one proxy, the routes of the inbound ones and the clusters of its application. A proxy of a
-/// service that the mesh does not have gets the outbound listener alone; one with listeners of its own, nothing.
+/// service that the mesh does not have gets the outbound listeners alone; one with listeners of its own, nothing.
 #[must_use]
 pub fn proxy(snapshot: &MeshSnapshot, view: &ProxyView) -> Output {
     let Some(places) = &view.listeners else {
@@ -74,8 +74,8 @@ pub fn proxy(snapshot: &MeshSnapshot, view: &ProxyView) -> Output {
     };
     let mut resources = vec![outbound(snapshot, view, places)];
     let mut diagnostics = Vec::new();
+    let mut taken = BTreeSet::from([places.outbound_port]);
     if let Some(node) = snapshot.services.get(&view.service) {
-        let mut taken = BTreeSet::from([places.outbound_port]);
         for (index, port) in node.service.spec.ports.iter().enumerate() {
             match places.inbound_ports.get(&port.name) {
                 Some(number) if taken.insert(*number) => {
@@ -95,6 +95,10 @@ pub fn proxy(snapshot: &MeshSnapshot, view: &ProxyView) -> Output {
             resources.push(cluster::collector(&otlp, origins));
         }
     }
+    let bind = outbound_address(places.bind_address);
+    let (of_tcp, further) = tcp::listeners(snapshot, &view.service, bind, &mut taken);
+    resources.extend(of_tcp);
+    diagnostics.extend(further);
     Output::new(resources, diagnostics)
 }
 
@@ -191,9 +195,15 @@ fn inbound(
     // Before the access rules: whether a workload is healthy is for every workload of the mesh to know.
     let mut filters = vec![settings::health_check::filter(first)];
     let tokens = authentication::resolve(snapshot, node);
-    filters.extend(authentication::filters(&tokens));
+    let tcp = port.protocol.is_tcp();
+    if !tcp {
+        filters.extend(authentication::filters(&tokens));
+    }
     filters.extend(rbac::filters());
-    let of = access_log::Of::new(view.service.as_str(), true);
+    let of = access_log::Of {
+        tcp,
+        ..access_log::Of::new(view.service.as_str(), true)
+    };
     let (access_log, applied) = settings::access_log::logs(&levels, of);
     let filter = http::manager(Manager {
         stat_prefix: naming::inbound_stats(&port.name),
@@ -221,7 +231,10 @@ fn inbound(
         Source::Service(node).at(format!("/ports/{index}"), name.clone()),
         Source::Mesh(snapshot).at("", ""),
     ];
-    let tokens = authentication::applied(&tokens);
+    let tokens = match tcp {
+        true => Vec::new(),
+        false => authentication::applied(&tokens),
+    };
     let set = applied.iter().chain(&tokens);
     origins.extend(set.filter_map(|one| scope.origin(one, &name)));
     let listener = Resource::new(ResourceType::Listener, name, &message, origins)
@@ -243,10 +256,11 @@ fn inbound_routes(
     let port = &node.service.spec.ports[index];
     let scope = Scope::own(snapshot, node);
     let tokens = authentication::resolve(snapshot, node);
-    let rules = rbac::rules(snapshot, node, &port.name);
+    let rules = rbac::rules(snapshot, node, port);
     let target = naming::local(&port.name);
-    let to_application = Route {
-        name: node.service.name.to_string(),
+    let route = node.service.name.to_string();
+    let to_application = |route| Route {
+        name: route,
         r#match: Some(matching::everything()),
         action: Some(Action::Route(RouteAction {
             timeout: Some(duration(Duration::ZERO)),
@@ -255,12 +269,16 @@ fn inbound_routes(
         })),
         ..Route::default()
     };
+    let routes = match port.protocol.is_tcp() {
+        true => vec![tcp::to_application(route, target.clone())],
+        false => authentication::routes(&tokens, to_application(route)),
+    };
     let message = RouteConfiguration {
         name: name.clone(),
         virtual_hosts: vec![VirtualHost {
             name: naming::virtual_host(&node.service.name, &port.name),
             domains: vec!["*".to_owned()],
-            routes: authentication::routes(&tokens, to_application),
+            routes,
             typed_per_filter_config: rules.allow,
             ..VirtualHost::default()
         }],

@@ -23,7 +23,7 @@ use heddle_model::id::AccessRuleId;
 use heddle_model::kind::AccessRule;
 use heddle_model::kind::access_rule::Effect;
 use heddle_model::kind::mesh::AccessDefault;
-use heddle_model::name::Name;
+use heddle_model::kind::service::Port;
 use heddle_model::settings::authentication::ResolvedAuthentication;
 use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
 use prost::{Message as _, Name as _};
@@ -33,7 +33,7 @@ use crate::naming;
 use crate::origin::Source;
 use crate::resource::{Diagnostic, Origin};
 use crate::settings::authentication;
-use policy::About;
+use policy::{About, Lost};
 
 /// The filter's messages with an ordered map: the generated ones have a hash map, whose bytes differ from run
 /// to run.
@@ -140,7 +140,7 @@ pub(crate) struct Rules {
 }
 
 /// The access rules of a service at one of its ports.
-pub(crate) fn rules(snapshot: &MeshSnapshot, node: &ServiceNode, port: &Name) -> Rules {
+pub(crate) fn rules(snapshot: &MeshSnapshot, node: &ServiceNode, port: &Port) -> Rules {
     let default = snapshot.mesh.spec.access_default();
     let mut origins = vec![Source::Mesh(snapshot).at("/access_default", naming::RBAC_ALLOW)];
     let (mut deny, mut would_deny) = (Policies::new(), Policies::new());
@@ -162,7 +162,7 @@ pub(crate) fn rules(snapshot: &MeshSnapshot, node: &ServiceNode, port: &Name) ->
         };
         policies.extend(policy.map(|policy| (id, policy)));
     }
-    if access::looks_at_paths(node, &authentication) {
+    if !port.protocol.is_tcp() && access::looks_at_paths(node, &authentication) {
         deny.insert(naming::DOT_SEGMENTS.to_owned(), policy::dot_segments());
     }
     let revoked = policy::revoked(&snapshot.trust_domain, &snapshot.revoked);
@@ -199,6 +199,12 @@ pub(crate) fn diagnostics(snapshot: &MeshSnapshot, node: &ServiceNode) -> Vec<Di
         found.extend(unknown_providers(&authentication, node, rule));
         let (_, lost) = policy::of(about, &rule.spec, None);
         found.extend(lost.into_iter().map(|lost| lost.diagnose(source)));
+        let ports = node.service.spec.ports.iter();
+        for port in ports.filter(|port| port.protocol.is_tcp() && rule.spec.is_about(&port.name)) {
+            let (_, lost) = policy::of(about, &rule.spec, Some(port));
+            let lost = lost.into_iter().filter(Lost::is_of_tcp);
+            found.extend(lost.map(|lost| lost.diagnose(source)));
+        }
     }
     found
 }

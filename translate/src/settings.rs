@@ -121,9 +121,15 @@ pub(crate) fn unusable(snapshot: &MeshSnapshot, node: &ServiceNode) -> Vec<Diagn
     let wrong = health_check::problem(&levels, spec.ports.first());
     if let Some(origin) = wrong.and_then(|wrong| scope.origin(&wrong, "")) {
         let name = &node.service.name;
-        let message = format!(
-            "the first port of {name} speaks HTTP/1.1, and gRPC is checked over HTTP/2; it is not checked"
-        );
+        let why = match spec
+            .ports
+            .first()
+            .is_some_and(|port| port.protocol.is_tcp())
+        {
+            true => "takes connections and no requests",
+            false => "speaks HTTP/1.1, and gRPC is checked over HTTP/2",
+        };
+        let message = format!("the first port of {name} {why}; it is not checked");
         found.push(Diagnostic { origin, message });
     }
     found

@@ -42,6 +42,8 @@ pub(crate) struct Facts {
     pub(crate) references: Vec<(String, Kind, Name)>,
     /// The hosts that it claims.
     pub(crate) hosts: Vec<(String, String)>,
+    /// The local ports that it claims.
+    pub(crate) local_ports: Vec<(String, u16)>,
 }
 
 impl Described {
@@ -77,6 +79,7 @@ fn facts<T: Declared>(value: &T, name: &Name) -> Facts {
     Facts {
         references: services.chain(profile).collect(),
         hosts: value.hosts(name),
+        local_ports: value.local_ports(name),
     }
 }
 

@@ -74,6 +74,19 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
                 "required": ["items", "self"],
                 "properties": {
                     "items": {"type": "array", "description": "Every setting.", "items": {"$ref": "#/components/schemas/EffectiveSetting"}},
+                    "local_ports": {
+                        "type": "array",
+                        "description": "Where callers find the `tcp` ports of the service, on the address at which their proxies take calls; absent without such ports.",
+                        "items": {
+                            "type": "object",
+                            "required": ["port", "local_port", "derived"],
+                            "properties": {
+                                "port": like("The port of the service, by name.", "pg"),
+                                "local_port": {"type": "integer", "minimum": 1024, "maximum": 65535, "description": "Where callers connect to.", "examples": [23041]},
+                                "derived": {"type": "boolean", "description": "Whether it follows from names; otherwise the service says so."},
+                            },
+                        },
+                    },
                     "self": like("The address of this answer.", "/v1/orgs/-/meshes/prod/services/payments/effective"),
                 },
             }),

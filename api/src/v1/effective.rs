@@ -103,7 +103,16 @@ pub(crate) async fn get(
             json!({"field": one.field, "value": one.value, "from": from})
         })
         .collect();
-    Ok(Json(json!({"items": items, "self": uri.to_string()})))
+    let mut answer = json!({"items": items, "self": uri.to_string()});
+    let local = of_service.ports.iter().filter_map(|port| {
+        let number = port.local_port(&service.name)?;
+        Some(json!({"port": port.name, "local_port": number, "derived": port.local_port.is_none()}))
+    });
+    let local: Vec<Value> = local.collect();
+    if !local.is_empty() {
+        answer["local_ports"] = json!(local);
+    }
+    Ok(Json(answer))
 }
 
 fn spec<T: Spec>(stored: &Stored) -> Result<T, Problem> {

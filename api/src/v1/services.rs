@@ -15,6 +15,12 @@ impl Declared for Service {
     const TAG: &'static str = "Services";
     type Write = ConfigWrite;
 
+    fn local_ports(&self, name: &Name) -> Vec<(String, u16)> {
+        let all = self.ports.iter().enumerate();
+        all.filter_map(|(i, port)| Some((format!("/ports/{i}/local_port"), port.local_port(name)?)))
+            .collect()
+    }
+
     fn hosts(&self, name: &Name) -> Vec<(String, String)> {
         let own = (String::from("/name"), name.to_string());
         let named = |(i, host): (usize, &heddle_model::net::Host)| {

@@ -39,7 +39,8 @@ pub struct AccessRule {
     /// Any of these callers; absent: everybody who can call at all, which is every workload of the mesh.
     #[schema(min_items = 1, max_items = 64)]
     pub from: Option<Vec<Caller>>,
-    /// Any of these requests; absent: every request.
+    /// Any of these requests; absent: every request. Of connections to a `tcp` port nothing but the port is known: what else
+    /// stands here, and `token`, lets nobody in there, and in a rule that denies refuses everybody there.
     #[schema(min_items = 1, max_items = 64)]
     pub to: Option<Vec<Target>>,
     /// While true, the rule decides nothing: proxies count what it would deny or allow, and say so in the access log.
@@ -83,6 +84,16 @@ impl AccessRule {
             expires: None,
             reason: None,
         }
+    }
+
+    /// Whether some call of this port could match it.
+    #[must_use]
+    pub fn is_about(&self, port: &Name) -> bool {
+        let named = |target: &Target| {
+            let ports = target.ports.as_deref();
+            ports.is_none_or(|ports| ports.contains(port))
+        };
+        self.to.as_ref().is_none_or(|to| to.iter().any(named))
     }
 
     /// Whether it only reports what it would do.

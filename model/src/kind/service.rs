@@ -69,6 +69,41 @@ pub struct Port {
     pub port: u16,
     /// What the application speaks.
     pub protocol: Protocol,
+    /// For `tcp`: the port on the loopback address at which the proxies of its callers take connections to it. Unique in the mesh.
+    /// When absent, one between 20000 and 29999 that follows from the names of the service and the port.
+    #[schema(minimum = 1024, maximum = 65535, example = 15432)]
+    pub local_port: Option<u16>,
+}
+
+/// The first of the local ports that follow from names, and how many there are. Below those that hosts give to outgoing
+/// connections.
+const LOCAL_PORTS: (u16, u64) = (20_000, 10_000);
+
+impl Port {
+    /// Where the proxies of callers take connections to it; `None` when calls are told apart by their hosts.
+    #[must_use]
+    pub fn local_port(&self, service: &Name) -> Option<u16> {
+        if !self.protocol.is_tcp() {
+            return None;
+        }
+        Some(
+            self.local_port
+                .unwrap_or_else(|| derived(service, &self.name)),
+        )
+    }
+}
+
+/// FNV-1a over both names, stirred: alone it leaves names that hardly differ close together. It is a promise: connection strings of applications have these numbers in them.
+fn derived(service: &Name, port: &Name) -> u16 {
+    let text = format!("{service}/{port}");
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let hash = hash ^ (hash >> 33);
+    let (first, count) = LOCAL_PORTS;
+    // Less than the count, which fits.
+    first + u16::try_from(hash % count).unwrap_or_default()
 }
 
 /// What an application speaks.
@@ -82,6 +117,8 @@ pub enum Protocol {
     Http2,
     /// gRPC: HTTP/2 with trailers.
     Grpc,
+    /// Anything over TCP, also with TLS of its own: bytes are carried as they are.
+    Tcp,
 }
 
 impl Protocol {
@@ -89,6 +126,79 @@ impl Protocol {
     #[must_use]
     pub const fn is_http2(self) -> bool {
         matches!(self, Self::Http2 | Self::Grpc)
+    }
+
+    /// Whether proxies see connections and no requests.
+    #[must_use]
+    pub const fn is_tcp(self) -> bool {
+        matches!(self, Self::Tcp)
+    }
+
+    /// Whether an application that speaks it can be checked like this.
+    #[must_use]
+    pub const fn can_be_checked(self, check: Check) -> bool {
+        match check {
+            Check::None | Check::Tcp => true,
+            Check::Http => !self.is_tcp(),
+            Check::Grpc => self.is_http2(),
+        }
+    }
+}
+
+impl Service {
+    /// Its ports that take requests, each with its place: those that hosts and routes lead to.
+    pub fn http_ports(&self) -> impl Iterator<Item = (usize, &Port)> {
+        let all = self.ports.iter().enumerate();
+        all.filter(|(_, port)| !port.protocol.is_tcp())
+    }
+
+    fn validate_local_ports(&self, ports: &Pointer<'_>, violations: &mut Violations) {
+        let mut local = BTreeSet::new();
+        for (i, port) in self.ports.iter().enumerate() {
+            let Some(number) = port.local_port else {
+                continue;
+            };
+            let at = ports.index(i);
+            let at = at.field("local_port");
+            if !port.protocol.is_tcp() {
+                let detail =
+                    "only `tcp` has a port for itself: other calls are told apart by their hosts";
+                violations.add(&at, Code::Mismatch, detail);
+            } else if !local.insert(number) {
+                let detail = format!("local port {number} is listed twice");
+                violations.add(&at, Code::Duplicate, detail);
+            }
+        }
+    }
+
+    /// What its own settings ask for that its ports cannot do.
+    fn validate_against_ports(
+        &self,
+        defaults: &Settings,
+        at: &Pointer<'_>,
+        violations: &mut Violations,
+    ) {
+        let check = defaults.health_check.as_ref().and_then(|h| h.check);
+        let first = self.ports.first().map(|port| port.protocol);
+        if let (Some(check), Some(first)) = (check, first)
+            && !first.can_be_checked(check)
+        {
+            let detail = match first.is_tcp() {
+                true => {
+                    "the first port speaks `tcp`, and takes no request that could be a check: check it by `tcp`"
+                }
+                false => "gRPC is checked over HTTP/2, and the first port speaks HTTP/1.1",
+            };
+            let at = at.field("health_check");
+            violations.add(&at.field("check"), Code::Mismatch, detail);
+        }
+        let authentication = defaults.authentication.as_ref();
+        let required = authentication.and_then(|a| a.required) == Some(true);
+        if required && self.ports.iter().any(|port| port.protocol.is_tcp()) {
+            let at = at.field("authentication");
+            let detail = "no connection to a `tcp` port carries a token, so nobody could call it";
+            violations.add(&at.field("required"), Code::Mismatch, detail);
+        }
     }
 }
 
@@ -122,6 +232,7 @@ impl Spec for Service {
                 );
             }
         }
+        self.validate_local_ports(&ports, violations);
         let mut hosts = BTreeSet::new();
         let hostnames = at.field("hostnames");
         for (i, host) in self.hostnames.iter().flatten().enumerate() {
@@ -143,15 +254,7 @@ impl Spec for Service {
         if let Some(defaults) = &self.defaults {
             let at = at.field("defaults");
             defaults.validate(&at, violations);
-            let check = defaults.health_check.as_ref().and_then(|h| h.check);
-            let first = self.ports.first().map(|port| port.protocol);
-            if check == Some(Check::Grpc) && first == Some(Protocol::Http) {
-                violations.add(
-                    &at.field("health_check").field("check"),
-                    Code::Mismatch,
-                    "gRPC is checked over HTTP/2, and the first port speaks HTTP/1.1",
-                );
-            }
+            self.validate_against_ports(defaults, &at, violations);
         }
         let upstreams = at.field("upstreams");
         let mut called = BTreeSet::new();
@@ -212,5 +315,68 @@ impl Spec for Service {
             ],
             "defaults": Settings::sample(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn violations(service: &str) -> Vec<(String, &'static str)> {
+        let service: Service = serde_json::from_str(service).unwrap();
+        let mut violations = Violations::new();
+        service.validate(&Pointer::Root, &mut violations);
+        let all = violations.into_sorted().into_iter();
+        all.map(|one| (one.pointer, one.code.as_str())).collect()
+    }
+
+    #[test]
+    fn a_local_port_follows_from_names_and_stays() {
+        let port = |protocol: &str, more: &str| -> Option<u16> {
+            let text = format!(r#"{{"name": "pg", "port": 5432, "protocol": "{protocol}"{more}}}"#);
+            let port: Port = serde_json::from_str(&text).unwrap();
+            port.local_port(&"ledger".parse().unwrap())
+        };
+        // In connection strings of applications.
+        assert_eq!(port("tcp", ""), Some(29_943));
+        assert_eq!(port("tcp", r#", "local_port": 1024"#), Some(1024));
+        assert_eq!(port("http", ""), None);
+        let mut seen = BTreeSet::new();
+        for i in 0..1000 {
+            let number = derived(&format!("s{i}").parse().unwrap(), &"pg".parse().unwrap());
+            assert!((20_000..30_000).contains(&number), "{number}");
+            seen.insert(number);
+        }
+        assert!(seen.len() > 900, "{} of 1000 differ", seen.len());
+    }
+
+    #[test]
+    fn what_a_tcp_port_cannot_do_is_said_where_it_is_asked_for() {
+        let service = r#"{"ports": [
+                {"name": "pg", "port": 5432, "protocol": "tcp", "local_port": 15432},
+                {"name": "http", "port": 80, "protocol": "http", "local_port": 15433},
+                {"name": "two", "port": 5433, "protocol": "tcp", "local_port": 15432}],
+            "defaults": {"health_check": {"check": "http"}, "authentication": {"required": true}}}"#;
+        let expected = [
+            ("/defaults/authentication/required", "HED-1012"),
+            ("/defaults/health_check/check", "HED-1012"),
+            ("/ports/1/local_port", "HED-1012"),
+            ("/ports/2/local_port", "HED-1009"),
+        ];
+        let expected = expected.map(|(pointer, code)| (pointer.to_owned(), code));
+        assert_eq!(violations(service), expected);
+        for (protocol, check, fits) in [
+            ("tcp", "tcp", true),
+            ("tcp", "grpc", false),
+            ("http", "grpc", false),
+            ("http2", "grpc", true),
+            ("http", "http", true),
+        ] {
+            let service = format!(
+                r#"{{"ports": [{{"name": "a", "port": 1, "protocol": "{protocol}"}}],
+                    "defaults": {{"health_check": {{"check": "{check}"}}}}}}"#
+            );
+            assert_eq!(violations(&service).is_empty(), fits, "{protocol} {check}");
+        }
     }
 }

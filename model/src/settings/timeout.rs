@@ -11,12 +11,13 @@ use crate::violation::{Pointer, Violations};
 /// The shortest and longest that may be set.
 pub const BOUNDS: (Time, Time) = (Time::from_millis(1), Time::from_secs(24 * 3600));
 
-/// What holds when nobody sets one. A gRPC call has its own deadline or is a stream: none.
+/// What holds when nobody sets one. A gRPC call has its own deadline or is a stream: none. Of connections without requests none
+/// is ever in force.
 #[must_use]
 pub const fn built_in(protocol: Protocol) -> Option<Time> {
     match protocol {
         Protocol::Http | Protocol::Http2 => Some(Time::from_secs(15)),
-        Protocol::Grpc => None,
+        Protocol::Grpc | Protocol::Tcp => None,
     }
 }
 

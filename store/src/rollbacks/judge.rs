@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use heddle_model::code::Code;
 use heddle_model::id::MeshId;
-use heddle_model::kind::{self, Kind};
+use heddle_model::kind::{self, Kind, Service};
 use heddle_model::name::Name;
+use heddle_model::wire;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -76,7 +77,7 @@ struct Outcome<'a> {
     objects: BTreeMap<Uuid, Seen<'a>>,
 }
 
-/// Rules about several objects that would be broken by a step: parents, names, priorities, references, hosts.
+/// Rules about several objects that would be broken by a step: parents, names, priorities, references, hosts, local ports.
 pub(super) async fn surroundings(
     work: &mut Work,
     mesh: &MeshRow,
@@ -121,6 +122,7 @@ pub(super) async fn surroundings(
         }
     }
     outcome.judge_hosts(mesh, steps, &mut obstacles);
+    outcome.judge_local_ports(steps, &mut obstacles);
     Ok(obstacles)
 }
 
@@ -231,6 +233,38 @@ impl Outcome<'_> {
         }
     }
 
+    /// Every local port that a step claims is claimed once.
+    fn judge_local_ports(&self, steps: &[Placed<Difference>], obstacles: &mut Vec<Obstacle>) {
+        let services = self.objects.iter();
+        let services = services.filter(|(_, seen)| seen.kind == Kind::Service);
+        let mut owners: BTreeMap<u16, Vec<(Uuid, &Name)>> = BTreeMap::new();
+        for (id, seen) in services {
+            for (_, port) in local_ports(seen.spec, seen.name) {
+                owners.entry(port).or_default().push((*id, seen.name));
+            }
+        }
+        let steps = steps
+            .iter()
+            .filter(|step| step.object.kind == Kind::Service);
+        for step in steps {
+            let Some(after) = &step.object.after else {
+                continue;
+            };
+            for (pointer, port) in local_ports(after, &step.object.name) {
+                let others = owners.get(&port).into_iter().flatten();
+                for (_, owner) in others.filter(|(id, _)| *id != step.object.id) {
+                    let detail = format!("callers of service {owner} have local port {port}");
+                    obstacles.push(obstacle(
+                        step,
+                        pointer.clone(),
+                        Code::LocalPortTaken,
+                        detail,
+                    ));
+                }
+            }
+        }
+    }
+
     /// Every host that a step claims is claimed once.
     fn judge_hosts(
         &self,
@@ -275,6 +309,16 @@ impl Outcome<'_> {
             }
         }
     }
+}
+
+/// What a service that can be read claims.
+fn local_ports(spec: &Map<String, Value>, name: &Name) -> Vec<(String, u16)> {
+    let service = wire::read_object::<Service>(spec);
+    let ports = service.map(|service| service.ports).unwrap_or_default();
+    let ports = ports.iter().enumerate();
+    ports
+        .filter_map(|(i, port)| Some((format!("/ports/{i}/local_port"), port.local_port(name)?)))
+        .collect()
 }
 
 fn hostnames(spec: &Map<String, Value>) -> impl Iterator<Item = (String, &str)> {

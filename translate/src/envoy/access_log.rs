@@ -78,10 +78,19 @@ const FIELDS: [(&str, &str); 16] = [
     ),
 ];
 
+/// What is logged beside that of connections that carry anything.
+const FIELDS_OF_TCP: [(&str, &str); 3] = [
+    ("local_address", "%DOWNSTREAM_LOCAL_ADDRESS%"),
+    ("bytes_received", "%BYTES_RECEIVED%"),
+    ("bytes_sent", "%BYTES_SENT%"),
+];
+
 /// What is logged of one listener.
 pub(crate) struct Of<'a> {
     pub(crate) service: &'a str,
     pub(crate) inbound: bool,
+    /// Connections instead of requests.
+    pub(crate) tcp: bool,
     pub(crate) failed_alone: bool,
     pub(crate) sample_percent: f64,
 }
@@ -91,6 +100,7 @@ impl<'a> Of<'a> {
         Self {
             service,
             inbound,
+            tcp: false,
             failed_alone: false,
             sample_percent: 100.0,
         }
@@ -105,7 +115,8 @@ impl<'a> Of<'a> {
         // A fixed text goes through Envoy's format parser too: a percent sign would begin an operator. Names and
         // our own words have none.
         let fixed = [("service", self.service), ("direction", self.direction())];
-        FIELDS.into_iter().chain(fixed)
+        let further = FIELDS_OF_TCP.into_iter().filter(|_| self.tcp);
+        FIELDS.into_iter().chain(further).chain(fixed)
     }
 
     fn format(&self) -> OrderedFormat {
@@ -252,7 +263,10 @@ fn open_telemetry(otlp: &Otlp, of: &Of<'_>) -> OpenTelemetryAccessLogConfig {
         resource_attributes: Some(KeyValueList {
             values: vec![pair("service.name", of.service)],
         }),
-        body: Some(text("%REQ(:METHOD)% %PATH(NQ:PATH)% %RESPONSE_CODE%")),
+        body: Some(text(match of.tcp {
+            true => "tcp %BYTES_RECEIVED% %BYTES_SENT%",
+            false => "%REQ(:METHOD)% %PATH(NQ:PATH)% %RESPONSE_CODE%",
+        })),
         attributes: Some(KeyValueList {
             values: of.fields().map(|(name, value)| pair(name, value)).collect(),
         }),

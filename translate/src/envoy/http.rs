@@ -165,6 +165,17 @@ pub(crate) fn mesh_hop(leaf_lifetime: Time) -> Any {
     upstream(common, ProtocolConfig::Http2ProtocolOptions(http2()))
 }
 
+/// The same where each connection of an application has one of its own: none waits for another that nobody reads from.
+pub(crate) fn mesh_hop_each(leaf_lifetime: Time) -> Any {
+    use upstream::explicit_http_config::ProtocolConfig;
+    let common = HttpProtocolOptions {
+        max_connection_duration: Some(duration(max_connection_duration(leaf_lifetime))),
+        max_requests_per_connection: number(1),
+        ..HttpProtocolOptions::default()
+    };
+    upstream(common, ProtocolConfig::Http2ProtocolOptions(http2()))
+}
+
 /// From a proxy to its application: what the application speaks.
 pub(crate) fn application(is_http2: bool) -> Any {
     use upstream::explicit_http_config::ProtocolConfig;

@@ -7,6 +7,7 @@ use envoy_types::pb::envoy::config::rbac::v3::{Permission, Policy, Principal, pr
 use heddle_model::kind::AccessRule;
 use heddle_model::kind::access_rule::{Caller, Effect, PathRule, Paths, Target, UserToken, Who};
 use heddle_model::kind::route::HeaderMatch;
+use heddle_model::kind::service::Port;
 use heddle_model::name::Name;
 use heddle_model::net::Cidr;
 use heddle_model::settings::authentication::ResolvedAuthentication;
@@ -25,10 +26,27 @@ use crate::{matching, naming};
 pub(super) struct Lost {
     pointer: String,
     effect: Effect,
+    /// The port whose connections have no requests, when that is why.
+    port: Option<Name>,
 }
 
 impl Lost {
+    /// Whether it is because connections have no requests.
+    pub(super) const fn is_of_tcp(&self) -> bool {
+        self.port.is_some()
+    }
+
     pub(super) fn diagnose(self, source: Source<'_>) -> Diagnostic {
+        if let Some(port) = &self.port {
+            let instead = match self.effect {
+                Effect::Allow => "lets nobody in there by it",
+                Effect::Deny => "refuses everybody there by it; name other ports in `ports`",
+            };
+            let message = format!(
+                "connections to the tcp port {port} say nothing about this; the rule {instead}"
+            );
+            return source.diagnose(self.pointer, message);
+        }
         let instead = match self.effect {
             Effect::Allow => "the rule lets nobody in by it",
             Effect::Deny => "the rule refuses everything by it",
@@ -50,7 +68,7 @@ pub(super) struct About<'a> {
 struct Draft<'a> {
     about: About<'a>,
     /// Whose listener it is for; `None`: any.
-    port: Option<&'a Name>,
+    port: Option<&'a Port>,
     effect: Effect,
     lost: Vec<Lost>,
 }
@@ -59,7 +77,7 @@ struct Draft<'a> {
 pub(super) fn of(
     about: About<'_>,
     rule: &AccessRule,
-    port: Option<&Name>,
+    port: Option<&Port>,
 ) -> (Option<Policy>, Vec<Lost>) {
     let mut draft = Draft {
         about,
@@ -82,11 +100,34 @@ impl Draft<'_> {
     /// What to put in the place of something that cannot be said.
     fn instead<T>(&mut self, pointer: String, everything: impl FnOnce() -> T) -> Option<T> {
         let effect = self.effect;
-        self.lost.push(Lost { pointer, effect });
+        self.lost.push(Lost {
+            pointer,
+            effect,
+            port: None,
+        });
         match effect {
             Effect::Allow => None,
             Effect::Deny => Some(everything()),
         }
+    }
+
+    /// The same for what only requests have, where there are none; `None`: there are.
+    fn without_requests<T>(
+        &mut self,
+        pointer: String,
+        everything: impl FnOnce() -> T,
+    ) -> Option<Option<T>> {
+        let port = self.port.filter(|port| port.protocol.is_tcp())?;
+        let effect = self.effect;
+        self.lost.push(Lost {
+            pointer,
+            effect,
+            port: Some(port.name.clone()),
+        });
+        Some(match effect {
+            Effect::Allow => None,
+            Effect::Deny => Some(everything()),
+        })
     }
 
     fn principals(&mut self, from: Option<&[Caller]>) -> Vec<Principal> {
@@ -142,6 +183,9 @@ impl Draft<'_> {
     /// A checked token that says so. A rule that denies by claims takes in whoever has none.
     fn token(&mut self, i: usize, token: &UserToken) -> Option<Principal> {
         let provider = self.about.authentication.provider(token.provider.as_str());
+        if let Some(instead) = self.without_requests(format!("/from/{i}/token"), anybody) {
+            return instead;
+        }
         let at = format!("/from/{i}/token/claims");
         let Some(claims) = &token.claims else {
             // Of a provider that does not count nobody has any.
@@ -221,8 +265,20 @@ impl Draft<'_> {
         match (ports.as_deref(), self.port) {
             (Some([]), _) => all.push(self.instead(format!("/to/{i}/ports"), anything)?),
             // The rules of a port are those of its listener: its number there is not the service's.
-            (Some(ports), Some(here)) if !ports.contains(here) => return None,
+            (Some(ports), Some(here)) if !ports.contains(&here.name) => return None,
             (None | Some(_), _) => {}
+        }
+        let asked = [
+            (methods.is_some(), "methods"),
+            (paths.is_some(), "paths"),
+            (headers.is_some(), "headers"),
+            (hosts.is_some(), "hosts"),
+        ];
+        for (_, field) in asked.iter().filter(|(given, _)| *given) {
+            let instead = self.without_requests(format!("/to/{i}/{field}"), anything);
+            if let Some(instead) = instead {
+                return instead;
+            }
         }
         match methods.as_deref() {
             None => {}
@@ -440,6 +496,59 @@ mod tests {
         assert_eq!(allow.unwrap().permissions.len(), 1);
         let (deny, _) = made("deny", to);
         assert_eq!(deny.unwrap().permissions[1], anything());
+    }
+
+    #[test]
+    fn sec_z04_what_only_requests_have_is_never_true_and_never_false_of_a_connection() {
+        let port: Port =
+            serde_json::from_value(json!({"name": "pg", "port": 1, "protocol": "tcp"})).unwrap();
+        let of_port = |effect: &str, rest: Value| {
+            let mut rule = rest;
+            rule["action"] = json!(effect);
+            let rule: AccessRule = serde_json::from_value(rule).unwrap();
+            let about = About {
+                trust_domain: "td",
+                authentication: &Authentication::resolve(&Levels::default()),
+            };
+            let (policy, lost) = of(about, &rule, Some(&port));
+            (
+                policy,
+                lost.into_iter()
+                    .map(|lost| lost.pointer)
+                    .collect::<Vec<_>>(),
+            )
+        };
+        for (rule, pointer) in [
+            (json!({"to": [{"methods": ["GET"]}]}), "/to/0/methods"),
+            (json!({"to": [{"paths": [{"exact": "/"}]}]}), "/to/0/paths"),
+            (
+                json!({"to": [{"headers": [{"name": "x", "present": false}], "ports": ["pg"]}]}),
+                "/to/0/headers",
+            ),
+            (json!({"to": [{"hosts": ["ledger"]}]}), "/to/0/hosts"),
+            (
+                json!({"from": [{"token": {"provider": "accounts"}}]}),
+                "/from/0/token",
+            ),
+            (
+                json!({"from": [{"service": "a", "token": {"provider": "accounts"}}]}),
+                "/from/0/token",
+            ),
+        ] {
+            let (allow, lost) = of_port("allow", rule.clone());
+            assert_eq!((allow, lost), (None, vec![pointer.to_owned()]), "{rule}");
+            let (deny, lost) = of_port("deny", rule.clone());
+            let deny = deny.unwrap();
+            assert_eq!(deny.permissions, [anything()], "{rule}");
+            assert_eq!(lost, [pointer], "{rule}");
+        }
+        // What is about other ports says nothing here.
+        let elsewhere = json!({"to": [{"methods": ["GET"], "ports": ["http"]}]});
+        assert_eq!(of_port("deny", elsewhere), (None, Vec::new()));
+        let known = json!({"from": [{"service": "a", "networks": ["10.0.0.0/8"]}], "to": [{"ports": ["pg"]}]});
+        let (allow, lost) = of_port("allow", known);
+        assert_eq!(allow.unwrap().permissions, [anything()]);
+        assert_eq!(lost, Vec::<String>::new());
     }
 
     #[test]

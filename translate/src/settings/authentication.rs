@@ -114,21 +114,32 @@ pub(crate) fn clusters(scope: &Scope<'_>, resolved: &ResolvedAuthentication<'_>)
     found
 }
 
-/// What somebody should know: nobody can come.
+/// What somebody should know: nobody can come, or nobody to some port.
 pub(crate) fn problem(
     scope: &Scope<'_>,
     resolved: &ResolvedAuthentication<'_>,
 ) -> Option<Diagnostic> {
-    let nobody = resolved.required.value && resolved.providers.value.is_empty();
+    let name = &scope.callee.service.name;
+    let ports = &scope.callee.service.spec.ports;
+    let tcp = ports.iter().find(|port| port.protocol.is_tcp());
+    let message = match (resolved.providers.value.is_empty(), tcp) {
+        (true, _) => {
+            format!("calls of {name} need a token, and it has no `providers`: all are refused")
+        }
+        (false, Some(port)) => format!(
+            "calls of {name} need a token, and no connection to a tcp port has one: all to port {} are refused",
+            port.name
+        ),
+        (false, None) => return None,
+    };
     let wrong = Applied {
         from: resolved.required.from,
         pointer: "/authentication/required".to_owned(),
         within: "",
     };
-    let origin = scope.origin(&wrong, "").filter(|_| nobody)?;
+    let origin = scope
+        .origin(&wrong, "")
+        .filter(|_| resolved.required.value)?;
     debug_assert_ne!(resolved.required.from, Level::BuiltIn);
-    let name = &scope.callee.service.name;
-    let message =
-        format!("calls of {name} need a token, and it has no `providers`: all are refused");
     Some(Diagnostic { origin, message })
 }

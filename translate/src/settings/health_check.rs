@@ -29,11 +29,12 @@ const JITTER_PERCENT: u32 = 10;
 /// The check of a service, if there is one that its first port can be checked with.
 pub(crate) fn resolve(levels: &Levels<'_>, first: Option<&Port>) -> Option<ResolvedHealthCheck> {
     let resolved = HealthCheck::resolve(levels);
-    let usable = match resolved.check.value {
-        Check::None => false,
-        Check::Http | Check::Tcp => true,
-        Check::Grpc => first.is_some_and(|port| port.protocol != Protocol::Http),
+    let check = resolved.check.value;
+    let fits = match first {
+        Some(port) => port.protocol.can_be_checked(check),
+        None => check != Check::Grpc,
     };
+    let usable = check != Check::None && fits;
     usable.then_some(resolved)
 }
 

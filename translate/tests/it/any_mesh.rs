@@ -1,6 +1,6 @@
 //! Any mesh that a user could have described: what the property tests draw from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use heddle_model::kind::access_rule::{AccessRule, Caller, Effect, PathRule, Target};
 use heddle_model::kind::mesh::AccessDefault;
@@ -178,15 +178,23 @@ fn sent(spec: &impl serde::Serialize) -> Map<String, Value> {
 }
 
 fn service() -> impl Strategy<Value = ServiceDescription> {
-    let protocol = select(vec![Protocol::Http, Protocol::Http2, Protocol::Grpc]);
+    let protocol = select(vec![
+        Protocol::Http,
+        Protocol::Http2,
+        Protocol::Grpc,
+        Protocol::Tcp,
+    ]);
     let ports = subsequence(PORTS.to_vec(), 1..=3).prop_shuffle();
     let ports = ports.prop_flat_map(move |names| {
         let port = |(i, port): (usize, &'static str)| {
             let number = 8000 + u16::try_from(i).unwrap();
-            protocol.clone().prop_map(move |protocol| Port {
+            // Some are another's, too.
+            let local = proptest::option::of(15_006 + 2 * u16::try_from(i).unwrap()..15_012);
+            (protocol.clone(), local).prop_map(move |(protocol, local)| Port {
                 name: name(port),
                 port: number,
                 protocol,
+                local_port: local.filter(|_| protocol.is_tcp()),
             })
         };
         names.into_iter().enumerate().map(port).collect::<Vec<_>>()
@@ -206,12 +214,34 @@ fn service() -> impl Strategy<Value = ServiceDescription> {
         });
     let spec = (ports, hostnames, settings(), profile, upstreams).prop_map(
         |(mut ports, hostnames, defaults, profile, upstreams)| {
+            let mut local = BTreeSet::new();
+            for port in &mut ports {
+                port.local_port = port.local_port.filter(|number| local.insert(*number));
+            }
             let check = defaults
                 .as_ref()
                 .and_then(|d| d.health_check.as_ref()?.check);
-            // A service cannot say so of a first port that speaks HTTP/1.1; its profile and its mesh can.
-            if check == Some(Check::Grpc) {
-                ports[0].protocol = Protocol::Grpc;
+            // A service cannot say so of a first port that speaks something else; its profile and its mesh can.
+            match check {
+                Some(Check::Grpc) => {
+                    ports[0].protocol = Protocol::Grpc;
+                    ports[0].local_port = None;
+                }
+                Some(Check::Http) if ports[0].protocol.is_tcp() => {
+                    ports[0].protocol = Protocol::Http;
+                    ports[0].local_port = None;
+                }
+                _ => {}
+            }
+            // Nor that whoever calls it needs a token, where no call can have one.
+            let required = defaults
+                .as_ref()
+                .and_then(|d| d.authentication.as_ref()?.required);
+            if required == Some(true) {
+                for port in ports.iter_mut().filter(|port| port.protocol.is_tcp()) {
+                    port.protocol = Protocol::Http2;
+                    port.local_port = None;
+                }
             }
             Service {
                 display_name: None,

@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use heddle_model::access::{self, Because, Call};
@@ -12,10 +13,12 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, TRUST_DOMAIN};
 use crate::envoy::{Identity, binaries, static_bootstrap};
-use crate::sidecar::{Envoy, application, free_ports, peer, read_message};
+use crate::sidecar::{Envoy, application, free_ports, peer, read_message, send};
 
 /// Services in one Envoy.
 const SERVICES: usize = 40;
+/// So many of them have a `tcp` port that is called, too.
+const RAW: usize = 12;
 /// Who calls: the path of the SPIFFE id, and the last byte of the address on the loopback network.
 const CALLERS: [(&str, u8); 4] = [
     ("service/alpha", 1),
@@ -124,8 +127,8 @@ fn target(random: &mut Random) -> Value {
         if random.chance(20) {
             target["hosts"] = json!([random.one(&HOSTS)]);
         }
-        if random.chance(10) {
-            target["ports"] = json!([random.one(&["http", "other"])]);
+        if random.chance(20) {
+            target["ports"] = json!([random.one(&["http", "raw", "raw", "other"])]);
         }
     }
     target
@@ -146,7 +149,7 @@ fn rule(random: &mut Random) -> Value {
 }
 
 /// A mesh with one service that has a few rules.
-fn case(random: &mut Random, app: u16, inbound: u16) -> Case {
+fn case(random: &mut Random, [app, raw_app]: [u16; 2], inbound: &[u16]) -> Case {
     let rules: serde_json::Map<String, Value> = (0..1 + random.below(4))
         .map(|i| (format!("r{i}"), rule(random)))
         .collect();
@@ -155,15 +158,23 @@ fn case(random: &mut Random, app: u16, inbound: u16) -> Case {
         true => vec![random.one(&["alpha", "alphabet"])],
         false => Vec::new(),
     };
+    let inbound_ports: serde_json::Map<String, Value> = ["http", "raw"]
+        .into_iter()
+        .zip(inbound)
+        .map(|(name, port)| (name.to_owned(), json!(port)))
+        .collect();
     let description = json!({
         "mesh": {"access_default": default},
         "services": {"svc": {
-            "spec": {"ports": [{"name": "http", "port": app, "protocol": "http"}]},
+            "spec": {"ports": [
+                {"name": "http", "port": app, "protocol": "http"},
+                {"name": "raw", "port": raw_app, "protocol": "tcp"},
+            ]},
             "access_rules": rules,
         }},
         "revoked": revoked,
         "proxy": {"service": "svc", "bind_address": "127.0.0.1", "app_address": "127.0.0.1",
-            "outbound_port": 1, "inbound_ports": {"http": inbound}},
+            "outbound_port": 1, "inbound_ports": inbound_ports},
     });
     Case::parse(&description.to_string())
 }
@@ -275,6 +286,24 @@ impl Request {
     }
 }
 
+/// What a caller's proxy asks for a connection to a `tcp` port, in HTTP/1.1.
+const CONNECT: &str = "CONNECT svc.shop.mesh:1 HTTP/1.1\r\nhost: svc.shop.mesh:1\r\n\r\n";
+
+/// The same as the evaluator is told, with claims that nobody can make of a connection.
+fn connection<'a>(caller: &'a str, address: IpAddr) -> Call<'a> {
+    static RAW: LazyLock<Name> = LazyLock::new(|| "raw".parse().unwrap());
+    Call {
+        caller,
+        address,
+        port: &RAW,
+        method: "GET",
+        host: "shop.local",
+        path: "/",
+        headers: &[],
+        token: None,
+    }
+}
+
 /// A connection that is opened again when the other side ended it.
 struct Line {
     port: u16,
@@ -310,15 +339,15 @@ impl Line {
     }
 }
 
-/// Rule sets, and the ports at which each caller finds each.
+/// Rule sets, and the ports at which each caller finds both ports of each.
 struct Town {
     cases: Vec<Case>,
-    peers: Vec<Vec<u16>>,
+    peers: Vec<Vec<Vec<u16>>>,
     bootstrap: Value,
 }
 
-fn town(random: &mut Random, app: u16) -> Town {
-    let mut ports = free_ports(SERVICES * (1 + CALLERS.len())).into_iter();
+fn town(random: &mut Random, apps: [u16; 2]) -> Town {
+    let mut ports = free_ports((SERVICES + RAW) * (1 + CALLERS.len())).into_iter();
     let mut port = || ports.next().unwrap();
     let ids = CALLERS.map(|(id, _)| format!("spiffe://{TRUST_DOMAIN}/{id}"));
     let server = format!("spiffe://{TRUST_DOMAIN}/service/svc");
@@ -335,13 +364,14 @@ fn town(random: &mut Random, app: u16) -> Town {
     };
     let (mut listeners, mut clusters) = (Vec::new(), Vec::new());
     for i in 0..SERVICES {
-        let inbound = port();
-        let case = case(random, app, inbound);
+        let inbound: Vec<u16> = (0..1 + usize::from(i < RAW)).map(|_| port()).collect();
+        let case = case(random, apps, &inbound);
         let mut one = static_bootstrap(&case.translate().resources, own);
         let statics = &mut one["static_resources"];
         for listener in statics["listeners"].as_array_mut().unwrap() {
-            if listener["name"] == "heddle/inbound/http" {
-                listener["name"] = json!(format!("inbound-{i}"));
+            let name = listener["name"].as_str().unwrap();
+            if let Some(port) = name.strip_prefix("heddle/inbound/") {
+                listener["name"] = json!(format!("inbound-{i}-{port}"));
                 listeners.push(listener.take());
             }
         }
@@ -351,14 +381,16 @@ fn town(random: &mut Random, app: u16) -> Town {
         }
         let mut peers = Vec::new();
         for (identity, (_, byte)) in callers.iter().zip(CALLERS) {
-            let at = port();
-            let name = format!("peer-{at}");
-            let (listener, mut cluster) = peer(&name, at, inbound, identity);
-            cluster["upstream_bind_config"] =
-                json!({"source_address": {"address": format!("127.0.0.{byte}"), "port_value": 0}});
-            listeners.push(listener);
-            clusters.push(cluster);
-            peers.push(at);
+            let each = inbound.iter().map(|inbound| {
+                let at = port();
+                let name = format!("peer-{at}");
+                let (listener, mut cluster) = peer(&name, at, *inbound, identity);
+                cluster["upstream_bind_config"] = json!({"source_address": {"address": format!("127.0.0.{byte}"), "port_value": 0}});
+                listeners.push(listener);
+                clusters.push(cluster);
+                at
+            });
+            peers.push(each.collect());
         }
         town.peers.push(peers);
         town.cases.push(case);
@@ -370,10 +402,11 @@ fn town(random: &mut Random, app: u16) -> Town {
 
 /// Asks so many random questions of one Envoy. Returns how many were allowed, denied and malformed.
 fn questions(binary: &Path, town: &Town, random: &mut Random, count: usize) -> [usize; 3] {
-    let first: Vec<u16> = town.peers.iter().flatten().copied().collect();
+    let first: Vec<u16> = town.peers.iter().flatten().flatten().copied().collect();
     let _envoy = Envoy::up(binary, &town.bootstrap, &first);
     let mut tally = [0; 3];
     let mut disagreements = Vec::new();
+    let mut connections = [0; 2];
     let port: Name = "http".parse().unwrap();
     let each = count.div_ceil(SERVICES * CALLERS.len()) + 1;
     for (case, peers) in town.cases.iter().zip(&town.peers) {
@@ -381,14 +414,31 @@ fn questions(binary: &Path, town: &Town, random: &mut Random, count: usize) -> [
         for ((id, byte), at) in CALLERS.iter().zip(peers) {
             let caller = format!("spiffe://{TRUST_DOMAIN}/{id}");
             let mut line = Line {
-                port: *at,
+                port: at[0],
                 stream: None,
             };
+            let address = IpAddr::from([127, 0, 0, *byte]);
+            if let Some(raw) = at.get(1) {
+                let connection = connection(&caller, address);
+                let expected = match access::decide(&case.snapshot, node, &connection).allowed {
+                    true => 200,
+                    false => 403,
+                };
+                let status = send(*raw, CONNECT).map(|answer| answer.status);
+                connections[usize::from(expected == 200)] += 1;
+                if status != Some(expected) {
+                    let rules: Vec<_> = node.access_rules.iter().map(|r| &r.spec).collect();
+                    let rules = serde_json::to_string(&rules).unwrap();
+                    disagreements.push(format!(
+                        "{id} connects: {status:?} instead of {expected}, rules {rules}"
+                    ));
+                }
+            }
             for _ in 0..each {
                 let request = request(random);
                 let call = Call {
                     caller: &caller,
-                    address: IpAddr::from([127, 0, 0, *byte]),
+                    address,
                     port: &port,
                     method: request.method,
                     host: &request.host,
@@ -423,16 +473,20 @@ fn questions(binary: &Path, town: &Town, random: &mut Random, count: usize) -> [
     let some = &disagreements[..disagreements.len().min(12)];
     let count = disagreements.len();
     assert!(count == 0, "{count} of {tally:?}: {}", some.join("\n"));
+    assert!(
+        connections.iter().all(|n| *n >= 3),
+        "{connections:?} says little"
+    );
     tally
 }
 
 /// Asks in one town after the other until there are as many answers: 200, 403 and 400, and the number of towns.
 fn agree(seed: u64, pairs: usize) -> ([usize; 3], usize) {
     let mut random = Random(seed);
-    let app = application();
+    let apps = [application(), application()];
     let (mut total, mut towns) = ([0; 3], 0);
     while total.iter().sum::<usize>() < pairs {
-        let town = town(&mut random, app);
+        let town = town(&mut random, apps);
         for binary in binaries() {
             let tally = questions(&binary, &town, &mut random, 1000);
             total.iter_mut().zip(tally).for_each(|(sum, n)| *sum += n);

@@ -12,5 +12,6 @@ mod protos;
 mod readable;
 mod shapes;
 mod sidecar;
+mod tcp;
 mod tokens;
 mod traffic;

@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn xds_x36_every_cluster_of_a_route_exists(given in case()) {
+    fn xds_x36_every_cluster_of_a_route_and_of_a_listener_exists(given in case()) {
         let all = given.translate().resources;
         let present: BTreeSet<String> = all
             .iter()
@@ -141,6 +141,17 @@ proptest! {
             let needs: BTreeSet<String> = resource.needs.iter().map(|(_, name)| name.clone()).collect();
             prop_assert_eq!(named, needs);
             prop_assert!(resource.needs.iter().all(|(kind, _)| *kind == ResourceType::Cluster));
+        }
+        let mut bound = BTreeSet::new();
+        for listener in all.iter().filter(|resource| resource.kind == ResourceType::Listener) {
+            let value = protos::json(listener);
+            let filter = &value["filter_chains"][0]["filters"][0]["typed_config"];
+            if let Some(cluster) = filter["cluster"].as_str() {
+                prop_assert!(present.contains(cluster), "{cluster} is not in {present:?}");
+                prop_assert_eq!(&listener.needs, &[(ResourceType::Cluster, cluster.to_owned())]);
+            }
+            let port = &value["address"]["socket_address"]["port_value"];
+            prop_assert!(bound.insert(port.to_string()), "{port} is bound twice");
         }
     }
 
@@ -169,6 +180,13 @@ proptest! {
                 continue;
             }
             let value = protos::json(resource);
+            let port = resource.name.rsplit('/').next().unwrap();
+            let ports = node.service.spec.ports.iter();
+            let tcp = ports.filter(|one| one.protocol.is_tcp()).any(|one| one.name.as_str() == port);
+            let order: Vec<&str> = match tcp {
+                true => order.iter().copied().filter(|name| !["heddle.jwt", "heddle.strip-claims"].contains(name)).collect(),
+                false => order.clone(),
+            };
             if resource.kind == ResourceType::Listener {
                 let manager = &value["filter_chains"][0]["filters"][0]["typed_config"];
                 let filters = manager["http_filters"].as_array().unwrap();
@@ -181,6 +199,7 @@ proptest! {
             let routes = value["virtual_hosts"][0]["routes"].as_array().unwrap();
             let asked = |route: &Value| route["typed_per_filter_config"]["heddle.jwt"].clone();
             let (last, open) = routes.split_last().unwrap();
+            let checked = checked && !tcp;
             let wanted = match (checked, authentication.required.value) {
                 (false, _) => Value::Null,
                 (true, true) => "required".into(),

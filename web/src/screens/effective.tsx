@@ -21,7 +21,10 @@ export function EffectiveSettings({
   service: string;
   route?: string;
 }) {
-  const query = useQuery(effectiveQuery(mesh, service, route));
+  const query = useQuery({
+    ...effectiveQuery(mesh, service, route),
+    select: (answer) => answer.items,
+  });
   // What somebody has set is what one comes for; the rest is there for the asking.
   const [whole, setWhole] = useState(false);
   return (

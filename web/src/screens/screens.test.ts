@@ -184,7 +184,11 @@ test("a form that nobody touched sends back what was sent", async () => {
   const service = {
     display_name: "Pay",
     labels: { team: "pay" },
-    ports: [{ name: "http", port: 80, protocol: "grpc" as const }],
+    ports: [
+      { name: "http", port: 80, protocol: "grpc" as const },
+      { name: "pg", port: 5432, protocol: "tcp" as const, local_port: 15432 },
+      { name: "raw", port: 5433, protocol: "tcp" as const },
+    ],
     hostnames: ["a.b", "c"],
     defaults,
   };

@@ -3,7 +3,16 @@
 import { useQueries, useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { Plus, Settings2 } from "lucide-react";
-import { meshQuery, proxiesQuery, routesQuery, rulesQuery, serviceQuery, splitQuery } from "../api/queries";
+import type { ReactNode } from "react";
+import {
+  effectiveQuery,
+  meshQuery,
+  proxiesQuery,
+  routesQuery,
+  rulesQuery,
+  serviceQuery,
+  splitQuery,
+} from "../api/queries";
 import type { AccessRule, ProxyView, Route, Service, Split } from "../api/types";
 import { ReadOnlyNote } from "../ui/access";
 import { ActionLink } from "../ui/action-link";
@@ -296,6 +305,8 @@ function Instances({
 }
 
 function About({ mesh, service }: { mesh: string; service: Service }) {
+  const effective = useQuery(effectiveQuery(mesh, service.name));
+  const local = effective.data?.local_ports ?? [];
   const hosts = [service.name, `${service.name}.${mesh}.mesh`, ...(service.hostnames ?? [])];
   return (
     <Card>
@@ -303,6 +314,10 @@ function About({ mesh, service }: { mesh: string; service: Service }) {
       <Facts
         items={[
           ["Callers use", <Mono key="hosts">{hosts.join(", ")}</Mono>],
+          ...local.map((one): [string, ReactNode] => [
+            `Callers connect to ${one.port} at`,
+            <Mono key={one.port}>{`127.0.0.1:${one.local_port}`}</Mono>,
+          ]),
           ["Ports", service.ports.map((port) => `${port.name}: ${port.port} (${port.protocol})`).join(", ")],
           [
             "Last change",

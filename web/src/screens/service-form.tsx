@@ -10,7 +10,7 @@ type Settings = Schemas["Settings"];
 
 export interface ServiceFields {
   display_name: string;
-  ports: { name: string; port: string; protocol: Port["protocol"] }[];
+  ports: { name: string; port: string; protocol: Port["protocol"]; local_port: string }[];
   hostnames: string;
   timeout: string;
   attempts: string;
@@ -18,7 +18,7 @@ export interface ServiceFields {
 
 export const noFields: ServiceFields = {
   display_name: "",
-  ports: [{ name: "http", port: "8080", protocol: "http" }],
+  ports: [{ name: "http", port: "8080", protocol: "http", local_port: "" }],
   hostnames: "",
   timeout: "",
   attempts: "",
@@ -27,7 +27,11 @@ export const noFields: ServiceFields = {
 export function fieldsOf(spec: Schemas["Service"]): ServiceFields {
   return {
     display_name: spec.display_name ?? "",
-    ports: spec.ports.map((port) => ({ ...port, port: String(port.port) })),
+    ports: spec.ports.map((port) => ({
+      ...port,
+      port: String(port.port),
+      local_port: port.local_port?.toString() ?? "",
+    })),
     hostnames: (spec.hostnames ?? []).join(", "),
     timeout: spec.defaults?.timeout ?? "",
     attempts: spec.defaults?.retries?.attempts?.toString() ?? "",
@@ -60,7 +64,11 @@ export function specOf(fields: ServiceFields, before?: Schemas["Service"]): Sche
   return {
     ...others,
     ...(fields.display_name.trim() === "" ? {} : { display_name: fields.display_name.trim() }),
-    ports: fields.ports.map((port) => ({ ...port, port: numeric(port.port) })),
+    ports: fields.ports.map(({ local_port, ...port }) => ({
+      ...port,
+      port: numeric(port.port),
+      ...(port.protocol === "tcp" && local_port.trim() !== "" ? { local_port: numeric(local_port) } : {}),
+    })),
     ...(hostnames.length === 0 ? {} : { hostnames }),
     ...(settings === undefined ? {} : { defaults: settings }),
   };
@@ -100,10 +108,10 @@ export function ServiceFieldset({
         one="port"
         rows={fields.ports}
         set={(ports) => change({ ports })}
-        added={() => ({ name: "", port: "", protocol: "http" as const })}
+        added={() => ({ name: "", port: "", protocol: "http" as const, local_port: "" })}
         least={1}
-        hint="Where the application listens on each host that runs it."
-        columns="grid-cols-[1fr_8rem_8rem_auto]"
+        hint="Where the application listens on each host that runs it. Callers connect to a tcp port at a local port of theirs; empty: one that follows from the names."
+        columns="grid-cols-[1fr_6rem_6rem_6rem_auto]"
         disabled={disabled}
       >
         {(one, index, port) => (
@@ -132,8 +140,18 @@ export function ServiceFieldset({
               pointer={`/ports/${index}/protocol`}
               value={one.protocol}
               onChange={(protocol) => port({ ...one, protocol: protocol as Port["protocol"] })}
-              options={["http", "http2", "grpc"]}
+              options={["http", "http2", "grpc", "tcp"]}
               disabled={disabled}
+            />
+            <Text
+              label={`Local port of port ${index + 1}`}
+              hideLabel
+              pointer={`/ports/${index}/local_port`}
+              value={one.protocol === "tcp" ? one.local_port : ""}
+              onChange={(text) => port({ ...one, local_port: text })}
+              disabled={disabled || one.protocol !== "tcp"}
+              placeholder={one.protocol === "tcp" ? "derived" : ""}
+              mono
             />
           </>
         )}

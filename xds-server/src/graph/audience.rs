@@ -111,7 +111,11 @@ impl Audience {
         let changes = self.changes(&shared, outcome);
         let changed = !changes.is_empty() && state.edges.has(Edge::TablesView);
         for (view, group) in &mut self.groups {
-            let own = group.make(state, wave, view) && state.edges.has(Edge::InboundView);
+            let calls = self.reach.as_ref().map(|reach| &reach.callees);
+            let called = |name: &Name| calls.is_none_or(|callees| callees.contains(name));
+            let listeners = wave.ports.iter().any(called) && state.edges.has(Edge::PortsListeners);
+            let own = group.make(state, wave, view, listeners);
+            let own = own && state.edges.has(Edge::InboundView);
             if !changed && !own && group.view.is_some() {
                 continue;
             }
@@ -143,10 +147,12 @@ impl Audience {
 }
 
 impl Group {
-    /// Makes again what it has for itself, as far as it may have changed. Whether it is different.
-    fn make(&mut self, state: &mut State, wave: &Wave, view: &ProxyView) -> bool {
+    /// Makes again what it has for itself, as far as it may have changed; `listeners`: those for what it calls may have. Whether
+    /// it is different.
+    fn make(&mut self, state: &mut State, wave: &Wave, view: &ProxyView, listeners: bool) -> bool {
         let (news, edges, service) = (&wave.news, state.edges, &view.service);
-        let stale = self.inbound.is_none()
+        let stale = listeners
+            || self.inbound.is_none()
             || (news.mesh && edges.has(Edge::MeshInbound))
             || (news.services.contains(service) && edges.has(Edge::ServiceInbound))
             || (news.rules.contains(service) && edges.has(Edge::RulesInbound))

@@ -6,7 +6,8 @@
 //! services, mesh ──> hosts ──┐                                 │            ├─> view of a group
 //! all of these ──────────────┴───────> outbound routes ────────┤            │
 //! roots ─────────────────────────────> trust ──────────────────┘            │
-//! mesh, service, access rules ───────> listeners and inbound routes ────────┘
+//! services ──> local ports ──┐                                              │
+//! mesh, service, access rules ┴──────> listeners and inbound routes ────────┘
 //! ```
 //!
 //! A change is followed along the [edges](Edge), part by part, from left to right. A part that comes out with equal bytes is
@@ -22,7 +23,7 @@ use heddle_model::id::ProxyId;
 use heddle_model::name::Name;
 use heddle_model::snapshot::MeshSnapshot;
 use heddle_model::workload::{Endpoint, Endpoints};
-use heddle_translate::{Hosts, Options, ProxyView};
+use heddle_translate::{Hosts, LocalPorts, Options, ProxyView};
 
 use super::audience::{Audience, Outcome};
 use super::compile::{Made, Pool, guarded};
@@ -51,6 +52,7 @@ pub(super) struct State {
     pub(super) snapshot: Arc<MeshSnapshot>,
     roots: String,
     pub(super) hosts: Hosts,
+    ports: LocalPorts,
     pub(super) trust: Made,
     pub(super) services: BTreeMap<Name, Parts>,
     /// Translation panicked somewhere in this step.
@@ -66,6 +68,8 @@ pub(super) struct Wave {
     pub(super) clusters: BTreeSet<Name>,
     pub(super) endpoints: BTreeSet<Name>,
     pub(super) hosts: BTreeSet<Name>,
+    /// Services of which some local port is another.
+    pub(super) ports: BTreeSet<Name>,
     pub(super) trust: bool,
 }
 
@@ -78,6 +82,7 @@ impl Wave {
             clusters: BTreeSet::new(),
             endpoints: BTreeSet::new(),
             hosts: BTreeSet::new(),
+            ports: BTreeSet::new(),
             trust: false,
         }
     }
@@ -154,6 +159,7 @@ impl Graph {
                     snapshot,
                     roots: roots.to_owned(),
                     hosts: Hosts::default(),
+                    ports: LocalPorts::default(),
                     trust: Made::new(),
                     services: BTreeMap::new(),
                     failed: false,
@@ -303,6 +309,9 @@ impl State {
         {
             wave.hosts = self.make_hosts();
         }
+        if (news.mesh || !news.services.is_empty()) && edges.has(Edge::ServicePorts) {
+            wave.ports = self.make_ports();
+        }
         if news.roots && edges.has(Edge::RootsTrust) {
             let roots = self.roots.clone();
             let made = || vec![heddle_translate::trust_secret(&roots)];
@@ -342,6 +351,19 @@ impl State {
         let services = snapshot.services.keys();
         let new = services.filter(|name| old.of(name) != self.hosts.of(name));
         new.cloned().collect()
+    }
+}
+
+impl State {
+    /// The services whose local ports came out different.
+    fn make_ports(&mut self) -> BTreeSet<Name> {
+        let snapshot = self.snapshot.clone();
+        let Some(ports) = guarded(|| heddle_translate::local_ports(&snapshot)) else {
+            self.failed = true;
+            return BTreeSet::new();
+        };
+        let old = std::mem::replace(&mut self.ports, ports);
+        self.ports.changes_from(&old)
     }
 }
 

@@ -48,6 +48,10 @@ pub(super) enum Edge {
     RulesInbound,
     /// A profile may say how a service is protected.
     ProfileInbound,
+    /// Which local port leads to which service depends on all of them: the first one has it.
+    ServicePorts,
+    /// A listener for each `tcp` port of a service that is called.
+    PortsListeners,
     /// The roots are a secret.
     RootsTrust,
     /// A proxy gets the clusters within its reach.
@@ -90,7 +94,7 @@ impl Edges {
 #[cfg(test)]
 impl Edge {
     /// Every edge.
-    pub(super) const ALL: [Self; 29] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::MeshClusters,
         Self::ServiceClusters,
         Self::RoutesClusters,
@@ -113,6 +117,8 @@ impl Edge {
         Self::ServiceInbound,
         Self::RulesInbound,
         Self::ProfileInbound,
+        Self::ServicePorts,
+        Self::PortsListeners,
         Self::RootsTrust,
         Self::ClustersTables,
         Self::EndpointsTables,

@@ -39,7 +39,7 @@ pub(crate) struct AccessCall {
     pub(crate) address: Option<String>,
     /// The service that is called, by name.
     pub(crate) service: Name,
-    /// Its port, by name; absent: its only one.
+    /// Its port, by name; absent: its only one. Of a connection to a `tcp` port only `from` and `address` count.
     pub(crate) port: Option<Name>,
     /// The method; absent: `GET`.
     #[schema(pattern = "^[!-~]+$", max_length = 64, example = "POST")]

@@ -291,7 +291,7 @@ fn left<'a>(
     left
 }
 
-/// Hosts belong to one service, priorities to one route of theirs, in the mesh as it would be.
+/// Hosts and local ports belong to one service, priorities to one route of theirs, in the mesh as it would be.
 fn unique(
     wanted: &Wanted<'_>,
     there: &BTreeMap<Key, &Stored>,
@@ -302,6 +302,7 @@ fn unique(
     violations: &mut Violations,
 ) {
     let mut hosts: BTreeMap<String, Holders<(usize, String)>> = BTreeMap::new();
+    let mut local_ports: BTreeMap<u16, Holders<(usize, String)>> = BTreeMap::new();
     let mut priorities: BTreeMap<(Vec<Name>, String), Holders<usize>> = BTreeMap::new();
     let mut add = |key: &Key, sent: &Map<String, Value>, index: Option<usize>| {
         let (Some(described), Some(name)) =
@@ -309,7 +310,12 @@ fn unique(
         else {
             return;
         };
-        for (inside, host) in (described.facts)(sent, name).hosts {
+        let facts = (described.facts)(sent, name);
+        for (inside, port) in facts.local_ports {
+            let holder = (name.clone(), index.map(|index| (index, inside)));
+            local_ports.entry(port).or_default().push(holder);
+        }
+        for (inside, host) in facts.hosts {
             let holder = (name.clone(), index.map(|index| (index, inside)));
             hosts.entry(host).or_default().push(holder);
         }
@@ -342,6 +348,19 @@ fn unique(
             if let (Some((index, inside)), Some((other, _))) = (place, other) {
                 let detail = format!("service {other} answers for the host {host}");
                 violations.push(broken(at(*index, inside), Code::HostTaken, detail));
+            }
+        }
+    }
+    for (port, holders) in local_ports {
+        for (i, (_, place)) in holders.iter().enumerate() {
+            let others = holders.iter().enumerate();
+            let other = others
+                .filter(|(other, _)| *other != i)
+                .map(|(_, one)| one)
+                .next();
+            if let (Some((index, inside)), Some((other, _))) = (place, other) {
+                let detail = format!("callers of service {other} have local port {port}");
+                violations.push(broken(at(*index, inside), Code::LocalPortTaken, detail));
             }
         }
     }

@@ -252,8 +252,10 @@ impl World {
             .into_iter()
             .enumerate()
             .map(|(i, port)| {
-                let protocol = self.any(&["http", "http2", "grpc"]);
-                json!({"name": port, "port": 8080 + i, "protocol": protocol})
+                let protocol = self.any(&["http", "http2", "grpc", "tcp"]);
+                // Some are another's, too.
+                let local = (protocol == "tcp" && self.one_in(2)).then(|| 20_000 + self.below(3));
+                json!({"name": port, "port": 8080 + i, "protocol": protocol, "local_port": local})
             })
             .collect();
         let hosts = self.some(&HOSTS, 0);
