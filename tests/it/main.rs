@@ -15,6 +15,7 @@ mod devices;
 mod dialects;
 mod docs;
 mod document;
+mod ephemeral;
 mod events;
 mod history;
 mod hosts;

@@ -101,6 +101,7 @@ fn what_is_missing_or_wrong_is_named() {
 fn debug_shows_no_password() {
     let settings = Settings {
         database_url: Some("postgres://heddle:hunter2@db/heddle".to_owned()),
+        redis_url: Some("redis://heddle:hunter2@cache".to_owned()),
         ..Settings::default()
     };
     let shown = format!("{:?}", Config::settle(settings).unwrap());
@@ -113,6 +114,7 @@ fn the_environment_of_a_child_says_the_same() {
         leaf_lifetime: Some("1.5s".to_owned()),
         xds_listen: Some("0.0.0.0:9".parse().unwrap()),
         xds_ca: Some("/tmp/ca.pem".into()),
+        redis_url: Some("redis://cache".to_owned()),
         ..minimal()
     };
     let environment = Config::settle(settings).unwrap().environment();
@@ -126,4 +128,6 @@ fn the_environment_of_a_child_says_the_same() {
     assert_eq!(get("HEDDLE_XDS_ADDRESS"), Some("127.0.0.1:9"));
     assert_eq!(get("HEDDLE_XDS_CA"), Some("/tmp/ca.pem"));
     assert_eq!(get("HEDDLE_PUBLIC_URL"), None);
+    assert_eq!(get("HEDDLE_REDIS_URL"), Some("redis://cache"));
+    assert_eq!(get("HEDDLE_REDIS_PREFIX"), Some("heddle"));
 }

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::adapter::{Authorities, Identities, MeshSource, Replica, SessionSealer};
 use crate::config::{Config, ServerFiles, split_address};
 use crate::xds_certificate::XdsCertificate;
-use crate::{console, telemetry};
+use crate::{console, ephemeral, telemetry};
 
 const DRAIN: Duration = Duration::from_secs(8);
 
@@ -50,7 +50,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
 
     let id = SystemIds.next();
-    let source = Arc::new(MeshSource::new(store.clone(), id));
+    let (fanout, link) = ephemeral::open(&config, id)?;
+    let source = Arc::new(MeshSource::new(store.clone(), id, fanout));
     source.refresh().await.context("read the feed of changes")?;
     let authority = authority(
         &config,
@@ -72,6 +73,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         let (replica, shutdown) = (Arc::clone(&replica), shutdown.clone());
         async move { replica.live(shutdown).await }
     });
+    let link = link.map(|link| tokio::spawn(link.run(shutdown.clone())));
     let feed = tokio::spawn(Arc::clone(&source).follow(shutdown.clone()));
     let (certificate, tls) = XdsCertificate::read(&files, Arc::clone(&clock))?;
     let certificate = tokio::spawn(certificate.follow(shutdown.clone()));
@@ -123,6 +125,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         // Idle keep-alive connections of clients end with the process.
         api.abort();
         feed.await.context("the feed panicked")?;
+        if let Some(link) = link {
+            link.await.context("the link to Redis panicked")?;
+        }
         alive.await.context("the lease panicked")?;
         certificate
             .await
