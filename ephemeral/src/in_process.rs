@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
 use tokio::sync::broadcast;
 
+use crate::bucket::{Ask, Buckets, Level};
 use crate::fanout::{Fanout, Hints, LAG};
 use crate::hint::Hint;
+use crate::local::{Local, Servers};
 
 /// One of the servers of this process.
 #[derive(Debug)]
@@ -19,22 +22,30 @@ pub struct InProcess {
 struct All {
     joined: AtomicU64,
     told: broadcast::Sender<(u64, Hint)>,
+    buckets: Local,
 }
 
 impl Default for InProcess {
     fn default() -> Self {
+        Self::new(Servers::default())
+    }
+}
+
+impl InProcess {
+    /// For a server that counts alone. When there are more than this process knows how to ask, each lets through its share.
+    #[must_use]
+    pub fn new(servers: Servers) -> Self {
         let all = All {
             joined: AtomicU64::new(1),
             told: broadcast::channel(LAG).0,
+            buckets: Local::new(servers),
         };
         Self {
             own: 0,
             all: Arc::new(all),
         }
     }
-}
 
-impl InProcess {
     /// Another server beside this one.
     #[must_use]
     pub fn beside(&self) -> Self {
@@ -53,5 +64,12 @@ impl Fanout for InProcess {
 
     fn subscribe(&self) -> Hints {
         Hints::new(Some(self.own), self.all.told.subscribe())
+    }
+}
+
+#[async_trait]
+impl Buckets for InProcess {
+    async fn take(&self, asks: &[Ask]) -> Vec<Level> {
+        self.all.buckets.take(asks)
     }
 }

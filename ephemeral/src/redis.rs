@@ -1,16 +1,21 @@
 //! Over Redis, for servers that share a database. Losing it costs time and nothing else.
 
+mod buckets;
 mod link;
 mod telemetry;
 
 use std::sync::Arc;
 
 use ::redis::{ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, TlsCertificates};
+use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
+use crate::bucket::{Ask, Buckets, Level};
 use crate::fanout::{Fanout, Hints, LAG};
 use crate::hint::Hint;
+use crate::local::{Local, Servers};
+use buckets::Shared;
 pub use link::Link;
 
 /// How many hints wait to be sent at most; the others are dropped.
@@ -48,27 +53,39 @@ pub enum BadOptions {
 pub struct Redis {
     queue: mpsc::Sender<Hint>,
     heard: Arc<broadcast::Sender<(u64, Hint)>>,
+    buckets: Arc<Shared>,
 }
 
 impl Redis {
     /// Reads the options; nothing is connected yet. The link is to be run, and ends with the server. `own` tells this server from all
-    /// others.
+    /// others; `servers` is how many share what cannot be counted together while Redis is away.
     ///
     /// # Errors
     /// The options cannot be meant.
-    pub fn new(options: &Options, own: u64) -> Result<(Self, Link), BadOptions> {
+    pub fn new(options: &Options, own: u64, servers: Servers) -> Result<(Self, Link), BadOptions> {
         let client = client(options)?;
         telemetry::register();
         let (queue, queued) = mpsc::channel(QUEUE);
         let heard = Arc::new(broadcast::channel(LAG).0);
+        let (connection, connected) = watch::channel(None);
+        let shared = Shared::new(&options.prefix, connected, Local::new(servers));
+        let redis = Self {
+            queue,
+            heard,
+            buckets: Arc::new(shared),
+        };
         let link = Link::new(
             client,
             format!("{}:hints", options.prefix),
             own,
-            queued,
-            Arc::clone(&heard),
+            link::Ends {
+                queue: queued,
+                heard: Arc::clone(&redis.heard),
+                connection,
+                buckets: Arc::clone(&redis.buckets),
+            },
         );
-        Ok((Self { queue, heard }, link))
+        Ok((redis, link))
     }
 }
 
@@ -82,6 +99,13 @@ impl Fanout for Redis {
 
     fn subscribe(&self) -> Hints {
         Hints::new(None, self.heard.subscribe())
+    }
+}
+
+#[async_trait]
+impl Buckets for Redis {
+    async fn take(&self, asks: &[Ask]) -> Vec<Level> {
+        self.buckets.take(asks).await
     }
 }
 

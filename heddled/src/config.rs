@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
+use heddle_api::Rates;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use value::{connections, duration, public_url};
+use value::{connections, duration, per_second, public_url, rate};
 pub(crate) use value::{reachable, split_address};
 
 /// Where the API listens unless told otherwise.
@@ -63,6 +64,18 @@ pub(crate) struct Settings {
     /// What every key and channel in Redis begins with, equal for all servers of one database [default: heddle]
     #[arg(long, value_name = "TEXT", env = "HEDDLE_REDIS_PREFIX")]
     pub(crate) redis_prefix: Option<String>,
+    /// How many reads a second each token or session may make, on average over ten seconds; 0: as many as it likes [default: 1000]
+    #[arg(long, value_name = "NUMBER", env = "HEDDLE_RATE_READS")]
+    pub(crate) rate_reads: Option<u32>,
+    /// How many writes a second each token or session may make, on average over ten seconds; 0: as many as it likes [default: 200]
+    #[arg(long, value_name = "NUMBER", env = "HEDDLE_RATE_WRITES")]
+    pub(crate) rate_writes: Option<u32>,
+    /// How many reads a second all of an organisation may make together, on average over ten seconds; 0: as many as it likes [default: 5000]
+    #[arg(long, value_name = "NUMBER", env = "HEDDLE_RATE_ORG_READS")]
+    pub(crate) rate_org_reads: Option<u32>,
+    /// How many writes a second all of an organisation may make together, on average over ten seconds; 0: as many as it likes [default: 1000]
+    #[arg(long, value_name = "NUMBER", env = "HEDDLE_RATE_ORG_WRITES")]
+    pub(crate) rate_org_writes: Option<u32>,
     /// Where the API listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "HEDDLE_API_LISTEN")]
     pub(crate) api_listen: Option<SocketAddr>,
@@ -166,6 +179,10 @@ impl Settings {
             redis_url: text(self.redis_url, lower.redis_url),
             redis_ca: self.redis_ca.or(lower.redis_ca),
             redis_prefix: text(self.redis_prefix, lower.redis_prefix),
+            rate_reads: self.rate_reads.or(lower.rate_reads),
+            rate_writes: self.rate_writes.or(lower.rate_writes),
+            rate_org_reads: self.rate_org_reads.or(lower.rate_org_reads),
+            rate_org_writes: self.rate_org_writes.or(lower.rate_org_writes),
             api_listen: self.api_listen.or(lower.api_listen),
             public_url: text(self.public_url, lower.public_url),
             xds_listen: self.xds_listen.or(lower.xds_listen),
@@ -201,6 +218,8 @@ pub(crate) struct Config {
     pub(crate) redis_ca: Option<PathBuf>,
     /// What every key and channel in Redis begins with.
     pub(crate) redis_prefix: String,
+    /// How often callers may call.
+    pub(crate) rates: Rates,
     /// Where the API listens.
     pub(crate) api_listen: SocketAddr,
     /// Where people reach the console and the API, without a slash at the end.
@@ -275,6 +294,12 @@ impl Config {
             redis_url: settings.redis_url.map(Into::into),
             redis_ca: settings.redis_ca,
             redis_prefix: settings.redis_prefix.unwrap_or_else(|| "heddle".to_owned()),
+            rates: Rates {
+                reads: rate("rate_reads", settings.rate_reads, 1000)?,
+                writes: rate("rate_writes", settings.rate_writes, 200)?,
+                org_reads: rate("rate_org_reads", settings.rate_org_reads, 5000)?,
+                org_writes: rate("rate_org_writes", settings.rate_org_writes, 1000)?,
+            },
             api_listen: settings.api_listen.unwrap_or(DEFAULT_API_LISTEN),
             public_url: settings.public_url.as_deref().map(public_url).transpose()?,
             xds_listen,
@@ -328,6 +353,10 @@ impl Config {
             ),
             ("HEDDLE_DATABASE_WAIT", millis(self.database_wait)),
             ("HEDDLE_REDIS_PREFIX", self.redis_prefix.clone()),
+            ("HEDDLE_RATE_READS", per_second(self.rates.reads)),
+            ("HEDDLE_RATE_WRITES", per_second(self.rates.writes)),
+            ("HEDDLE_RATE_ORG_READS", per_second(self.rates.org_reads)),
+            ("HEDDLE_RATE_ORG_WRITES", per_second(self.rates.org_writes)),
             ("HEDDLE_API_LISTEN", self.api_listen.to_string()),
             ("HEDDLE_XDS_LISTEN", self.xds_listen.to_string()),
             ("HEDDLE_XDS_ADDRESS", self.xds_address.clone()),

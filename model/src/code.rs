@@ -97,6 +97,7 @@ codes! {
     DeviceCodeUnknown = "HED-2034", 400, "No such device code", "The code is mistyped, was used before, or is long gone.", "Begin again.";
     TooManyStreams = "HED-2035", 429, "Too many open answers", "The caller, or its organisation, has as many answers open at the same time as it may.", "Close one, or repeat after the time in Retry-After.";
     SignInAgain = "HED-2036", 401, "Sign in again", "What cannot be taken back, and what makes a credential or a right, needs a member who signed in within the last five minutes.", "Sign in again and repeat the request.";
+    TooManyRequests = "HED-2041", 429, "Too many requests", "The credential, or its organisation, made more requests than it may in that time.", "Repeat after the time in Retry-After; the headers RateLimit and RateLimit-Policy say what is left.";
     Internal = "HED-2050", 500, "Internal error", "Heddle failed.", "Repeat the request; if it fails again, report the request id.";
     Unavailable = "HED-2053", 503, "Unavailable", "Heddle cannot reach its database right now.", "Repeat the request after the time in Retry-After.";
     JoinTokenUnknown = "HED-3001", 401, "Join token not valid", "The token is unknown, revoked or mistyped.", "Create a new join token.";

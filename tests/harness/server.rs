@@ -30,6 +30,8 @@ pub struct ServerOptions {
     pub xds_address: Option<String>,
     /// `HEDDLE_REDIS_URL`.
     pub redis_url: Option<String>,
+    /// `--rate-reads` and `--rate-writes`, when they are not the usual ones.
+    pub rates: Option<(u32, u32)>,
 }
 
 impl Default for ServerOptions {
@@ -43,6 +45,7 @@ impl Default for ServerOptions {
             database_wait: text("2s"),
             xds_address: None,
             redis_url: None,
+            rates: None,
         }
     }
 }
@@ -143,6 +146,10 @@ impl Server {
         let file = |name: &str| self.directory.join(name);
         let mut command = self.command();
         command.envs((self.options.redis_url.iter()).map(|url| ("HEDDLE_REDIS_URL", url.as_str())));
+        if let Some((reads, writes)) = self.options.rates {
+            command.env("HEDDLE_RATE_READS", reads.to_string());
+            command.env("HEDDLE_RATE_WRITES", writes.to_string());
+        }
         command
             .arg("all")
             .args(["--log-level", "info,heddle_xds_server=debug"])

@@ -1,9 +1,10 @@
 //! What may be lost: one suite against both implementations, and what only Redis can do to us.
 
+mod buckets;
 mod fanout;
 mod redis;
 
-use heddle_ephemeral::{Options, Redis};
+use heddle_ephemeral::{Options, Redis, Servers};
 use heddle_tests::Redis as RedisServer;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -15,9 +16,11 @@ fn options(server: &RedisServer, prefix: &str) -> Options {
     }
 }
 
-/// One of the servers that share a Redis; its link ends with the guard.
+/// One of two servers that share a Redis; its link ends with the guard.
 fn join(options: &Options, own: u64) -> (Redis, DropGuard) {
-    let (redis, link) = Redis::new(options, own).unwrap();
+    let servers = Servers::default();
+    servers.set(2);
+    let (redis, link) = Redis::new(options, own, servers).unwrap();
     let shutdown = CancellationToken::new();
     tokio::spawn(link.run(shutdown.clone()));
     (redis, shutdown.drop_guard())

@@ -21,6 +21,7 @@ mod history;
 mod hosts;
 mod identity;
 mod isolation;
+mod limits;
 mod lost;
 mod matrix;
 mod outage;

@@ -69,7 +69,12 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "heddle-api",
-        may: &["heddle-model", "heddle-store", "heddle-translate"],
+        may: &[
+            "heddle-model",
+            "heddle-ephemeral",
+            "heddle-store",
+            "heddle-translate",
+        ],
         because: "it renders, but does not serve, what proxies get",
     },
     Layer {

@@ -8,10 +8,11 @@ use std::time::Duration;
 use ::redis::aio::{MultiplexedConnection, SendError};
 use ::redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisError, Value};
 use rand::RngExt as _;
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::buckets::Shared;
 use super::telemetry;
 use crate::hint::Hint;
 
@@ -36,10 +37,19 @@ pub struct Link {
     client: Client,
     channel: String,
     own: u64,
-    queue: mpsc::Receiver<Hint>,
-    heard: Arc<broadcast::Sender<(u64, Hint)>>,
+    ends: Ends,
     /// `None`: nobody was told yet.
     up: Option<bool>,
+}
+
+/// What the link has in common with whoever uses it.
+#[derive(Debug)]
+pub(super) struct Ends {
+    pub(super) queue: mpsc::Receiver<Hint>,
+    pub(super) heard: Arc<broadcast::Sender<(u64, Hint)>>,
+    /// The connection while there is one.
+    pub(super) connection: watch::Sender<Option<MultiplexedConnection>>,
+    pub(super) buckets: Arc<Shared>,
 }
 
 /// What a connection shows of itself beside its answers.
@@ -72,19 +82,12 @@ impl std::fmt::Display for Lost {
 }
 
 impl Link {
-    pub(super) fn new(
-        client: Client,
-        channel: String,
-        own: u64,
-        queue: mpsc::Receiver<Hint>,
-        heard: Arc<broadcast::Sender<(u64, Hint)>>,
-    ) -> Self {
+    pub(super) fn new(client: Client, channel: String, own: u64, ends: Ends) -> Self {
         Self {
             client,
             channel,
             own,
-            queue,
-            heard,
+            ends,
             up: None,
         }
     }
@@ -101,7 +104,9 @@ impl Link {
                 Ok(Ok((connection, signs))) => {
                     self.turn(true, None);
                     let since = Instant::now();
+                    self.ends.connection.send_replace(Some(connection.clone()));
                     let lost = self.live(connection, &signs, &shutdown).await;
+                    self.ends.connection.send_replace(None);
                     if since.elapsed() >= LASTED {
                         pause = SHORTEST_PAUSE;
                     }
@@ -131,16 +136,18 @@ impl Link {
         match lost {
             Some(why) => tracing::warn!(
                 %why,
-                "no Redis: changes reach the other servers a little later; trying on"
+                "no Redis: changes reach the other servers a little later, and each server limits its share; trying on"
             ),
-            None => tracing::info!("Redis answers: changes reach the other servers at once"),
+            None => tracing::info!(
+                "Redis answers: changes reach the other servers at once, and limits are counted together"
+            ),
         }
     }
 
     /// Connects and listens.
     async fn connect(&self) -> Result<(MultiplexedConnection, Arc<Signs>), RedisError> {
         let signs = Arc::new(Signs::default());
-        let (heard, channel, own) = (Arc::clone(&self.heard), self.channel.clone(), self.own);
+        let (heard, channel, own) = (Arc::clone(&self.ends.heard), self.channel.clone(), self.own);
         let shown = Arc::clone(&signs);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
@@ -178,7 +185,7 @@ impl Link {
             let answer = tokio::select! {
                 () = shutdown.cancelled() => return Lost::Stopped,
                 () = signs.closed.notified() => return Lost::Closed,
-                number = self.queue.recv_many(&mut hints, AT_ONCE) => {
+                number = self.ends.queue.recv_many(&mut hints, AT_ONCE) => {
                     if number == 0 {
                         return Lost::Stopped;
                     }
@@ -195,7 +202,7 @@ impl Link {
                 _ = beat.tick() => ::redis::cmd("PING").exec_async(&mut connection).await,
             };
             match answer {
-                Ok(()) => {}
+                Ok(()) => self.ends.buckets.heard(),
                 Err(error) if error.is_timeout() => {
                     if !signs.life.swap(false, Ordering::Relaxed) {
                         return Lost::Silent;
@@ -223,7 +230,7 @@ impl Link {
     /// Waits, and drops what comes meanwhile: others have long found it by themselves.
     async fn idle(&mut self, pause: Duration) {
         let end = Instant::now() + pause;
-        while let Ok(Some(_)) = tokio::time::timeout_at(end, self.queue.recv()).await {
+        while let Ok(Some(_)) = tokio::time::timeout_at(end, self.ends.queue.recv()).await {
             telemetry::dropped(1);
         }
     }

@@ -4,6 +4,7 @@ use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 const CONNECTED: &str = "heddle_redis_connected";
 const HINTS: &str = "heddle_redis_hints_total";
+const COUNTED: &str = "heddle_rate_limit_counted_total";
 
 /// Makes every series exist from the start, so that "0" and "not measured" differ.
 pub(super) fn register() {
@@ -12,6 +13,13 @@ pub(super) fn register() {
         HINTS,
         "Hints between servers over Redis, by what became of them"
     );
+    describe_counter!(
+        COUNTED,
+        "Calls counted for rate limits: over Redis for all servers together, or by this one for its share"
+    );
+    for by in ["redis", "share"] {
+        counter!(COUNTED, "by" => by).increment(0);
+    }
     gauge!(CONNECTED).set(0);
     for what in ["sent", "dropped", "heard", "ignored"] {
         counter!(HINTS, "what" => what).increment(0);
@@ -37,4 +45,9 @@ pub(super) fn heard() {
 /// It was no hint.
 pub(super) fn ignored() {
     counter!(HINTS, "what" => "ignored").increment(1);
+}
+
+pub(super) fn counted(by_redis: bool) {
+    let by = if by_redis { "redis" } else { "share" };
+    counter!(COUNTED, "by" => by).increment(1);
 }

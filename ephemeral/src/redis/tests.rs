@@ -35,7 +35,7 @@ fn sec_k01_neither_options_nor_what_is_wrong_with_them_show_the_password() {
         let options = options(url);
         let shown = format!("{options:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
-        let error = Redis::new(&options, 1).unwrap_err();
+        let error = Redis::new(&options, 1, Servers::default()).unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
     }
@@ -48,10 +48,10 @@ fn sec_t14_a_prefix_is_one_and_a_plain_one() {
             prefix: wrong.to_owned(),
             ..options("redis://127.0.0.1")
         };
-        let error = Redis::new(&options, 1).unwrap_err();
+        let error = Redis::new(&options, 1, Servers::default()).unwrap_err();
         assert!(matches!(error, BadOptions::Prefix), "{wrong}");
     }
-    assert!(Redis::new(&options("redis://127.0.0.1"), 1).is_ok());
+    assert!(Redis::new(&options("redis://127.0.0.1"), 1, Servers::default()).is_ok());
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_certificate_authority_needs_tls_and_to_be_one() {
         ca_pem: Some(pem.as_bytes().to_vec()),
         ..options(url)
     };
-    let plain = Redis::new(&with("redis://127.0.0.1", "x"), 1).unwrap_err();
+    let plain = Redis::new(&with("redis://127.0.0.1", "x"), 1, Servers::default()).unwrap_err();
     assert!(matches!(plain, BadOptions::Authority(_)));
 }
 
@@ -97,7 +97,12 @@ async fn whatever_is_there_instead_of_redis_nobody_waits_for_it() {
     ];
     for answer in nothing {
         let port = impostor(answer).await;
-        let (redis, link) = Redis::new(&options(&format!("redis://127.0.0.1:{port}")), 1).unwrap();
+        let (redis, link) = Redis::new(
+            &options(&format!("redis://127.0.0.1:{port}")),
+            1,
+            Servers::default(),
+        )
+        .unwrap();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(link.run(shutdown.clone()));
         let mut hints = redis.subscribe();
@@ -118,7 +123,8 @@ async fn whatever_is_there_instead_of_redis_nobody_waits_for_it() {
 
 #[tokio::test]
 async fn a_listener_that_lags_is_told_so_and_hears_on() {
-    let (redis, _link) = Redis::new(&options("redis://127.0.0.1:1"), 1).unwrap();
+    let (redis, _link) =
+        Redis::new(&options("redis://127.0.0.1:1"), 1, Servers::default()).unwrap();
     let mut hints = redis.subscribe();
     let hear = |channel: &str, text: String| {
         let data = [channel, &text].map(|part| Value::BulkString(part.as_bytes().to_vec()));

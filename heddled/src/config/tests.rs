@@ -131,3 +131,24 @@ fn the_environment_of_a_child_says_the_same() {
     assert_eq!(get("HEDDLE_REDIS_URL"), Some("redis://cache"));
     assert_eq!(get("HEDDLE_REDIS_PREFIX"), Some("heddle"));
 }
+
+#[test]
+fn rates_are_averages_over_ten_seconds_and_0_is_none() {
+    let rates = |asked: Option<u32>| {
+        let settings = Settings {
+            rate_writes: asked,
+            ..minimal()
+        };
+        Config::settle(settings)
+    };
+    let writes = |asked| rates(asked).unwrap().rates.writes;
+    assert_eq!(writes(Some(0)), None);
+    let default = writes(None).unwrap();
+    assert_eq!((default.per_second, default.burst), (200, 2000));
+    let most = writes(Some(100_000)).unwrap();
+    assert_eq!(most.burst, 1_000_000);
+    let error = rates(Some(100_001)).unwrap_err().to_string();
+    assert!(error.contains("rate_writes"), "{error}");
+    let environment = rates(Some(7)).unwrap().environment();
+    assert!(environment.contains(&("HEDDLE_RATE_WRITES", String::from("7"))));
+}

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use heddle_ephemeral::Rate;
 
 /// How many connections the server opens to PostgreSQL unless told otherwise.
 const DEFAULT_CONNECTIONS: u32 = 20;
@@ -69,4 +70,26 @@ pub(super) fn duration(key: &str, text: Option<&str>, default: &str) -> anyhow::
         bail!("{key}: {text:?} is shorter than one second");
     }
     Ok(parsed.get())
+}
+
+/// The highest rate that can be counted.
+const MOST_PER_SECOND: u32 = 100_000;
+/// Over how many seconds a rate is an average: so many seconds' worth may come at once.
+const WINDOW: u32 = 10;
+
+/// A limit per second; 0 is none.
+pub(super) fn rate(key: &str, asked: Option<u32>, default: u32) -> anyhow::Result<Option<Rate>> {
+    match asked.unwrap_or(default) {
+        0 => Ok(None),
+        per_second @ 1..=MOST_PER_SECOND => Ok(Some(Rate {
+            per_second,
+            burst: per_second * WINDOW,
+        })),
+        more => bail!("{key}: {more} is not between 0 and {MOST_PER_SECOND}"),
+    }
+}
+
+/// What [`rate`] makes this of.
+pub(super) fn per_second(rate: Option<Rate>) -> String {
+    rate.map_or(0, |rate| rate.per_second).to_string()
 }

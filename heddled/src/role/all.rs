@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
-use heddle_api::{App, Live, XdsFacts};
+use heddle_api::{App, Limits, Live, XdsFacts};
 use heddle_ca::{CertificateAuthority, FileKey, Parts, Profile, SystemRandom, TrustDomain};
 use heddle_model::clock::{Ids as _, SharedClock, SystemClock, SystemIds};
 use heddle_store::{Options, Store};
@@ -50,7 +50,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
 
     let id = SystemIds.next();
-    let (fanout, link) = ephemeral::open(&config, id)?;
+    let ephemeral = ephemeral::open(&config, id)?;
+    let fanout = Arc::clone(&ephemeral.fanout);
     let source = Arc::new(MeshSource::new(store.clone(), id, fanout));
     source.refresh().await.context("read the feed of changes")?;
     let authority = authority(
@@ -67,13 +68,19 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("listen on {} for the API", config.api_listen))?;
 
     // Only now: a second server that cannot have the ports has changed nothing.
-    let replica = Arc::new(Replica::new(store.clone(), id, Arc::clone(&source)));
+    let servers = ephemeral.servers.clone();
+    let replica = Arc::new(Replica::new(
+        store.clone(),
+        id,
+        Arc::clone(&source),
+        servers,
+    ));
     replica.begin().await.context("take part")?;
     let alive = tokio::spawn({
         let (replica, shutdown) = (Arc::clone(&replica), shutdown.clone());
         async move { replica.live(shutdown).await }
     });
-    let link = link.map(|link| tokio::spawn(link.run(shutdown.clone())));
+    let link = (ephemeral.link).map(|link| tokio::spawn(link.run(shutdown.clone())));
     let feed = tokio::spawn(Arc::clone(&source).follow(shutdown.clone()));
     let (certificate, tls) = XdsCertificate::read(&files, Arc::clone(&clock))?;
     let certificate = tokio::spawn(certificate.follow(shutdown.clone()));
@@ -91,7 +98,15 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         Arc::clone(&clock),
         shutdown.clone(),
     ));
-    let app = app(&config, &files, store.clone(), clock, shutdown.clone())?;
+    let limits = Limits::new(ephemeral.buckets, config.rates);
+    let app = app(
+        &config,
+        &files,
+        store.clone(),
+        clock,
+        limits,
+        shutdown.clone(),
+    )?;
     let requests = app.requests.clone();
     let router = Router::new()
         .route(
@@ -158,6 +173,7 @@ fn app(
     files: &ServerFiles<'_>,
     store: Store,
     clock: SharedClock,
+    limits: Limits,
     shutdown: CancellationToken,
 ) -> anyhow::Result<App> {
     let (host, port) = split_address(&config.xds_address)?;
@@ -185,6 +201,7 @@ fn app(
         }),
         requests: TaskTracker::new(),
         live: Live::new(store.clone(), shutdown),
+        limits,
         store,
     })
 }
