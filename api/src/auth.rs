@@ -10,6 +10,7 @@ use heddle_model::code::Code;
 use heddle_store::{Caller, Denied, Grant};
 
 use crate::ends::Ends;
+use crate::limits;
 use crate::note::note;
 use crate::problem::Problem;
 use crate::state::App;
@@ -51,8 +52,9 @@ pub(crate) async fn caller(parts: &Parts, app: &App) -> Result<Caller, Problem> 
     Ok(caller)
 }
 
-/// Writes down that the token was used, if that is worth it. The answer does not wait for it.
+/// Notes who calls, and writes down that the token was used, if that is worth it. The answer does not wait for it.
 pub(crate) fn note_use(caller: &Caller, app: &App) {
+    limits::learn(caller);
     if let Some(used) = app.store.worth_noting(caller) {
         let store = app.store.clone();
         app.requests.spawn(async move {

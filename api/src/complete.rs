@@ -3,6 +3,7 @@
 
 mod errors;
 mod example;
+mod limits;
 mod links;
 mod parameters;
 mod tags;
@@ -51,6 +52,7 @@ pub(crate) fn complete(document: OpenApi) -> Value {
             parameters::refine(parameter);
         }
     }
+    limits::add(&mut document);
     errors::add(&mut document);
     let examples = Examples::of(&document);
     for (_, operation) in operations(&mut document) {

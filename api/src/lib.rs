@@ -20,6 +20,7 @@ mod extract;
 mod guardrails;
 pub mod health;
 mod intent;
+mod limits;
 mod listing;
 mod live;
 mod named;
@@ -38,6 +39,7 @@ mod v1;
 mod view;
 
 pub use ends::Ends;
+pub use limits::{Limits, Rates};
 pub use live::Live;
 pub use router::{document, router};
 pub use state::{App, XdsFacts};

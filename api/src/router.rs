@@ -23,7 +23,7 @@ use crate::v1::{
     access_checks, apply, bootstrap, codes, effective, events, join_tokens, meshes, proxies,
     proxy_config, revisions, revocations, rollbacks, rollout, whoami,
 };
-use crate::{docs, health, request};
+use crate::{docs, health, limits, request};
 
 fn table() -> Table {
     let table = Table::new(frame());
@@ -363,6 +363,7 @@ pub fn router(app: App) -> Router {
     let parameters = Arc::new(Parameters::of(&document));
     operations
         .layer(Extension(parameters))
+        .layer(middleware::from_fn_with_state(app.clone(), limits::limit))
         .merge(docs::routes(&document))
         .merge(health::routes())
         .method_not_allowed_fallback(no_such_method)

@@ -9,6 +9,7 @@ use heddle_store::rotations::AuthorityMaker;
 use heddle_store::{KeySealer, Store};
 use tokio_util::task::TaskTracker;
 
+use crate::limits::Limits;
 use crate::live::Live;
 
 /// Draws the trust domain of a new mesh from its name; unique for ever.
@@ -37,6 +38,8 @@ pub struct App {
     pub requests: TaskTracker,
     /// Answers that stay open.
     pub live: Live,
+    /// How often callers may call.
+    pub limits: Limits,
 }
 
 /// What a proxy must know to connect to the xDS server.

@@ -37,6 +37,11 @@ impl Heddle {
         let ready_file = directory.path().join("ready.json");
         let log = std::fs::File::create(directory.path().join("up.log"))?;
         let mut supervisor = Command::new(binary)
+            // What the server can do is measured, not what a caller may ask of it.
+            .envs(
+                ["READS", "WRITES", "ORG_READS", "ORG_WRITES"]
+                    .map(|of| (format!("HEDDLE_RATE_{of}"), "0")),
+            )
             .args([
                 "up",
                 "--stop-with-parent",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use heddle_model::code::Code;
 use reqwest::header::HeaderValue;
 use reqwest::{Method, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -11,6 +12,9 @@ use crate::failure::{Exit, Failure};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long it is worth to wait, all in all, until there may be another request.
+const MOST_WAIT: Duration = Duration::from_secs(30);
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -144,12 +148,36 @@ impl Client {
         Ok(Reply { text, etag })
     }
 
-    /// Sends a request; an answer that is no error is read by whoever asked, as it comes, for at most so long.
+    /// Sends a request; an answer that is no error is read by whoever asked, as it comes, for at most so long. Whoever sends too many
+    /// is told when the next one may come, and nothing was done: then it is sent again.
     pub(crate) async fn open(
         &self,
         request: Request,
         patience: Duration,
     ) -> Result<Response, Failure> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let (failure, after) = match self.once(request.clone(), patience).await? {
+                Ok(response) => return Ok(response),
+                Err(refused) => refused,
+            };
+            let too_many = failure.code() == Some(Code::TooManyRequests.as_str());
+            match after {
+                Some(after) if too_many && waited + after <= MOST_WAIT => {
+                    waited += after;
+                    tokio::time::sleep(after).await;
+                }
+                _ => return Err(failure),
+            }
+        }
+    }
+
+    /// The answer, or a refusal and after which time it may be different.
+    async fn once(
+        &self,
+        request: Request,
+        patience: Duration,
+    ) -> Result<Result<Response, (Failure, Option<Duration>)>, Failure> {
         let method = request.method.clone();
         let mut url = format!("{}{}", self.server, request.path);
         if !request.query.is_empty() {
@@ -180,14 +208,17 @@ impl Client {
             .map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         if status.is_success() {
-            return Ok(response);
+            return Ok(Ok(response));
         }
+        let after = response.headers().get("retry-after");
+        let after = after.and_then(|after| after.to_str().ok()?.parse().ok());
+        let after = after.map(Duration::from_secs);
         let text = response
             .text()
             .await
             .map_err(|error| self.unreachable(&error))?;
         let body = serde_json::from_str(&text).unwrap_or_else(|_| json!({}));
-        Err(self.refused(status, body))
+        Ok(Err((self.refused(status, body), after)))
     }
 
     fn refused(&self, status: StatusCode, body: Value) -> Failure {

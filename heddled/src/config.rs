@@ -3,14 +3,19 @@
 //! [`Settings`] is what was said, all of it optional; [`Config`] is what follows from it. `heddled up`
 //! needs the difference: a port that was asked for is binding, a default one may be moved.
 
+mod value;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
+use heddle_api::Rates;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use value::{connections, duration, per_second, public_url, rate};
+pub(crate) use value::{reachable, split_address};
 
 /// Where the API listens unless told otherwise.
 pub(crate) const DEFAULT_API_LISTEN: SocketAddr =
@@ -18,8 +23,6 @@ pub(crate) const DEFAULT_API_LISTEN: SocketAddr =
 /// Where the xDS server listens unless told otherwise.
 pub(crate) const DEFAULT_XDS_LISTEN: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 18_000);
-/// How many connections the server opens to PostgreSQL unless told otherwise.
-const DEFAULT_CONNECTIONS: u32 = 20;
 
 /// Everything that can be set, as flags and environment (by clap) and as a file (by serde).
 #[derive(Args, Deserialize, Clone, Default)]
@@ -47,6 +50,32 @@ pub(crate) struct Settings {
     /// How long a request waits for one of them before it is told to come again [default: 2s]
     #[arg(long, value_name = "DURATION", env = "HEDDLE_DATABASE_WAIT")]
     pub(crate) database_wait: Option<String>,
+    /// Redis, which lets several servers wake one another: redis:// or rediss:// [default: none, for a server that is alone]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "HEDDLE_REDIS_URL",
+        hide_env_values = true
+    )]
+    pub(crate) redis_url: Option<String>,
+    /// PEM file: what Redis is verified with, for rediss:// [default: the authorities of this machine]
+    #[arg(long, value_name = "FILE", env = "HEDDLE_REDIS_CA")]
+    pub(crate) redis_ca: Option<PathBuf>,
+    /// What every key and channel in Redis begins with, equal for all servers of one database [default: heddle]
+    #[arg(long, value_name = "TEXT", env = "HEDDLE_REDIS_PREFIX")]
+    pub(crate) redis_prefix: Option<String>,
+    /// How many reads a second each token or session may make, on average over ten seconds; 0: as many as it likes [default: 1000]
+    #[arg(long, value_name = "NUMBER", env = "HEDDLE_RATE_READS")]
+    pub(crate) rate_reads: Option<u32>,
+    /// How many writes a second each token or session may make, on average over ten seconds; 0: as many as it likes [default: 200]
+    #[arg(long, value_name = "NUMBER", env = "HEDDLE_RATE_WRITES")]
+    pub(crate) rate_writes: Option<u32>,
+    /// How many reads a second all of an organisation may make together, on average over ten seconds; 0: as many as it likes [default: 5000]
+    #[arg(long, value_name = "NUMBER", env = "HEDDLE_RATE_ORG_READS")]
+    pub(crate) rate_org_reads: Option<u32>,
+    /// How many writes a second all of an organisation may make together, on average over ten seconds; 0: as many as it likes [default: 1000]
+    #[arg(long, value_name = "NUMBER", env = "HEDDLE_RATE_ORG_WRITES")]
+    pub(crate) rate_org_writes: Option<u32>,
     /// Where the API listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "HEDDLE_API_LISTEN")]
     pub(crate) api_listen: Option<SocketAddr>,
@@ -150,6 +179,13 @@ impl Settings {
             migrate_database_url: text(self.migrate_database_url, lower.migrate_database_url),
             database_connections: self.database_connections.or(lower.database_connections),
             database_wait: text(self.database_wait, lower.database_wait),
+            redis_url: text(self.redis_url, lower.redis_url),
+            redis_ca: self.redis_ca.or(lower.redis_ca),
+            redis_prefix: text(self.redis_prefix, lower.redis_prefix),
+            rate_reads: self.rate_reads.or(lower.rate_reads),
+            rate_writes: self.rate_writes.or(lower.rate_writes),
+            rate_org_reads: self.rate_org_reads.or(lower.rate_org_reads),
+            rate_org_writes: self.rate_org_writes.or(lower.rate_org_writes),
             api_listen: self.api_listen.or(lower.api_listen),
             public_url: text(self.public_url, lower.public_url),
             xds_listen: self.xds_listen.or(lower.xds_listen),
@@ -180,6 +216,14 @@ pub(crate) struct Config {
     pub(crate) database_connections: u32,
     /// How long a request waits for one of them.
     pub(crate) database_wait: Duration,
+    /// Redis; `None`: this server is alone.
+    pub(crate) redis_url: Option<SecretString>,
+    /// PEM file: what Redis is verified with.
+    pub(crate) redis_ca: Option<PathBuf>,
+    /// What every key and channel in Redis begins with.
+    pub(crate) redis_prefix: String,
+    /// How often callers may call.
+    pub(crate) rates: Rates,
     /// Where the API listens.
     pub(crate) api_listen: SocketAddr,
     /// Where people reach the console and the API, without a slash at the end.
@@ -253,6 +297,15 @@ impl Config {
             database_url: database_url.into(),
             database_connections: connections(settings.database_connections)?,
             database_wait: duration("database_wait", settings.database_wait.as_deref(), "2s")?,
+            redis_url: settings.redis_url.map(Into::into),
+            redis_ca: settings.redis_ca,
+            redis_prefix: settings.redis_prefix.unwrap_or_else(|| "heddle".to_owned()),
+            rates: Rates {
+                reads: rate("rate_reads", settings.rate_reads, 1000)?,
+                writes: rate("rate_writes", settings.rate_writes, 200)?,
+                org_reads: rate("rate_org_reads", settings.rate_org_reads, 5000)?,
+                org_writes: rate("rate_org_writes", settings.rate_org_writes, 1000)?,
+            },
             api_listen: settings.api_listen.unwrap_or(DEFAULT_API_LISTEN),
             public_url: settings.public_url.as_deref().map(public_url).transpose()?,
             xds_listen,
@@ -310,6 +363,11 @@ impl Config {
                 self.database_connections.to_string(),
             ),
             ("HEDDLE_DATABASE_WAIT", millis(self.database_wait)),
+            ("HEDDLE_REDIS_PREFIX", self.redis_prefix.clone()),
+            ("HEDDLE_RATE_READS", per_second(self.rates.reads)),
+            ("HEDDLE_RATE_WRITES", per_second(self.rates.writes)),
+            ("HEDDLE_RATE_ORG_READS", per_second(self.rates.org_reads)),
+            ("HEDDLE_RATE_ORG_WRITES", per_second(self.rates.org_writes)),
             ("HEDDLE_API_LISTEN", self.api_listen.to_string()),
             ("HEDDLE_XDS_LISTEN", self.xds_listen.to_string()),
             ("HEDDLE_XDS_ADDRESS", self.xds_address.clone()),
@@ -325,6 +383,13 @@ impl Config {
             ("HEDDLE_LOG_FORMAT", self.log_format.as_str().to_owned()),
         ];
         let optional = [
+            (
+                "HEDDLE_REDIS_URL",
+                self.redis_url
+                    .as_ref()
+                    .map(|url| url.expose_secret().to_owned()),
+            ),
+            ("HEDDLE_REDIS_CA", self.redis_ca.as_ref().map(path)),
             ("HEDDLE_PUBLIC_URL", self.public_url.clone()),
             ("HEDDLE_XDS_TLS_CERT", self.xds_tls_cert.as_ref().map(path)),
             ("HEDDLE_XDS_TLS_KEY", self.xds_tls_key.as_ref().map(path)),
@@ -341,69 +406,6 @@ impl Config {
         );
         all
     }
-}
-
-/// Where people reach the server: http or https, nothing after the host and port.
-fn public_url(url: &str) -> anyhow::Result<String> {
-    let bare = url.trim_end_matches('/');
-    let host = bare
-        .strip_prefix("https://")
-        .or_else(|| bare.strip_prefix("http://"));
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
-    let fits = host.is_some_and(|host| !host.is_empty() && host.bytes().all(plain));
-    anyhow::ensure!(
-        fits,
-        "public_url: {url:?} is not like https://heddle.example.com"
-    );
-    Ok(bare.to_owned())
-}
-
-/// The address to dial for one that listens: `0.0.0.0` and `::` are reached by loopback.
-#[must_use]
-pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
-}
-
-/// Splits `host:port`; an IPv6 host stands in brackets, which are taken off.
-///
-/// # Errors
-/// The text has no host, no port, or a port that is not a number above zero.
-pub(crate) fn split_address(address: &str) -> anyhow::Result<(&str, u16)> {
-    let wrong = || format!("xds_address: {address:?} is not host:port");
-    let (host, port) = address.rsplit_once(':').with_context(wrong)?;
-    let host = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
-    let port: u16 = port.parse().with_context(wrong)?;
-    if host.is_empty() || port == 0 {
-        bail!(wrong());
-    }
-    Ok((host, port))
-}
-
-/// One for requests and one that the feed of changes finds free now and then is the least.
-fn connections(asked: Option<u32>) -> anyhow::Result<u32> {
-    match asked.unwrap_or(DEFAULT_CONNECTIONS) {
-        number @ 2..=1000 => Ok(number),
-        number => bail!("database_connections: {number} is not between 2 and 1000"),
-    }
-}
-
-fn duration(key: &str, text: Option<&str>, default: &str) -> anyhow::Result<Duration> {
-    let text = text.unwrap_or(default);
-    let parsed: heddle_model::duration::HumanDuration = text
-        .parse()
-        .map_err(|error| anyhow!("{key}: {text:?}: {error}"))?;
-    if key == "leaf_lifetime" && parsed.get() < Duration::from_secs(1) {
-        bail!("{key}: {text:?} is shorter than one second");
-    }
-    Ok(parsed.get())
 }
 
 #[cfg(test)]

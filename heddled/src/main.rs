@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod console;
 mod demo;
+mod ephemeral;
 mod role;
 mod telemetry;
 mod up;

@@ -101,6 +101,7 @@ codes! {
     RotationWaits = "HED-2038", 409, "Rotation waits for proxies", "Some proxies have not followed the last step of the rotation yet.", "Look at the rotation's `proxies`, and repeat when nobody is waited for; or use `force`, if they may be cut off.";
     RotationEnded = "HED-2039", 409, "Rotation cannot do that any more", "The rotation has ended, or was turned round already.", "Read the rotation; begin another one if authorities are to be replaced once more.";
     NoAuthorities = "HED-2040", 409, "No authorities yet", "A mesh gets its authorities with the first proxy that connects.", "Connect a proxy first.";
+    TooManyRequests = "HED-2041", 429, "Too many requests", "The credential, or its organisation, made more requests than it may in that time.", "Repeat after the time in Retry-After; the headers RateLimit and RateLimit-Policy say what is left.";
     LocalPortTaken = "HED-2042", 409, "Local port taken", "Callers find another `tcp` port of the mesh at this local port.", "Give one of the two another `local_port`.";
     Internal = "HED-2050", 500, "Internal error", "Heddle failed.", "Repeat the request; if it fails again, report the request id.";
     Unavailable = "HED-2053", 503, "Unavailable", "Heddle cannot reach its database right now.", "Repeat the request after the time in Retry-After.";

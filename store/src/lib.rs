@@ -97,6 +97,6 @@ pub use principals::PrincipalRow;
 pub use rights::{Bound, Reach, Rights};
 pub use session_keys::{KeySealer, rotate as rotate_session_keys};
 pub use snapshot::Loaded;
-pub use store::{Options, Store, guarded};
+pub use store::{Moved, Options, Store, guarded};
 pub use tx::{Committed, Tx};
 pub use uses::Use;

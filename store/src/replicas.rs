@@ -48,6 +48,18 @@ pub async fn retire(store: &Store, replica: Uuid) -> Result<()> {
     Ok(())
 }
 
+/// How many servers live.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`].
+pub async fn living(store: &Store) -> Result<u32> {
+    let living: i64 =
+        sqlx::query_scalar("select count(*) from heddle.replicas where lease_until > now()")
+            .fetch_one(store.pool())
+            .await?;
+    Ok(u32::try_from(living).unwrap_or(u32::MAX))
+}
+
 /// Servers that do not live any more and that nobody has cleaned up after.
 ///
 /// # Errors

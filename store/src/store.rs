@@ -39,6 +39,15 @@ pub struct Options {
     pub acquire_timeout: Duration,
 }
 
+/// A mesh got a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// The mesh.
+    pub mesh: MeshRef,
+    /// Its revision.
+    pub revision: u64,
+}
+
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -49,7 +58,7 @@ struct Inner {
     pool: PgPool,
     clock: SharedClock,
     ids: Arc<dyn Ids>,
-    committed: broadcast::Sender<MeshRef>,
+    committed: broadcast::Sender<Moved>,
     told: broadcast::Sender<MeshRef>,
     passwords: Passwords,
     throttle: Throttle,
@@ -140,7 +149,7 @@ impl Store {
 
     /// Listens for commits of this process: a hint that saves waiting for the next look at the feed, nothing more.
     #[must_use]
-    pub fn committed(&self) -> broadcast::Receiver<MeshRef> {
+    pub fn committed(&self) -> broadcast::Receiver<Moved> {
         self.inner.committed.subscribe()
     }
 
@@ -204,9 +213,9 @@ impl Store {
         &self.inner.uses
     }
 
-    pub(crate) fn hint(&self, mesh: MeshRef) {
+    pub(crate) fn hint(&self, mesh: MeshRef, revision: u64) {
         // Nobody listening is not an error: the feed is what correctness rests on.
-        let _ = self.inner.committed.send(mesh);
+        let _ = self.inner.committed.send(Moved { mesh, revision });
         self.tell(mesh);
     }
 

@@ -474,7 +474,8 @@ impl Work {
         self.lease.finish();
         for (mesh, locked) in &self.locked {
             if locked.changed {
-                self.store.hint(MeshRef::new(self.org, *mesh));
+                let mesh = MeshRef::new(self.org, *mesh);
+                self.store.hint(mesh, locked.revision);
             }
         }
         Ok(Committed {

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
-};
 use tokio::process::Command;
 
 use crate::api::Api;
 use crate::ports::free_ports;
 use crate::postgres::Postgres;
 use crate::process::{Child, heddled};
+use crate::tls::{write_private, write_tls};
 use crate::until::until;
 
 /// What a test may want otherwise.
@@ -32,6 +30,10 @@ pub struct ServerOptions {
     pub database_wait: String,
     /// `--xds-address`, when it is not where the server listens.
     pub xds_address: Option<String>,
+    /// `HEDDLE_REDIS_URL`.
+    pub redis_url: Option<String>,
+    /// `--rate-reads` and `--rate-writes`, when they are not the usual ones.
+    pub rates: Option<(u32, u32)>,
 }
 
 impl Default for ServerOptions {
@@ -45,6 +47,8 @@ impl Default for ServerOptions {
             database_connections: 20,
             database_wait: text("2s"),
             xds_address: None,
+            redis_url: None,
+            rates: None,
         }
     }
 }
@@ -64,7 +68,7 @@ impl Server {
     /// Starts it with a fresh xDS certificate authority and sealing key in `directory`.
     pub async fn start(directory: &Path, postgres: &Postgres, options: ServerOptions) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        write_tls(directory, 1);
+        write_tls(directory, "xds", 1);
         let key: String = (0..64)
             .map(|i| char::from(b"0123456789abcdef"[(i * 7 + 3) % 16]))
             .collect();
@@ -144,6 +148,11 @@ impl Server {
         assert!(self.child.is_none(), "it runs already");
         let file = |name: &str| self.directory.join(name);
         let mut command = self.command();
+        command.envs((self.options.redis_url.iter()).map(|url| ("HEDDLE_REDIS_URL", url.as_str())));
+        if let Some((reads, writes)) = self.options.rates {
+            command.env("HEDDLE_RATE_READS", reads.to_string());
+            command.env("HEDDLE_RATE_WRITES", writes.to_string());
+        }
         command
             .arg("all")
             .args(["--log-level", "info,heddle_xds_server=debug"])
@@ -239,7 +248,7 @@ impl Server {
     /// # Panics
     /// The files cannot be written.
     pub fn renew_certificate(&self) {
-        write_tls(&self.directory, 2);
+        write_tls(&self.directory, "xds", 2);
     }
 
     /// Where the key of its xDS server's certificate is.
@@ -352,42 +361,4 @@ impl Api {
     async fn try_ready(&self) -> bool {
         self.ready_status().await == Some(200)
     }
-}
-
-fn write_private(path: &Path, text: &str) {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = std::fs::File::options()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .expect("a file can be written");
-    file.write_all(text.as_bytes())
-        .expect("a file can be written");
-}
-
-fn write_tls(directory: &Path, days: i64) {
-    let now = time::OffsetDateTime::now_utc();
-    let key = KeyPair::generate().expect("a key");
-    let mut params = CertificateParams::default();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "xDS test CA");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    params.not_before = now - time::Duration::hours(1);
-    params.not_after = now + time::Duration::days(1);
-    let ca = params.self_signed(&key).expect("a CA certificate");
-    let issuer = Issuer::new(params, key);
-    let leaf_key = KeyPair::generate().expect("a key");
-    let mut leaf = CertificateParams::default();
-    leaf.subject_alt_names = vec![SanType::IpAddress(std::net::Ipv4Addr::LOCALHOST.into())];
-    leaf.not_before = now - time::Duration::hours(1);
-    leaf.not_after = now + time::Duration::days(days);
-    let leaf = leaf.signed_by(&leaf_key, &issuer).expect("a certificate");
-    std::fs::write(directory.join("xds-ca.pem"), ca.pem()).expect("a file can be written");
-    std::fs::write(directory.join("xds.pem"), leaf.pem()).expect("a file can be written");
-    write_private(&directory.join("xds.key"), &leaf_key.serialize_pem());
 }

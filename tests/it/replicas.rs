@@ -1,5 +1,6 @@
 //! Two servers on one database: proxies may be at either, and neither takes the other's for gone.
 
+mod hints;
 mod hops;
 mod lost;
 mod rights;
@@ -21,10 +22,14 @@ struct Pair {
 
 impl Pair {
     async fn start() -> Self {
+        Self::with(ServerOptions::default()).await
+    }
+
+    async fn with(options: ServerOptions) -> Self {
         let switch = Switch::start().await;
         let options = ServerOptions {
             xds_address: Some(format!("127.0.0.1:{}", switch.port())),
-            ..ServerOptions::default()
+            ..options
         };
         let stack = Stack::start(options).await;
         let other = stack.server.beside().await;

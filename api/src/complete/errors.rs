@@ -86,9 +86,9 @@ const ANSWERS: &[Answer] = &[
     Answer {
         status: 429,
         name: "TooManyRequests",
-        about: "A limit is reached.",
-        code: Code::LimitReached,
-        detail: "the organisation has as many of these as it may have",
+        about: "A limit is reached: of requests in a time, of open answers, of tries, or of what there may be. `Retry-After` says when it is worth another try; without it only making room helps.",
+        code: Code::TooManyRequests,
+        detail: "this credential made more writes than it may: 200 a second on average and 2000 at once; wait 1 s",
     },
     Answer {
         status: 500,
@@ -150,10 +150,20 @@ pub(super) fn add(document: &mut Value) {
                 "schema": {"$ref": "#/components/schemas/Problem"},
                 "example": example(answer),
             });
-            let response = json!({
+            let mut response = json!({
                 "description": answer.about,
                 "content": {"application/problem+json": content},
             });
+            if answer.status == 429 {
+                let mut headers = super::limits::headers();
+                let after = json!({
+                    "description": "After how many seconds it is worth another try.",
+                    "schema": {"type": "integer", "minimum": 1},
+                    "example": 1,
+                });
+                headers.insert(String::from("Retry-After"), after);
+                response["headers"] = Value::Object(headers);
+            }
             responses.insert(answer.name.to_owned(), response);
         }
     }

@@ -26,6 +26,7 @@ use secrecy::SecretString;
 
 use crate::auth;
 use crate::extract::{Headers, Query, Segments};
+use crate::limits;
 use crate::problem::Problem;
 use crate::state::App;
 
@@ -212,6 +213,7 @@ async fn with_api_token(
             "send `Authorization: Bearer` with a token that is valid now",
         )
     })?;
+    limits::learn(&caller);
     let grant = auth::grant::<BootstrapRead>(&caller, org)?;
     let mut tx = app.store.begin(&grant).await?;
     let mesh = meshes::require(&mut tx, mesh).await?;

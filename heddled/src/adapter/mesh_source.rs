@@ -1,11 +1,13 @@
 //! The xDS server's meshes, from the store; and the feed that says which of them changed.
 
+mod feed;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
+use heddle_ephemeral::Fanout;
 use heddle_model::code::Code;
 use heddle_model::id::{MeshId, OrgId, ProxyId};
 use heddle_model::snapshot::MeshSnapshot;
@@ -17,11 +19,7 @@ use heddle_xds_server::{
 };
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, broadcast};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-/// How often the outbox is looked at. The hint after a commit is faster; this is what correctness rests on.
-const TAIL: Duration = Duration::from_millis(100);
 
 /// Meshes as the xDS server asks for them.
 pub(crate) struct MeshSource {
@@ -31,6 +29,7 @@ pub(crate) struct MeshSource {
     known: RwLock<BTreeMap<(OrgId, MeshId), Known>>,
     position: Mutex<Option<FeedPosition>>,
     changed: broadcast::Sender<News>,
+    fanout: Arc<dyn Fanout>,
 }
 
 #[derive(Clone, Copy)]
@@ -50,7 +49,7 @@ fn key(mesh: MeshRef) -> MeshKey {
 }
 
 impl MeshSource {
-    pub(crate) fn new(store: Store, replica: Uuid) -> Self {
+    pub(crate) fn new(store: Store, replica: Uuid, fanout: Arc<dyn Fanout>) -> Self {
         let (changed, _) = broadcast::channel(1024);
         Self {
             store,
@@ -58,6 +57,7 @@ impl MeshSource {
             known: RwLock::default(),
             position: Mutex::default(),
             changed,
+            fanout,
         }
     }
 
@@ -88,23 +88,6 @@ impl MeshSource {
                 rotating: head.rotating,
             },
         )
-    }
-
-    /// Looks at the outbox once.
-    pub(crate) async fn refresh(&self) -> heddle_store::Result<()> {
-        let mut position = self.position.lock().await;
-        let feed = self.store.feed(position.clone()).await?;
-        for head in feed.meshes {
-            let before = self.learn(head);
-            if before.is_none_or(|b| (b.revision, b.deleted) != (head.revision, head.deleted)) {
-                self.tell(News::Configuration(key(head.mesh)));
-            }
-            if before.is_none_or(|b| b.status != head.status) {
-                self.tell(News::Proxies(key(head.mesh), head.status));
-            }
-        }
-        *position = Some(feed.next);
-        Ok(())
     }
 
     /// The meshes that there are.
@@ -147,34 +130,6 @@ impl MeshSource {
     fn tell(&self, news: News) {
         // Nobody listening: no proxy is connected.
         let _ = self.changed.send(news);
-    }
-
-    /// Follows commits until the end: hints of this process at once, everything else by the tail.
-    pub(crate) async fn follow(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut hints = self.store.committed();
-        let mut tail = tokio::time::interval(TAIL);
-        tail.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut failing = false;
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                hint = hints.recv() => {
-                    // A hint that was missed is found by the tail.
-                    if let Ok(mesh) = hint {
-                        self.tell(News::Configuration(key(mesh)));
-                    }
-                }
-                _ = tail.tick() => {
-                    let result = self.refresh().await;
-                    match &result {
-                        Err(error) if !failing => tracing::warn!(%error, "cannot read the feed of changes; trying on"),
-                        Ok(()) if failing => tracing::info!("the feed of changes is back"),
-                        Err(_) | Ok(()) => {}
-                    }
-                    failing = result.is_err();
-                }
-            }
-        }
     }
 }
 

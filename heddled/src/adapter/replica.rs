@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use heddle_ephemeral::Servers;
 use heddle_store::{Store, replicas};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -15,21 +16,31 @@ const LEASE: Duration = Duration::from_secs(10);
 /// How often it says something.
 const RENEW: Duration = Duration::from_secs(2);
 
+const SERVERS: &str = "heddle_servers";
+
 /// A server's life.
 pub(crate) struct Replica {
     store: Store,
     id: Uuid,
     source: Arc<MeshSource>,
+    servers: Servers,
 }
 
 impl Replica {
-    pub(crate) fn new(store: Store, id: Uuid, source: Arc<MeshSource>) -> Self {
-        Self { store, id, source }
+    pub(crate) fn new(store: Store, id: Uuid, source: Arc<MeshSource>, servers: Servers) -> Self {
+        Self {
+            store,
+            id,
+            source,
+            servers,
+        }
     }
 
     /// Lives from now on, and cleans up after those who ended while nobody lived.
     pub(crate) async fn begin(&self) -> heddle_store::Result<()> {
+        metrics::describe_gauge!(SERVERS, "Servers of this database that live");
         replicas::renew(&self.store, self.id, LEASE).await?;
+        self.count().await?;
         let gone = replicas::gone(&self.store).await?;
         self.source.disconnect_gone().await?;
         replicas::forget(&self.store, &gone).await
@@ -59,9 +70,18 @@ impl Replica {
         }
     }
 
+    /// Counts those that live.
+    async fn count(&self) -> heddle_store::Result<()> {
+        let living = replicas::living(&self.store).await?;
+        self.servers.set(living);
+        metrics::gauge!(SERVERS).set(living);
+        Ok(())
+    }
+
     /// Returns whether the lease was held until now.
     async fn renew(&self, held_since: Option<Instant>) -> heddle_store::Result<bool> {
         let held = replicas::renew(&self.store, self.id, LEASE).await?;
+        self.count().await?;
         if !held {
             tracing::warn!("the lease of this server had run out; what it knows is written again");
             self.source.lapsed();

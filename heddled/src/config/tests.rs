@@ -101,6 +101,7 @@ fn what_is_missing_or_wrong_is_named() {
 fn debug_shows_no_password() {
     let settings = Settings {
         database_url: Some("postgres://heddle:hunter2@db/heddle".to_owned()),
+        redis_url: Some("redis://heddle:hunter2@cache".to_owned()),
         ..Settings::default()
     };
     let shown = format!("{:?}", Config::settle(settings).unwrap());
@@ -113,6 +114,7 @@ fn the_environment_of_a_child_says_the_same() {
         leaf_lifetime: Some("1.5s".to_owned()),
         xds_listen: Some("0.0.0.0:9".parse().unwrap()),
         xds_ca: Some("/tmp/ca.pem".into()),
+        redis_url: Some("redis://cache".to_owned()),
         ..minimal()
     };
     let environment = Config::settle(settings).unwrap().environment();
@@ -126,4 +128,27 @@ fn the_environment_of_a_child_says_the_same() {
     assert_eq!(get("HEDDLE_XDS_ADDRESS"), Some("127.0.0.1:9"));
     assert_eq!(get("HEDDLE_XDS_CA"), Some("/tmp/ca.pem"));
     assert_eq!(get("HEDDLE_PUBLIC_URL"), None);
+    assert_eq!(get("HEDDLE_REDIS_URL"), Some("redis://cache"));
+    assert_eq!(get("HEDDLE_REDIS_PREFIX"), Some("heddle"));
+}
+
+#[test]
+fn rates_are_averages_over_ten_seconds_and_0_is_none() {
+    let rates = |asked: Option<u32>| {
+        let settings = Settings {
+            rate_writes: asked,
+            ..minimal()
+        };
+        Config::settle(settings)
+    };
+    let writes = |asked| rates(asked).unwrap().rates.writes;
+    assert_eq!(writes(Some(0)), None);
+    let default = writes(None).unwrap();
+    assert_eq!((default.per_second, default.burst), (200, 2000));
+    let most = writes(Some(100_000)).unwrap();
+    assert_eq!(most.burst, 1_000_000);
+    let error = rates(Some(100_001)).unwrap_err().to_string();
+    assert!(error.contains("rate_writes"), "{error}");
+    let environment = rates(Some(7)).unwrap().environment();
+    assert!(environment.contains(&("HEDDLE_RATE_WRITES", String::from("7"))));
 }

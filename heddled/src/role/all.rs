@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
-use heddle_api::{App, Live, XdsFacts};
+use heddle_api::{App, Limits, Live, XdsFacts};
 use heddle_ca::{CertificateAuthority, FileKey, Parts, Profile, SystemRandom, TrustDomain};
 use heddle_model::clock::{Ids as _, SharedClock, SystemClock, SystemIds};
 use heddle_store::{Options, Store};
@@ -17,11 +17,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::adapter::{
-    Authorities, Identities, Maker, MeshSource, Replica, Rotations, SessionSealer, ephemeral,
+    Authorities, Identities, Maker, MeshSource, Replica, Rotations, SessionSealer,
+    ephemeral_proxies,
 };
 use crate::config::{Config, ServerFiles, split_address};
 use crate::xds_certificate::XdsCertificate;
-use crate::{console, telemetry};
+use crate::{console, ephemeral, telemetry};
 
 const DRAIN: Duration = Duration::from_secs(8);
 
@@ -52,7 +53,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
 
     let id = SystemIds.next();
-    let source = Arc::new(MeshSource::new(store.clone(), id));
+    let ephemeral = ephemeral::open(&config, id)?;
+    let fanout = Arc::clone(&ephemeral.fanout);
+    let source = Arc::new(MeshSource::new(store.clone(), id, fanout));
     source.refresh().await.context("read the feed of changes")?;
     let authority = authority(
         &config,
@@ -68,18 +71,25 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("listen on {} for the API", config.api_listen))?;
 
     // Only now: a second server that cannot have the ports has changed nothing.
-    let replica = Arc::new(Replica::new(store.clone(), id, Arc::clone(&source)));
+    let servers = ephemeral.servers.clone();
+    let replica = Arc::new(Replica::new(
+        store.clone(),
+        id,
+        Arc::clone(&source),
+        servers,
+    ));
     replica.begin().await.context("take part")?;
     let alive = tokio::spawn({
         let (replica, shutdown) = (Arc::clone(&replica), shutdown.clone());
         async move { replica.live(shutdown).await }
     });
-    let forgetful = tokio::spawn(ephemeral::forget(
+    let forgetful = tokio::spawn(ephemeral_proxies::forget(
         store.clone(),
         Arc::clone(&source),
         config.ephemeral_after,
         shutdown.clone(),
     ));
+    let link = (ephemeral.link).map(|link| tokio::spawn(link.run(shutdown.clone())));
     let feed = tokio::spawn(Arc::clone(&source).follow(shutdown.clone()));
     let rotations = tokio::spawn({
         let rotations = Rotations::new(store.clone(), Arc::clone(&source));
@@ -102,7 +112,15 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         Arc::clone(&clock),
         shutdown.clone(),
     ));
-    let app = app(&config, &files, store.clone(), clock, shutdown.clone())?;
+    let limits = Limits::new(ephemeral.buckets, config.rates);
+    let app = app(
+        &config,
+        &files,
+        store.clone(),
+        clock,
+        limits,
+        shutdown.clone(),
+    )?;
     let requests = app.requests.clone();
     let router = Router::new()
         .route(
@@ -136,6 +154,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         // Idle keep-alive connections of clients end with the process.
         api.abort();
         feed.await.context("the feed panicked")?;
+        if let Some(link) = link {
+            link.await.context("the link to Redis panicked")?;
+        }
         alive.await.context("the lease panicked")?;
         forgetful
             .await
@@ -170,6 +191,7 @@ fn app(
     files: &ServerFiles<'_>,
     store: Store,
     clock: SharedClock,
+    limits: Limits,
     shutdown: CancellationToken,
 ) -> anyhow::Result<App> {
     let (host, port) = split_address(&config.xds_address)?;
@@ -198,6 +220,7 @@ fn app(
         }),
         requests: TaskTracker::new(),
         live: Live::new(store.clone(), shutdown),
+        limits,
         store,
     })
 }

@@ -81,7 +81,8 @@ async fn equal_content_makes_no_revision() {
     assert!(changed.changed && !changed.created);
     assert_eq!(changed.stored.revision, 3);
     assert_eq!(changed.stored.id, first.stored.id);
-    assert_eq!(hints.try_recv().unwrap().mesh(), mesh.id);
+    let moved = hints.try_recv().unwrap();
+    assert_eq!((moved.mesh.mesh(), moved.revision), (mesh.id, 3));
 }
 
 #[tokio::test]

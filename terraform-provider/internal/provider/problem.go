@@ -20,6 +20,7 @@ const (
 	codePriorityTaken = "HED-2006"
 	codeProtected     = "HED-2007"
 	codeHostTaken     = "HED-2008"
+	codeTooMany       = "HED-2041"
 )
 
 // problem is a refusal (RFC 9457).
@@ -50,7 +51,7 @@ func (p *problem) Error() string {
 // passes says whether the same request may succeed a moment later.
 func (p *problem) passes() bool {
 	switch p.Code {
-	case codePriorityTaken, codeHostTaken:
+	case codePriorityTaken, codeHostTaken, codeTooMany:
 		return true
 	default:
 		return p.Status == http.StatusTooManyRequests && p.Code == "" || p.Status == http.StatusServiceUnavailable

@@ -87,6 +87,7 @@ func TestOnlyWhatMayPassIsTriedAgain(t *testing.T) {
 	for raw, want := range map[string]bool{
 		`{"status":409,"code":"HED-2006"}`: true,
 		`{"status":409,"code":"HED-2008"}`: true,
+		`{"status":429,"code":"HED-2041"}`: true,
 		`{"status":503,"code":"HED-2053"}`: true,
 		`{"status":409,"code":"HED-2005"}`: false,
 		`{"status":422,"code":"HED-2022"}`: false,
