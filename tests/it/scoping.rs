@@ -108,6 +108,10 @@ async fn scoped(envoy: EnvoyVersion) {
     .await;
     settled(&api, "frontend-1").await;
     assert_eq!(updates(frontend).await, before);
+    // How long changes waited until they were sent is there to be watched.
+    let metrics = stack.server.metrics().await;
+    let waited = metrics.get("heddle_xds_push_seconds{type=\"rds\",quantile=\"0.99\"}");
+    assert!(waited.is_some_and(|seconds| *seconds > 0.0), "{waited:?}");
     assert_eq!(clusters(frontend).await, names(&["payments"]));
 
     // More is added, and less is taken away, and neither costs a request.

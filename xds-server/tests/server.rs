@@ -11,6 +11,8 @@ mod changes;
 mod client;
 #[path = "server/connections.rs"]
 mod connections;
+#[path = "server/fairness.rs"]
+mod fairness;
 #[path = "server/lifecycle.rs"]
 mod lifecycle;
 #[path = "server/single.rs"]

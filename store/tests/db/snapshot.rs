@@ -1,10 +1,10 @@
 //! Snapshots: complete, sorted, and never lost to one bad row.
 
-use heddle_model::authz::permission::ConfigWrite;
+use heddle_model::authz::permission::{ConfigWrite, MeshWrite};
 use heddle_model::id::{MeshId, ServiceId};
 use heddle_model::kind::{AccessRule, Kind, Mesh, Spec as _};
-use heddle_store::Error;
 use heddle_store::resources::{self, Precondition};
+use heddle_store::{Error, meshes};
 
 use crate::build::{
     address, mesh, mesh_ref, name, object, put, route_spec, rule_spec, service, service_spec,
@@ -133,7 +133,11 @@ async fn what_is_read_on_is_what_is_read_whole() {
     same("a profile comes").await;
     written(Kind::Service, None, "orders", &service_spec(9090)).await;
     same("a service changes").await;
-    written(Kind::Mesh, None, "prod", &object(Mesh::sample())).await;
+    let mut tx = db.store.begin(&grant::<MeshWrite>(&owner)).await.unwrap();
+    let sample = object(Mesh::sample());
+    let replaced = meshes::replace(&mut tx, &mesh, &sample, &Precondition::None).await;
+    replaced.unwrap();
+    tx.commit().await.unwrap();
     same("the mesh itself changes").await;
     deleted(Kind::Split, Some(route), "split").await;
     same("a split goes").await;
