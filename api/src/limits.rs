@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use heddle_ephemeral::{Ask, Buckets, Level, Rate};
@@ -111,6 +111,12 @@ impl Limits {
             known.clear();
         }
         known.insert(bearer, whose);
+    }
+
+    /// It is nobody's any more: what others do with it is not theirs who had it.
+    fn forget(&self, bearer: &[u8; 32]) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(bearer);
     }
 
     fn policies(&self, whose: Whose, writes: bool) -> Vec<Policy> {
@@ -223,6 +229,11 @@ pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) 
         // Who it was is known only now: the first request of a credential at a server counts, and is not refused.
         limits.remember(bearer, whose);
         verdict = Some(take(limits, whose, writes).await);
+    }
+    if let (Some(bearer), Some(_), None) = (&bearer, known, learned)
+        && response.status() == StatusCode::UNAUTHORIZED
+    {
+        limits.forget(bearer);
     }
     match verdict {
         Some(verdict) => told(response, &verdict),

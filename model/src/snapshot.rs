@@ -31,6 +31,8 @@ pub struct MeshSnapshot {
     pub org: OrgId,
     /// The revision of the whole mesh.
     pub revision: u64,
+    /// When that was made. A database that lost commits counts on from an earlier number: this tells the two apart.
+    pub made_at: Option<DateTime<Utc>>,
     /// The mesh itself.
     pub mesh: Object<MeshId, Mesh>,
     /// The SPIFFE trust domain, without the scheme.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -13,6 +14,10 @@ use crate::error::{Error, Result};
 
 /// How many go together: long enough that what each adds is its own work, short enough that the first of them does not wait long.
 const MOST: usize = 256;
+
+/// How long an answer may take: longer than any statement, and shorter than a connection takes to notice that its other end is gone. All
+/// others of the key wait for it.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 type Waiting<Q, A> = Vec<(Q, oneshot::Sender<Result<A>>)>;
 
@@ -44,6 +49,8 @@ impl<K: Ord, Q, A> Turn<K, Q, A> {
         let Some(waiting) = all.get_mut(&self.key) else {
             return Vec::new();
         };
+        // Whoever does not wait any more wants nothing done either.
+        waiting.retain(|(_, reply)| !reply.is_closed());
         if waiting.is_empty() {
             all.remove(&self.key);
             // Whoever begins from now on is not this one's to end.
@@ -116,7 +123,7 @@ where
     }
     let (questions, mut replies): (Vec<Q>, Vec<_>) = waiting.into_iter().unzip();
     let alone = replies.len() == 1;
-    match answer(questions.clone()).await {
+    match in_time(answer(questions.clone())).await {
         Ok(answers) => {
             for (reply, answer) in replies.into_iter().zip(answers) {
                 let _gone = reply.send(Ok(answer));
@@ -135,12 +142,19 @@ where
         }
         Err(_) => {
             for (question, reply) in questions.into_iter().zip(replies) {
-                let one = answer(vec![question]).await;
+                let one = in_time(answer(vec![question])).await;
                 let one = one.and_then(|mut answers| answers.pop().ok_or_else(silent));
                 let _gone = reply.send(one);
             }
         }
     }
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = |_| Err(Error::Unavailable("no answer in time".into()));
+    tokio::time::timeout(PATIENCE, answer)
+        .await
+        .unwrap_or_else(late)
 }
 
 fn silent() -> Error {

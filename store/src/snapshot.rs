@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use heddle_model::id::{AccessRuleId, ProfileId, RouteId, ServiceId, SplitId};
 use heddle_model::kind::{AccessRule, Kind, Mesh, Spec};
 use heddle_model::name::Name;
@@ -60,8 +61,9 @@ impl Store {
         let Some(head) = head(&mut work, mesh).await? else {
             return Ok(None);
         };
-        if head.revision < known.revision {
-            // The database was set back.
+        let same = made_at(&mut work, mesh, known.revision).await? == known.made_at;
+        if head.revision < known.revision || !same {
+            // The database was set back, and may have gone on since.
             drop(work);
             return self.read(mesh, None).await;
         }
@@ -69,9 +71,11 @@ impl Store {
         let rows = rows_of(&mut work, mesh, &touched).await?;
         let revision = head.revision;
         let revoked = revocations::services(&mut work, mesh.mesh(), revision).await?;
+        let made_at = made_at(&mut work, mesh, revision).await?;
         drop(work);
         let mut loaded = assemble(mesh, head, revision, rows);
         loaded.snapshot.revoked = revoked;
+        loaded.snapshot.made_at = made_at;
         let kept = known.services.iter();
         let kept = kept.filter(|(_, node)| !touched.contains(&node.service.id.uuid()));
         let services = &mut loaded.snapshot.services;
@@ -99,9 +103,11 @@ impl Store {
             .fetch_all(work.conn())
             .await?;
         let revoked = revocations::services(&mut work, mesh.mesh(), revision).await?;
+        let made_at = made_at(&mut work, mesh, revision).await?;
         drop(work);
         let mut loaded = assemble(mesh, head, revision, rows);
         loaded.snapshot.revoked = revoked;
+        loaded.snapshot.made_at = made_at;
         Ok(Some(loaded))
     }
 }
@@ -130,6 +136,17 @@ async fn head(work: &mut Work, mesh: &MeshRef) -> Result<Option<Head>> {
         trust_domain,
         revision: revision.unsigned_abs(),
     }))
+}
+
+/// When a revision was made; `None` when there is none of that number.
+async fn made_at(work: &mut Work, mesh: &MeshRef, revision: u64) -> Result<Option<DateTime<Utc>>> {
+    let made_at = sqlx::query_scalar(
+        "select created_at from heddle.revisions where mesh_id = $1 and revision = $2",
+    );
+    let made_at = made_at
+        .bind(mesh.mesh().uuid())
+        .bind(revision.cast_signed());
+    Ok(made_at.fetch_optional(work.conn()).await?)
 }
 
 /// The services that were written after a revision, or something below them was.
@@ -253,6 +270,7 @@ fn assemble(mesh: &MeshRef, head: Head, revision: u64, rows: Vec<Row>) -> Loaded
     let snapshot = MeshSnapshot {
         org: mesh.org(),
         revision,
+        made_at: None,
         mesh: Object {
             id: mesh.mesh(),
             name,

@@ -18,7 +18,7 @@ const AT_ONCE: i64 = 500;
 const AWAY: &str = "select p.id, p.node_id, p.service, p.join_token_id from heddle.join_tokens j \
      join heddle.proxies p on p.org_id = j.org_id and p.join_token_id = j.id \
      where j.mesh_id = $1 and j.ephemeral and not p.connected \
-       and greatest(coalesce(p.seen_at, p.joined_at), \
+       and greatest(coalesce(p.seen_at, p.joined_at), p.away_since, \
                     (select min(r.started_at) from heddle.replicas r where r.lease_until > now())) <= $2 \
      order by p.id limit $3";
 

@@ -190,7 +190,7 @@ pub async fn disconnect_gone(store: &Store, mesh: &MeshRef) -> Result<()> {
              select $2, $1, count(*) from gone having count(*) > 0 \
              on conflict (org_id, mesh_id) do update set seq = mesh_status.seq + excluded.seq, xid = pg_current_xact_id() \
              returning seq) \
-         update heddle.proxies p set connected = false, \
+         update heddle.proxies p set connected = false, away_since = now(), \
              acked_revision = case when p.acked_revision >= p.target_revision \
                               then greatest(p.acked_revision, gone.revision) else p.acked_revision end, \
              status_seq = news.seq - (select count(*) from gone) + gone.nth \

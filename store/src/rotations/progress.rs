@@ -123,7 +123,11 @@ struct Row {
     node_id: String,
     connected: bool,
     stands: String,
-    /// Whether the leaf that it acknowledged last is one of what gives way; null when that is not known.
+    /// Whether it acknowledged what it should have, whatever revision that is of; and whether it refuses some of it.
+    settled: bool,
+    refuses: bool,
+    /// Whether the leaf that it acknowledged last is one of what gives way, or older than the last one that it was issued by that; null
+    /// when nothing is known.
     holds_old: Option<bool>,
     /// When the last of its leaves ends, and the last of those that what gives way signed.
     until: Option<DateTime<Utc>>,
@@ -135,7 +139,11 @@ impl Row {
         Ok(match gate {
             Gate::Open => Waits::Ready,
             Gate::Revision { .. } => match self.stands.as_str() {
-                "acked" | "skipped" => Waits::Ready,
+                "acked" => Waits::Ready,
+                // The revision meant nothing to it. It may still be behind with an earlier one, and that with what the revision is about.
+                "skipped" if self.settled => Waits::Ready,
+                "skipped" if self.refuses => Waits::Refused,
+                "skipped" => Waits::Pending,
                 "nacked" => Waits::Refused,
                 "pending" => Waits::Pending,
                 "offline" if self.until.is_some() => Waits::Offline,
@@ -166,12 +174,15 @@ async fn rows(work: &mut Work, mesh: MeshId, rotation: &RotationRow) -> Result<V
     let old = "(select a.id from heddle.authorities a where a.mesh_id = $1 and a.rotation_id = $3)";
     let sql = format!(
         "select p.id, p.service, p.node_id, p.connected, {STANDS} as stands, \
-                (select c.authority_id in {old} from heddle.certificates c \
+                coalesce(p.acked_revision >= p.target_revision, false) and p.nacks = '[]' as settled, \
+                p.nacks <> '[]' as refuses, \
+                (select c.authority_id in {old} or coalesce(c.issued_at < l.old_issued, false) from heddle.certificates c \
                  where c.mesh_id = $1 and c.serial = p.leaf_serial) as holds_old, \
                 l.until, l.old_until \
          from {TABLE} \
          left join lateral ( \
-             select max(c.not_after) as until, max(c.not_after) filter (where c.authority_id in {old}) as old_until \
+             select max(c.not_after) as until, max(c.not_after) filter (where c.authority_id in {old}) as old_until, \
+                    max(c.issued_at) filter (where c.authority_id in {old}) as old_issued \
              from heddle.certificates c \
              where c.mesh_id = $1 and c.proxy_id = p.id and c.revoked_at is null and c.not_after > $4) l on true \
          where p.mesh_id = $1 order by p.service, p.node_id"

@@ -149,6 +149,11 @@ async fn ephemeral_proxies_are_forgotten_once_they_have_been_away_for_a_while() 
     assert!(!world.is_there(&a, "b").await);
     let ousted = proxies::ousted(&world.db.store, &b.mesh, &[b.proxy]).await;
     assert_eq!(ousted.unwrap().len(), 1);
+    // The server of the other one is gone: it may have been there until then, however long ago anything new was said about it.
+    proxies::disconnect_gone(&world.db.store, &a.mesh)
+        .await
+        .unwrap();
+    assert_eq!(world.forget(&a).await, 0);
 
     let grant = grant::<AuditRead>(&world.owner);
     let mut tx = world.db.store.begin(&grant).await.unwrap();

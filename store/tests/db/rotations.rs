@@ -397,6 +397,25 @@ async fn spiffe_s52_nothing_new_signs_before_everybody_who_may_be_at_work_has_th
     let refused = field.advance(rotation.id, false).await;
     assert!(matches!(refused, Err(Refused::Waits(c)) if c.waiting_for == 2));
 
+    // Its server showed it nothing new with that revision; but it is behind with what came before, or refuses it, and that may be the root.
+    for (nacks, expected) in [
+        (json!([]), [0, 1, 0, 1, 1]),
+        (json!([{"type": "SDS"}]), [0, 0, 1, 1, 1]),
+    ] {
+        let status = Checkpoint {
+            connected: true,
+            acked_revision: Some(published.revision - 2),
+            target_revision: Some(published.revision - 1),
+            nacks,
+            ..checkpoint(near, Some(endpoint(near, "10.0.0.7")))
+        };
+        let offered = Some(published.revision);
+        proxies::checkpoint(&field.db.store, &field.mesh, SERVER, offered, &[status])
+            .await
+            .unwrap();
+        assert_eq!(numbers(field.counts(&published).await), (expected, 2));
+        assert_eq!(field.step().await, None);
+    }
     field.says(near, true, published.revision, None).await;
     assert_eq!(field.step().await, None, "the one that is cut off");
     let seen = numbers(field.counts(&published).await);
@@ -438,6 +457,7 @@ async fn spiffe_s52_the_old_root_is_dropped_when_nobody_holds_a_leaf_under_it() 
     assert_eq!(field.issue(one, old).await, None, "it signs no more");
     assert_eq!(field.step().await, None);
     // Issued is not had: the proxy may not have got it.
+    field.db.clock.advance(TimeDelta::seconds(1));
     let leaf = field.issue(one, row.issuing).await;
     assert_eq!(field.counts(&row).await.pending, 2);
     field.says(one, true, revision, leaf).await;

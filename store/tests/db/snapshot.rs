@@ -149,6 +149,13 @@ async fn what_is_read_on_is_what_is_read_whole() {
     same("a service goes").await;
     service(&db.store, &owner, mesh.id, "payments").await;
     same("another one of its name comes").await;
+    // Of a database that lost the last commits and went on under their numbers, everything is read.
+    let mut lost = whole().await;
+    let now = lost.clone();
+    lost.made_at = lost.made_at.map(|at| at - chrono::TimeDelta::seconds(1));
+    lost.services.clear();
+    let after = db.store.snapshot_after(&mesh_ref, &lost).await;
+    assert_eq!(after.unwrap().unwrap().snapshot, now);
 }
 
 #[tokio::test]

@@ -210,6 +210,7 @@ impl Case {
             snapshot: MeshSnapshot {
                 org: OrgId::from_uuid(ids.next()),
                 revision: next(),
+                made_at: None,
                 mesh,
                 trust_domain: TRUST_DOMAIN.to_owned(),
                 profiles,

@@ -28,6 +28,8 @@ use crate::trust::Replacing;
 /// How long something may be under way before it is told. Most responses are acknowledged at once: telling each would cost
 /// a message and a row for every proxy and every change.
 const PASSING: Duration = Duration::from_secs(1);
+/// The shortest time between two certificates of a proxy, however much the first is said to be due.
+const AGAIN: chrono::TimeDelta = chrono::TimeDelta::seconds(1);
 /// The longest sleep; whatever is due later is looked at again then.
 const NAP: Duration = Duration::from_secs(3600);
 
@@ -85,11 +87,12 @@ impl Standing<'_> {
 
 impl Course {
     /// Replaces the certificate earlier, when what signed it gives way.
-    fn hasten(&mut self) {
+    fn hasten(&mut self, now: DateTime<Utc>) {
         if let (Some(renew_at), Some((authority, serial))) = (&mut self.renew_at, &self.leaf)
             && let Some(due) = self.replacing.due(*authority, serial)
         {
-            *renew_at = due.min(*renew_at);
+            // What is said of authorities here may be older than what signs: the next leaf may be of the same one.
+            *renew_at = due.max(now + AGAIN).min(*renew_at);
         }
     }
 }
@@ -133,15 +136,15 @@ impl Stream {
         let stopping = self.stopping.is_cancelled() && self.drain.is_cancelled();
         if let Some(status) = end {
             self.log_end(&status);
-            if course.full_since.is_some() {
+            let unread = course.full_since.map(|since| now().duration_since(since));
+            let reads = unread.is_none_or(|unread| unread < self.unread_deadline);
+            let emptied = self.outbox.other(Room::Full);
+            let last = Duration::from_secs(1);
+            if reads && tokio::time::timeout(last, emptied).await.is_ok() {
+                self.outbox.put(Err(status));
+            } else {
                 // Who does not read what was sent does not read why it ends either: what waits for it is dropped.
                 self.abort.cancel();
-            } else {
-                let emptied = self.outbox.other(Room::Full);
-                let emptied = tokio::time::timeout(Duration::from_secs(1), emptied).await;
-                if emptied.is_ok() {
-                    self.outbox.put(Err(status));
-                }
             }
         }
         let detach = Command::Detach {
@@ -168,7 +171,7 @@ impl Stream {
     /// Returns what to tell the proxy at the end; nothing when it has gone.
     async fn drive(&mut self, course: &mut Course, first: Inbound) -> Option<Status> {
         let published = self.attachment.views.borrow_and_update().clone();
-        Self::on_view(course, published);
+        Self::on_view(course, published, self.clock.now());
         if let Err(status) = self.on_message(course, &first) {
             return Some(status);
         }
@@ -193,11 +196,11 @@ impl Stream {
                 Wake::Gone => return None,
                 Wake::View => {
                     let published = self.attachment.views.borrow_and_update().clone();
-                    Self::on_view(course, published);
+                    Self::on_view(course, published, self.clock.now());
                     Ok(())
                 }
                 Wake::Identity(current) => {
-                    Self::on_identity(course, current);
+                    Self::on_identity(course, current, self.clock.now());
                     Ok(())
                 }
                 Wake::End(status) => Err(status),
@@ -321,14 +324,14 @@ impl Stream {
         let _ended = self.attachment.mesh.send(command).await;
     }
 
-    fn on_view(course: &mut Course, published: Option<Published>) {
+    fn on_view(course: &mut Course, published: Option<Published>, now: DateTime<Utc>) {
         let Some(published) = published else {
             return;
         };
         course.session.set_view(&published.view);
         course.trust_domain = Some(published.trust_domain);
         course.replacing = published.replacing;
-        course.hasten();
+        course.hasten(now);
     }
 
     /// Gets a certificate if one is wanted, once the trust domain is known and no other is under way.
@@ -388,7 +391,7 @@ impl Stream {
         }
     }
 
-    fn on_identity(course: &mut Course, current: Option<Current>) {
+    fn on_identity(course: &mut Course, current: Option<Current>, now: DateTime<Utc>) {
         let Some(current) = current else {
             // Getting it panicked: once more.
             course.wanted = Some(None);
@@ -396,7 +399,7 @@ impl Stream {
         };
         course.renew_at = Some(current.renew_at);
         course.leaf = Some((current.authority, current.serial));
-        course.hasten();
+        course.hasten(now);
         if matches!(current.own, Own::Issued(_)) {
             course.wanted = None;
         }

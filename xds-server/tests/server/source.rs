@@ -89,6 +89,7 @@ impl Source {
         let snapshot = MeshSnapshot {
             org: key.org,
             revision: 1,
+            made_at: None,
             mesh: Object {
                 id: key.mesh,
                 name: "shop".parse().unwrap(),

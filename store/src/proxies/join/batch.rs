@@ -375,12 +375,15 @@ async fn namesakes(
     Ok(rows.into_iter().map(of).collect())
 }
 
-/// Notes that tokens were used.
+/// Notes that tokens were used. Those that somebody is bound with are held already; of the others it is only a note, which is not worth
+/// waiting for another server that waits for this one.
 async fn touch(work: &mut Work, used: &BTreeSet<JoinTokenId>, now: DateTime<Utc>) -> Result<()> {
     let used: Vec<Uuid> = used.iter().map(|token| token.uuid()).collect();
     sqlx::query(
-        "update heddle.join_tokens set first_used_at = coalesce(first_used_at, $2), last_used_at = $2 \
-         where id = any($1)",
+        "with mine as ( \
+             select id from heddle.join_tokens where id = any($1) order by id for no key update skip locked) \
+         update heddle.join_tokens j set first_used_at = coalesce(j.first_used_at, $2), last_used_at = $2 \
+         from mine where j.id = mine.id",
     )
     .bind(used)
     .bind(now)

@@ -59,6 +59,7 @@ impl World {
             snapshot: MeshSnapshot {
                 org: OrgId::from_uuid(Uuid::from_u128(1)),
                 revision: 1,
+                made_at: None,
                 mesh: Object {
                     id: MeshId::from_uuid(Uuid::from_u128(2)),
                     name: name("shop"),
