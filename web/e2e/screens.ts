@@ -314,6 +314,26 @@ export const screens = {
       "read-only": readOnly("join_tokens:write"),
     },
   },
+  "/meshes/$mesh/authorities": {
+    full: shop,
+    bare: { mesh: "void" },
+    states: {
+      empty: { text: "Nothing was rotated yet" },
+      loading: loading("rotations"),
+      error,
+      "read-only": readOnly("meshes:write"),
+    },
+  },
+  "/meshes/$mesh/revocations": {
+    full: () => ({ mesh: "leaky" }),
+    bare: { mesh: "void" },
+    states: {
+      empty: { text: "Nobody is revoked" },
+      loading: loading("revocations"),
+      error,
+      "read-only": readOnly("proxies:write"),
+    },
+  },
   "/meshes/$mesh/history": {
     full: shop,
     bare: { mesh: "void" },

@@ -115,6 +115,16 @@ export default async function setup(project: TestProject) {
       priority: 1,
       backends: [{ service: "lonely" }],
     });
+    // A mesh with a service that is not trusted any more.
+    await put(world, "meshes/leaky", {}, world.admin);
+    await put(
+      world,
+      "meshes/leaky/services/old",
+      { ports: [{ name: "http", port: 8080, protocol: "http" }] },
+      world.admin,
+    );
+    const revoked = { service: "old", reason: "SEC-78: its image was replaced" };
+    await post(world.api, "orgs/-/meshes/leaky/revocations", revoked, world.admin);
     project.provide("world", world);
   } catch (error) {
     await stop(child, directory);
@@ -146,10 +156,10 @@ async function auditorToken({ api, admin }: World): Promise<string> {
   return (await post(api, "orgs/-/tokens", { name: "auditor", service_account: "auditor" }, admin)).secret;
 }
 
-async function put(world: World, path: string, body: unknown) {
+async function put(world: World, path: string, body: unknown, token = world.bare) {
   const answer = await fetch(`${world.api}/v1/orgs/-/${path}`, {
     method: "PUT",
-    headers: { authorization: `Bearer ${world.bare}`, "content-type": "application/json" },
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
     body: JSON.stringify(body),
   });
   if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`);

@@ -28,7 +28,9 @@ import { ProxyConfig } from "./screens/proxy-config";
 import { ProxyDetail } from "./screens/proxy-detail";
 import { RevisionDetail } from "./screens/revision";
 import { RevisionObjects } from "./screens/revision-objects";
+import { Revocations } from "./screens/revocations";
 import { RoleBindings } from "./screens/role-bindings";
+import { Rotations } from "./screens/rotations";
 import { RouteEdit, RouteNew } from "./screens/route-edit";
 import { RuleEdit, RuleNew } from "./screens/rule-edit";
 import { ServiceAccounts } from "./screens/service-accounts";
@@ -160,6 +162,8 @@ const tree = root.addChildren([
     screen("/meshes/$mesh/proxies/$proxy", ProxyDetail),
     screen("/meshes/$mesh/proxies/$proxy/config", ProxyConfig),
     screen("/meshes/$mesh/join-tokens", JoinTokens),
+    screen("/meshes/$mesh/authorities", Rotations),
+    screen("/meshes/$mesh/revocations", Revocations),
     screen("/meshes/$mesh/history", History),
     revision,
     screen("/meshes/$mesh/history/$revision/objects", RevisionObjects),

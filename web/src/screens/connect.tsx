@@ -18,6 +18,7 @@ import { ShowAs } from "../ui/show-as";
 import { Empty, Loaded } from "../ui/states";
 import { type Commands, commands } from "./commands";
 import { explain } from "./health";
+import { emptyToken, TokenFieldset, tokenOf, tokenPointers } from "./join-token-form";
 
 export function Connect() {
   const { mesh } = useParams({ from: "/inside/meshes/$mesh/connect" });
@@ -65,7 +66,7 @@ function Steps({ mesh, services }: { mesh: string; services: string[] }) {
   const [address, setAddress] = useState("");
   const [app, setApp] = useState("127.0.0.1");
   const [ports, setPorts] = useState({ inbound: "15006", outbound: "15001", admin: "15000" });
-  const [reusable, setReusable] = useState(false);
+  const [joining, setJoining] = useState(emptyToken);
   const [own, setOwn] = useState(false);
   const [token, setToken] = useState<JoinToken | null>(null);
   const name = proxy.trim() || `${service}-1`;
@@ -73,7 +74,7 @@ function Steps({ mesh, services }: { mesh: string; services: string[] }) {
     () => crypto.getRandomValues(new Uint32Array(1))[0]?.toString(36).slice(0, 5) ?? "",
   );
   const tokenName = `${name}-${suffix}`.toLowerCase().replace(/[^a-z0-9-]/g, "-");
-  const body = { name: tokenName, service, reusable };
+  const body = { name: tokenName, service, ...tokenOf(joining) };
   const save = useSave(
     () =>
       good(
@@ -98,7 +99,11 @@ function Steps({ mesh, services }: { mesh: string; services: string[] }) {
     <div className="space-y-6">
       <Card>
         <Step n={1} title="Which instance is it?" done={token !== null}>
-          <Form problem={save.problem} pointers={["/service"]} onSubmit={() => void save.run()}>
+          <Form
+            problem={save.problem}
+            pointers={["/service", ...tokenPointers(joining)]}
+            onSubmit={() => void save.run()}
+          >
             <div className="grid grid-cols-2 gap-4">
               <Select
                 label="Service"
@@ -182,13 +187,7 @@ function Steps({ mesh, services }: { mesh: string; services: string[] }) {
               onChange={setOwn}
               disabled={!may || token !== null}
             />
-            <Tick
-              label="Let further proxies join with the same token"
-              hint="For instances that come and go by themselves. Otherwise the token is bound to the first proxy."
-              checked={reusable}
-              onChange={setReusable}
-              disabled={!may || token !== null}
-            />
+            <TokenFieldset fields={joining} set={setJoining} disabled={!may || token !== null} />
             {token === null ? (
               <Guarded permission="join_tokens:write" kind="primary" type="submit" disabled={save.busy}>
                 Make a join token

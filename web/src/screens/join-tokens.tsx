@@ -18,10 +18,15 @@ import { ConnectLink } from "./connect-link";
 const tone: Record<string, Tone> = { active: "ok", used: "neutral", expired: "neutral", revoked: "bad" };
 
 /** Which proxies join with it. */
-function whom(token: JoinToken): string {
+export function whom(token: JoinToken): string {
   const many = token.ephemeral ? "proxies that come and go" : "any number of proxies";
   const number = token.reusable ? many : "one proxy";
-  return token.networks ? `${number}, from ${token.networks.join(", ")}` : number;
+  const labels = Object.entries(token.labels).map((pair) => pair.join("="));
+  return [
+    number,
+    ...(token.networks ? [`from ${token.networks.join(", ")}`] : []),
+    ...(labels.length > 0 ? [`labelled ${labels.join(", ")}`] : []),
+  ].join(", ");
 }
 
 export function JoinTokens() {

@@ -13,6 +13,7 @@ import { Loaded } from "../ui/states";
 import { Ago } from "../ui/time";
 import { explain } from "./health";
 import { LastSeen, ProxyState } from "./proxy-state";
+import { RevokeCard } from "./revoke";
 
 export function ProxyDetail() {
   const { mesh, proxy } = useParams({ from: "/inside/meshes/$mesh/proxies/$proxy" });
@@ -154,6 +155,10 @@ function Detail({ mesh, proxy }: { mesh: string; proxy: ProxyView }) {
           />
         </Card>
       </div>
+      <RevokeCard
+        mesh={mesh}
+        of={{ service: proxy.service, proxy: { name: proxy.name, uid: proxy.meta.uid } }}
+      />
       <Card>
         <CardTitle>Forget this proxy</CardTitle>
         <div className="flex items-center justify-between gap-6">

@@ -25,6 +25,7 @@ import { ConnectLink } from "./connect-link";
 import { EffectiveSettings } from "./effective";
 import { ProxyState } from "./proxy-state";
 import { Quiet } from "./quiet";
+import { RevokeCard } from "./revoke";
 import { ProxySummary } from "./services";
 import { ShareBar } from "./shares";
 import { backendText, matchText, ruleCallers, ruleTargets } from "./words";
@@ -66,6 +67,7 @@ export function ServiceDetail() {
             <div className="min-w-0 space-y-6">
               <Instances mesh={mesh} service={service} proxies={own} />
               <About mesh={mesh} service={found} />
+              <RevokeCard mesh={mesh} of={{ service }} />
             </div>
           </div>
         )}

@@ -22,6 +22,8 @@ export const meshPlaces: Place[] = [
   { key: "p", text: "Proxies", to: "/meshes/$mesh/proxies" },
   { key: "h", text: "History", to: "/meshes/$mesh/history" },
   { key: "j", text: "Join tokens", to: "/meshes/$mesh/join-tokens" },
+  { key: "u", text: "Authorities", to: "/meshes/$mesh/authorities" },
+  { key: "v", text: "Revocations", to: "/meshes/$mesh/revocations" },
   { key: "c", text: "Connect a proxy", to: "/meshes/$mesh/connect" },
 ];
 export const orgPlaces: Place[] = [

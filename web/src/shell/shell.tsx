@@ -13,9 +13,11 @@ import {
   Monitor,
   Moon,
   Plug,
+  RefreshCw,
   Search,
   Server,
   ShieldCheck,
+  ShieldX,
   Sun,
   UserCog,
   Users,
@@ -141,6 +143,12 @@ function MeshItems({ mesh }: { mesh: string }) {
       </Item>
       <Item to="/meshes/$mesh/join-tokens" mesh={mesh} icon={KeyRound}>
         Join tokens
+      </Item>
+      <Item to="/meshes/$mesh/authorities" mesh={mesh} icon={RefreshCw}>
+        Authorities
+      </Item>
+      <Item to="/meshes/$mesh/revocations" mesh={mesh} icon={ShieldX}>
+        Revocations
       </Item>
       <Item to="/meshes/$mesh/connect" mesh={mesh} icon={Plug}>
         Connect a proxy
