@@ -93,7 +93,7 @@ function Detail({ mesh, proxy }: { mesh: string; proxy: ProxyView }) {
       {(proxy.nacks ?? []).map((nack) => (
         <Rejection key={`${nack.type} ${nack.resource}`} mesh={mesh} proxy={proxy} nack={nack} />
       ))}
-      {proxy.state === "offline" && (
+      {proxy.state === "offline" && !proxy.revoked && (
         <Callout tone="warn" title="This proxy is not connected">
           What is shown is the last that was known. It keeps serving with the configuration that it has, and
           connects again by itself when it can reach Heddle.

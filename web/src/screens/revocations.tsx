@@ -59,34 +59,33 @@ export function Revocations() {
                 },
                 {
                   head: "Revoked",
-                  cell: (one) => (
-                    <>
-                      <Ago at={one.meta.created_at} /> by {called(one.meta.created_by)}
-                    </>
-                  ),
+                  wide: true,
+                  cell: ({ meta }) => <WhenBy at={meta.created_at} by={meta.created_by} />,
                 },
                 {
                   head: "Lifted",
-                  cell: ({ meta }) =>
-                    meta.lifted_at ? (
-                      <>
-                        <Ago at={meta.lifted_at} /> by {called(meta.lifted_by)}
-                      </>
-                    ) : (
-                      "–"
-                    ),
-                },
-                {
-                  head: "Actions",
-                  end: true,
+                  wide: true,
                   cell: (one) =>
-                    one.state === "in_force" ? <LiftButton mesh={mesh} revocation={one} /> : null,
+                    one.meta.lifted_at ? (
+                      <WhenBy at={one.meta.lifted_at} by={one.meta.lifted_by} />
+                    ) : (
+                      <LiftButton mesh={mesh} revocation={one} />
+                    ),
                 },
               ]}
             />
           )
         }
       </Loaded>
+    </>
+  );
+}
+
+function WhenBy({ at, by }: { at: string; by: string | null | undefined }) {
+  return (
+    <>
+      <Ago at={at} />
+      <span className="block text-muted">by {called(by)}</span>
     </>
   );
 }

@@ -38,6 +38,7 @@ export function inForce(list: Revocation[], { service, proxy }: Identity): Revoc
 export function RevokeCard({ mesh, of }: { mesh: string; of: Identity }) {
   const query = useQuery(revocationsQuery(mesh));
   const what = of.proxy ? "proxy" : "service";
+  const own = inForce(query.data ?? [], of).some((one) => (one.proxy === null) === (of.proxy === undefined));
   return (
     <Card>
       <CardTitle
@@ -51,40 +52,36 @@ export function RevokeCard({ mesh, of }: { mesh: string; of: Identity }) {
           </Link>
         }
       >
-        Revoke this {what}
+        {own ? "Revocation" : `Revoke this ${what}`}
       </CardTitle>
       <Loaded query={query} what="revocations" rows={1}>
-        {(list) => {
-          const holds = inForce(list, of);
-          const own = holds.some((one) => (one.proxy === null) === (of.proxy === undefined));
-          return (
-            <div className="space-y-3">
-              {holds.map((one) => (
-                <Callout
-                  key={one.meta.uid}
-                  tone="bad"
-                  title={one.proxy || !of.proxy ? "It is revoked" : `Its service ${one.service} is revoked`}
-                  action={<LiftButton mesh={mesh} revocation={one} />}
-                >
-                  {one.reason}{" "}
-                  <span className="text-muted">
-                    By {called(one.meta.created_by)}, <Ago at={one.meta.created_at} />.
-                  </span>
-                </Callout>
-              ))}
-              {!own && (
-                <div className="flex items-center justify-between gap-6">
-                  <p className="text-muted">
-                    {of.proxy
-                      ? "For a host that was broken into. It is disconnected, may not come back under its name, and gets no certificate, until that is lifted."
-                      : "For a service that is not to be trusted any more. Its proxies are disconnected, and every other proxy refuses its calls, until that is lifted."}
-                  </p>
-                  <RevokeButton mesh={mesh} of={of} />
-                </div>
-              )}
-            </div>
-          );
-        }}
+        {(list) => (
+          <div className="space-y-3">
+            {inForce(list, of).map((one) => (
+              <Callout
+                key={one.meta.uid}
+                tone="bad"
+                title={one.proxy || !of.proxy ? "It is revoked" : `Its service ${one.service} is revoked`}
+                action={<LiftButton mesh={mesh} revocation={one} />}
+              >
+                {one.reason}
+                <span className="block text-muted">
+                  by {called(one.meta.created_by)}, <Ago at={one.meta.created_at} />
+                </span>
+              </Callout>
+            ))}
+            {!own && (
+              <div className="flex items-center justify-between gap-6">
+                <p className="text-muted">
+                  {of.proxy
+                    ? "For a host that was broken into. It is disconnected, may not come back under its name, and gets no certificate, until that is lifted."
+                    : "For a service that is not to be trusted any more. Its proxies are disconnected, and every other proxy refuses its calls, until that is lifted."}
+                </p>
+                <RevokeButton mesh={mesh} of={of} />
+              </div>
+            )}
+          </div>
+        )}
       </Loaded>
     </Card>
   );
