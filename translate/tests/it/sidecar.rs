@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -14,18 +15,27 @@ use crate::envoy::{Identity, static_bootstrap};
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A port that nothing listens at, another one each time. Not of the range from which the system gives a port to whoever connects: that may
+/// be taken by the time that an Envoy starts.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((LOCAL, 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    static GIVEN: AtomicUsize = AtomicUsize::new(0);
+    const FIRST: u16 = 61_000;
+    let all = usize::from(u16::MAX - FIRST);
+    loop {
+        let nth = GIVEN.fetch_add(1, Ordering::Relaxed);
+        assert!(nth < 10 * all, "some port is free");
+        // Processes that run side by side begin at different places.
+        let place = (usize::try_from(std::process::id()).unwrap() * 61 + nth) % all;
+        let port = FIRST + u16::try_from(place).unwrap();
+        if TcpListener::bind((LOCAL, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// So many ports that nothing listens at, all different.
 pub(crate) fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind((LOCAL, 0)).unwrap())
-        .collect();
-    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
-    held.iter().map(port).collect()
+    (0..count).map(|_| free_port()).collect()
 }
 
 /// Calls `probe` until it gives something.
