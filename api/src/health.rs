@@ -1,5 +1,7 @@
 //! Whether this process lives, and whether it should get traffic.
 
+use std::sync::atomic::Ordering;
+
 use axum::Json;
 use axum::Router;
 use axum::extract::State;
@@ -17,6 +19,10 @@ async fn live() -> &'static str {
 /// Ready when the database answers and has the schema that this binary needs.
 async fn ready(State(app): State<App>) -> Response {
     match app.store.ping().await {
+        // Everything but the first certificate of a proxy, and the next, works without; so this one still gets traffic.
+        Ok(()) if !app.can_sign.load(Ordering::Relaxed) => {
+            Json(json!({"ready": true, "degraded": ["certificate_authority"]})).into_response()
+        }
         Ok(()) => (StatusCode::OK, Json(json!({"ready": true}))).into_response(),
         Err(error) => {
             tracing::warn!(%error, "not ready");

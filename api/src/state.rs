@@ -1,6 +1,7 @@
 //! What every handler can reach.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use heddle_model::clock::{Ids, SharedClock};
@@ -26,6 +27,8 @@ pub struct App {
     pub ids: Arc<dyn Ids>,
     /// Seals the keys that sign sessions' tokens.
     pub sealer: Arc<dyn KeySealer>,
+    /// Whether certificates can be issued right now, as it was seen last.
+    pub can_sign: Arc<AtomicBool>,
     /// Where people reach the console and the API, without a slash at the end; `None`: where the request arrived.
     pub public_url: Option<String>,
     /// Makes the authorities that follow those of a mesh.

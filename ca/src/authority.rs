@@ -80,6 +80,19 @@ impl AuthorityKind {
     }
 }
 
+impl Aad {
+    /// What the private key of an authority is bound to.
+    #[must_use]
+    pub fn authority(mesh: MeshKey, id: Uuid, kind: AuthorityKind) -> Self {
+        Self {
+            org: mesh.org,
+            mesh: mesh.mesh,
+            key: id,
+            purpose: kind.purpose(),
+        }
+    }
+}
+
 /// An authority as the store holds it. The key is sealed; `Debug` shows its length only.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorityRow {
@@ -129,12 +142,7 @@ impl AuthorityRow {
     }
 
     fn aad(&self) -> Aad {
-        Aad {
-            org: self.org,
-            mesh: self.mesh,
-            key: self.id,
-            purpose: self.kind.purpose(),
-        }
+        Aad::authority(self.mesh_key(), self.id, self.kind)
     }
 
     /// The certificate, read and checked against its parent (`None`: itself), and that the columns
@@ -206,6 +214,18 @@ impl Hierarchy {
             also_trusted: Vec::new(),
             replacing: Replacing::default(),
         }
+    }
+
+    /// The mesh, and the trust domain that its root was made for.
+    ///
+    /// # Errors
+    /// [`Error::Inconsistent`], [`Error::Check`].
+    pub fn mesh_identity(&self) -> Result<MeshIdentity, Error> {
+        Ok(MeshIdentity {
+            org: self.root.org,
+            mesh: self.root.mesh,
+            trust_domain: self.root.certificate(None)?.name.trust_domain(),
+        })
     }
 
     /// What proxies trust, in PEM, oldest first: in an order that does not change with what signs.

@@ -81,4 +81,10 @@ pub enum Error {
     /// The authorities of a mesh could not be loaded or stored.
     #[error("use the stored authorities")]
     Store(#[source] Failure),
+    /// The process that signs could not be asked. It will be asked again.
+    #[error("ask the certificate authority's process")]
+    Away(#[source] Failure),
+    /// The process that signs refused. It has the details in its log.
+    #[error("the certificate authority's process refused: {0}")]
+    Refused(String),
 }

@@ -1,19 +1,15 @@
 //! The key-encryption key in a file: for one machine, and for secrets mounted by a scheduler.
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::seal::{self, Aad, SealError, SealingKey};
+use crate::local_key::{KEY, LocalKey};
 
-const KEY: usize = 32;
 /// More than any spelling of 32 bytes needs; a larger file is not a key.
 const MAX_FILE: u64 = 256;
 
@@ -21,7 +17,7 @@ const MAX_FILE: u64 = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum FileKeyError {
     /// Reading or writing failed.
-    #[error("{action} the sealing key {path}", path = path.display())]
+    #[error("{action} {path}", path = path.display())]
     Io {
         /// What was tried.
         action: &'static str,
@@ -32,7 +28,7 @@ pub enum FileKeyError {
         source: io::Error,
     },
     /// Group or others may read or write the file.
-    #[error("the sealing key {path} is open to others (mode {mode:04o}): run chmod 600 on it", path = path.display())]
+    #[error("{path} is open to others (mode {mode:04o}): run chmod 600 on it", path = path.display())]
     TooOpen {
         /// The file.
         path: PathBuf,
@@ -40,7 +36,7 @@ pub enum FileKeyError {
         mode: u32,
     },
     /// Not a regular file.
-    #[error("the sealing key {path} is not a regular file", path = path.display())]
+    #[error("{path} is not a regular file", path = path.display())]
     NotAFile {
         /// The path.
         path: PathBuf,
@@ -56,10 +52,8 @@ pub enum FileKeyError {
     Random,
 }
 
-/// A [`SealingKey`] of 32 bytes from a file that only its owner may read.
-pub struct FileKey(Zeroizing<[u8; KEY]>);
-
-impl FileKey {
+/// Keys from files that only their owner may read.
+impl LocalKey {
     /// Reads the key, or makes a new one (32 random bytes in hex, mode 0600) when there is none. Two
     /// processes that start at once end with the same key.
     ///
@@ -80,69 +74,45 @@ impl FileKey {
     /// # Errors
     /// [`FileKeyError`].
     pub fn load(path: &Path) -> Result<Self, FileKeyError> {
-        let fault = |action| {
-            move |source| FileKeyError::Io {
-                action,
-                path: path.to_owned(),
-                source,
-            }
-        };
-        let file = File::open(path).map_err(fault("open"))?;
-        // Asked of the open file, not of the path: nothing can be swapped in between.
-        let metadata = file.metadata().map_err(fault("examine"))?;
-        if !metadata.is_file() {
-            return Err(FileKeyError::NotAFile {
-                path: path.to_owned(),
-            });
+        let text = read_private(path)?;
+        Self::from_text(&text).ok_or(FileKeyError::Content {
+            path: path.to_owned(),
+        })
+    }
+}
+
+/// A small secret from a file that only its owner may read.
+///
+/// # Errors
+/// Every [`FileKeyError`] but `Content`.
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileKeyError> {
+    let fault = |action| {
+        move |source| FileKeyError::Io {
+            action,
+            path: path.to_owned(),
+            source,
         }
-        let mode = metadata.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(FileKeyError::TooOpen {
-                path: path.to_owned(),
-                mode,
-            });
-        }
-        let mut text = Zeroizing::new(Vec::with_capacity(512)); // larger than MAX_FILE: never grows
-        file.take(MAX_FILE)
-            .read_to_end(&mut text)
-            .map_err(fault("read"))?;
-        decode(text.trim_ascii())
-            .map(Self)
-            .ok_or(FileKeyError::Content {
-                path: path.to_owned(),
-            })
+    };
+    let file = File::open(path).map_err(fault("open"))?;
+    // Asked of the open file, not of the path: nothing can be swapped in between.
+    let metadata = file.metadata().map_err(fault("examine"))?;
+    if !metadata.is_file() {
+        return Err(FileKeyError::NotAFile {
+            path: path.to_owned(),
+        });
     }
-}
-
-impl fmt::Debug for FileKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FileKey(redacted)")
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(FileKeyError::TooOpen {
+            path: path.to_owned(),
+            mode,
+        });
     }
-}
-
-impl SealingKey for FileKey {
-    fn seal(&self, aad: &Aad, plain: &[u8]) -> Result<Vec<u8>, SealError> {
-        seal::seal(&self.0, aad, plain)
-    }
-
-    fn open(&self, aad: &Aad, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        seal::open(&self.0, aad, sealed)
-    }
-}
-
-/// 64 hex digits or the base64 of 32 bytes.
-fn decode(text: &[u8]) -> Option<Zeroizing<[u8; KEY]>> {
-    let mut key = Zeroizing::new([0_u8; KEY]);
-    if text.len() == 2 * KEY {
-        hex::decode_to_slice(text, key.as_mut_slice()).ok()?;
-        return Some(key);
-    }
-    let bytes = Zeroizing::new(STANDARD.decode(text).ok()?);
-    if bytes.len() != KEY {
-        return None;
-    }
-    key.copy_from_slice(&bytes);
-    Some(key)
+    let mut text = Zeroizing::new(Vec::with_capacity(512)); // larger than MAX_FILE: never grows
+    file.take(MAX_FILE)
+        .read_to_end(&mut text)
+        .map_err(fault("read"))?;
+    Ok(text)
 }
 
 /// Writes a new key beside its place and links it there, so that the file is either absent or whole and
@@ -202,8 +172,12 @@ fn create(path: &Path) -> Result<(), FileKeyError> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
     use crate::testing::id;
+    use crate::{Aad, seal};
 
     const TEXT: &str = "00112233445566778899aabbccddeeff0123456789abcdefFEDCBA9876543210";
 
@@ -216,8 +190,8 @@ mod tests {
     fn a_key_is_made_once_owner_only_and_found_again() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("sealing.key");
-        let made = FileKey::load_or_create(&path).expect("create");
-        let again = FileKey::load_or_create(&path).expect("load");
+        let made = LocalKey::load_or_create(&path).expect("create");
+        let again = LocalKey::load_or_create(&path).expect("load");
         assert_eq!(*made.0, *again.0);
         assert_eq!(
             fs::metadata(&path).expect("metadata").mode() & 0o7777,
@@ -236,9 +210,9 @@ mod tests {
             key: id(3),
             purpose: "x",
         };
-        let sealed = made.seal(&aad, b"secret").expect("seal");
+        let sealed = seal::seal(&made, &aad, b"secret").expect("seal");
         assert_eq!(
-            again.open(&aad, &sealed).expect("open").as_slice(),
+            seal::open(&again, &aad, &sealed).expect("open").as_slice(),
             b"secret"
         );
     }
@@ -249,7 +223,7 @@ mod tests {
         let path = folder.path().join("sealing.key");
         let keys: Vec<[u8; KEY]> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| *FileKey::load_or_create(&path).expect("key").0))
+                .map(|_| scope.spawn(|| *LocalKey::load_or_create(&path).expect("key").0))
                 .collect();
             threads
                 .into_iter()
@@ -265,11 +239,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("key");
         write(&path, &format!("{TEXT}\n"), 0o400);
-        let hex_key = FileKey::load(&path).expect("hex");
+        let hex_key = LocalKey::load(&path).expect("hex");
         assert_eq!(hex_key.0[..4], [0x00, 0x11, 0x22, 0x33]);
         fs::remove_file(&path).expect("remove");
         write(&path, &STANDARD.encode(*hex_key.0), 0o600);
-        assert_eq!(*FileKey::load(&path).expect("base64").0, *hex_key.0);
+        assert_eq!(*LocalKey::load(&path).expect("base64").0, *hex_key.0);
         for bad in [
             "",
             "abc",
@@ -279,7 +253,7 @@ mod tests {
             &"A".repeat(4096),
         ] {
             write(&path, bad, 0o600);
-            let error = FileKey::load_or_create(&path).expect_err("not a key");
+            let error = LocalKey::load_or_create(&path).expect_err("not a key");
             assert!(matches!(error, FileKeyError::Content { .. }), "{error:?}");
             assert_eq!(
                 fs::read_to_string(&path).expect("read"),
@@ -295,7 +269,7 @@ mod tests {
         let path = folder.path().join("key");
         for mode in [0o644, 0o640, 0o660, 0o602, 0o601] {
             write(&path, TEXT, mode);
-            let error = FileKey::load_or_create(&path).expect_err("too open");
+            let error = LocalKey::load_or_create(&path).expect_err("too open");
             let text = error.to_string();
             assert!(
                 text.contains(&format!("{mode:04o}")) && text.contains("chmod 600"),
@@ -307,11 +281,11 @@ mod tests {
     #[test]
     fn a_folder_and_a_missing_parent_are_errors() {
         let folder = tempfile::tempdir().expect("folder");
-        let error = FileKey::load_or_create(folder.path()).expect_err("a folder");
+        let error = LocalKey::load_or_create(folder.path()).expect_err("a folder");
         assert!(matches!(error, FileKeyError::NotAFile { .. }), "{error:?}");
         let nowhere = folder.path().join("no/such/key");
         assert!(matches!(
-            FileKey::load_or_create(&nowhere),
+            LocalKey::load_or_create(&nowhere),
             Err(FileKeyError::Io { .. })
         ));
     }

@@ -19,6 +19,12 @@ use crate::Error;
 pub struct SecretPem(Zeroizing<String>);
 
 impl SecretPem {
+    /// A key that was made elsewhere.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
     /// The text. Named so that every use can be found.
     #[must_use]
     pub fn expose(&self) -> &str {

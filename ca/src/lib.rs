@@ -23,14 +23,20 @@ mod error;
 mod file_key;
 mod issue;
 mod journal;
+mod kek;
 mod key;
+mod keyring;
+mod local_key;
 mod profile;
 mod seal;
 mod serve;
+mod signer;
 mod spiffe;
 mod template;
 #[cfg(test)]
 mod testing;
+mod token_key;
+mod token_uri;
 
 pub use ambient::{Clock, Random, SystemRandom};
 pub use authority::{
@@ -38,11 +44,17 @@ pub use authority::{
 };
 pub use check::Fault;
 pub use error::{Error, Failure};
-pub use file_key::{FileKey, FileKeyError};
+pub use file_key::FileKeyError;
 pub use issue::{Issuer, Leaf, Prepared, Recorded, renew_at};
 pub use journal::{Entry, Journal, Journalled};
+pub use kek::{KekId, KeyEncryptionKey};
 pub use key::SecretPem;
+pub use keyring::Keyring;
+pub use local_key::LocalKey;
 pub use profile::{Profile, Subject, Validity};
-pub use seal::{Aad, SealError, SealingKey};
+pub use seal::{Aad, SealError, SealingKey, sealed_under};
 pub use serve::{AuthorityStore, CertificateAuthority, Held, Parts, Trust};
+pub use signer::{LocalSigner, Signer};
 pub use spiffe::{SpiffeError, SpiffeId, TrustDomain};
+pub use token_key::{TokenKey, TokenKeyError};
+pub use token_uri::{TokenUri, TokenUriError};

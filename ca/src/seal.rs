@@ -7,17 +7,16 @@
 //! Layout, version 1: `version(1) kek_id(8) nonce(12) wrapped_key(32+16) nonce(12) sealed(n+16)`.
 
 use aws_lc_rs::aead::{self, AES_256_GCM, Nonce, RandomizedNonceKey};
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::rand;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::kek::{DATA_KEY, ID, KekId, KeyEncryptionKey, WRAPPED};
+
 const VERSION: u8 = 1;
-const KEY: usize = 32;
 const NONCE: usize = 12;
 const TAG: usize = 16;
-const ID: usize = 8;
 const HEADER: usize = 1 + ID;
-const WRAPPED: usize = NONCE + KEY + TAG;
 
 /// Where a sealed key belongs. Bound into the ciphertext, stored nowhere in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +32,7 @@ pub struct Aad {
 }
 
 /// Why a key cannot be sealed or opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// Too short or otherwise not ours.
     #[error("the sealed key is malformed")]
@@ -41,9 +40,9 @@ pub enum SealError {
     /// Made by a newer version.
     #[error("the sealed key has the unknown format version {0}")]
     UnknownVersion(u8),
-    /// Sealed under another key-encryption key: the wrong key file, most likely.
-    #[error("the key was sealed under another key-encryption key than the one configured")]
-    OtherKey,
+    /// Sealed under a key-encryption key that is not open: the wrong key file, most likely.
+    #[error("the key was sealed under the sealing key {0}, which is not among those configured")]
+    OtherKey(KekId),
     /// Altered, or moved from the place it was sealed for.
     #[error(
         "the sealed key does not belong to this organisation, mesh, key and purpose, or was altered"
@@ -52,14 +51,17 @@ pub enum SealError {
     /// The cryptographic library failed.
     #[error("encrypt a key")]
     Encrypt,
+    /// The token that holds the key-encryption key did not do its part. Holds what it said.
+    #[error("ask the token that holds the sealing key: {0}")]
+    Token(String),
 }
 
-/// Seals and opens private keys. A key file today; a KMS or HSM behind the same two calls.
+/// Seals and opens private keys. See [`crate::Keyring`].
 pub trait SealingKey: Send + Sync {
     /// Seals `plain` for the place `aad` names.
     ///
     /// # Errors
-    /// [`SealError::Encrypt`].
+    /// [`SealError::Encrypt`], [`SealError::Token`].
     fn seal(&self, aad: &Aad, plain: &[u8]) -> Result<Vec<u8>, SealError>;
 
     /// Opens what was sealed for exactly this place.
@@ -69,54 +71,68 @@ pub trait SealingKey: Send + Sync {
     fn open(&self, aad: &Aad, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError>;
 }
 
-/// Seals under a key-encryption key held in memory.
-pub(crate) fn seal(kek: &[u8; KEY], aad: &Aad, plain: &[u8]) -> Result<Vec<u8>, SealError> {
-    let mut data_key = Zeroizing::new([0_u8; KEY]);
+/// Seals under a key-encryption key.
+pub(crate) fn seal(
+    kek: &dyn KeyEncryptionKey,
+    aad: &Aad,
+    plain: &[u8],
+) -> Result<Vec<u8>, SealError> {
+    let mut data_key = Zeroizing::new([0_u8; DATA_KEY]);
     rand::fill(&mut *data_key).map_err(|_| SealError::Encrypt)?;
     let mut out = Vec::with_capacity(HEADER + WRAPPED + NONCE + plain.len() + TAG);
     out.push(VERSION);
-    out.extend_from_slice(&kek_id(kek));
+    out.extend_from_slice(&kek.id().0);
     let header = out.clone();
-    encrypt(kek, &bound(aad, &header, "key"), &*data_key, &mut out)?;
+    let wrapped = kek.wrap(&bound(aad, &header, "key"), &data_key)?;
+    if wrapped.len() != WRAPPED {
+        return Err(SealError::Encrypt);
+    }
+    out.extend_from_slice(&wrapped);
     encrypt(&data_key, &bound(aad, &header, "content"), plain, &mut out)?;
     Ok(out)
 }
 
 /// Opens what [`seal`] made under the same key for the same place.
 pub(crate) fn open(
-    kek: &[u8; KEY],
+    kek: &dyn KeyEncryptionKey,
     aad: &Aad,
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    let version = *sealed.first().ok_or(SealError::Malformed)?;
-    if version != VERSION {
-        return Err(SealError::UnknownVersion(version));
+    let id = sealed_under(sealed)?;
+    if id != kek.id() {
+        return Err(SealError::OtherKey(id));
     }
     let (header, rest) = sealed
         .split_at_checked(HEADER)
         .ok_or(SealError::Malformed)?;
     let (wrapped, content) = rest.split_at_checked(WRAPPED).ok_or(SealError::Malformed)?;
-    if header[1..] != kek_id(kek) {
-        return Err(SealError::OtherKey);
-    }
-    let opened = decrypt(kek, &bound(aad, header, "key"), wrapped)?;
-    let mut data_key = Zeroizing::new([0_u8; KEY]);
-    if opened.len() != KEY {
-        return Err(SealError::Malformed);
-    }
-    data_key.copy_from_slice(&opened);
+    let data_key = kek.unwrap(&bound(aad, header, "key"), wrapped)?;
     decrypt(&data_key, &bound(aad, header, "content"), content)
 }
 
-/// A name for a key-encryption key that tells nothing about its 256 bits but lets a wrong key file be
-/// told from an altered row.
-fn kek_id(kek: &[u8; KEY]) -> [u8; ID] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(b"heddle key-encryption key id\0");
-    context.update(kek);
-    let mut id = [0_u8; ID];
-    id.copy_from_slice(&context.finish().as_ref()[..ID]);
-    id
+/// The key-encryption key that something was sealed under, as it says itself.
+///
+/// # Errors
+/// [`SealError::Malformed`], [`SealError::UnknownVersion`].
+pub fn sealed_under(sealed: &[u8]) -> Result<KekId, SealError> {
+    let (version, rest) = sealed.split_first().ok_or(SealError::Malformed)?;
+    if *version != VERSION {
+        return Err(SealError::UnknownVersion(*version));
+    }
+    rest.first_chunk()
+        .copied()
+        .map(KekId)
+        .ok_or(SealError::Malformed)
+}
+
+/// A data key of the bytes that were wrapped.
+pub(crate) fn data_key(plain: &[u8]) -> Result<Zeroizing<[u8; DATA_KEY]>, SealError> {
+    let mut key = Zeroizing::new([0_u8; DATA_KEY]);
+    if plain.len() != DATA_KEY {
+        return Err(SealError::Malformed);
+    }
+    key.copy_from_slice(plain);
+    Ok(key)
 }
 
 /// What a layer authenticates beside its content. Fixed-width fields first, one text last: no two
@@ -131,7 +147,12 @@ fn bound(aad: &Aad, header: &[u8], layer: &'static str) -> Vec<u8> {
 }
 
 /// Appends nonce, ciphertext and tag to `out`.
-fn encrypt(key: &[u8; KEY], aad: &[u8], plain: &[u8], out: &mut Vec<u8>) -> Result<(), SealError> {
+pub(crate) fn encrypt(
+    key: &[u8; DATA_KEY],
+    aad: &[u8],
+    plain: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), SealError> {
     let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| SealError::Encrypt)?;
     let mut buffer = Zeroizing::new(plain.to_vec());
     let (nonce, tag) = key
@@ -144,7 +165,11 @@ fn encrypt(key: &[u8; KEY], aad: &[u8], plain: &[u8], out: &mut Vec<u8>) -> Resu
 }
 
 /// Reads nonce, ciphertext and tag.
-fn decrypt(key: &[u8; KEY], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+pub(crate) fn decrypt(
+    key: &[u8; DATA_KEY],
+    aad: &[u8],
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let (nonce, body) = sealed.split_at_checked(NONCE).ok_or(SealError::Malformed)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Malformed)?;
     let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| SealError::Refused)?;
@@ -186,13 +211,13 @@ mod tests {
         );
         assert_eq!(
             MemoryKey::new(2).open(&place(), &sealed),
-            Err(SealError::OtherKey)
+            Err(SealError::OtherKey(MemoryKey::new(1).id()))
         );
         assert!(!sealed.windows(8).any(|w| plain.windows(8).any(|p| p == w)));
 
         // Also when the wrong key pretends to be the right one.
         let mut renamed = sealed;
-        renamed[1..HEADER].copy_from_slice(&kek_id(&[2; KEY]));
+        renamed[1..HEADER].copy_from_slice(&MemoryKey::new(2).id().0);
         assert_eq!(
             MemoryKey::new(2).open(&place(), &renamed),
             Err(SealError::Refused)

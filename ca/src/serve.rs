@@ -1,21 +1,20 @@
 //! The certificate authority of an installation: what the server asks for leaves and roots.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::ambient::{Clock, Random};
-use crate::authority::{
-    AuthorityKind, AuthorityRow, Hierarchy, MeshIdentity, MeshKey, Replacing, create_hierarchy,
-};
+use crate::ambient::Clock;
+use crate::authority::{AuthorityKind, AuthorityRow, Hierarchy, MeshIdentity, MeshKey, Replacing};
 use crate::error::{Error, Failure};
-use crate::issue::{Issuer, Leaf, renew_at};
+use crate::issue::{Leaf, renew_at};
 use crate::journal::Journal;
-use crate::profile::{Profile, Subject};
-use crate::seal::SealingKey;
+use crate::profile::Subject;
+use crate::signer::Signer;
+use crate::spiffe::TrustDomain;
 
 /// Where the authorities of meshes are kept. The server joins it to its store.
 #[async_trait]
@@ -53,26 +52,23 @@ pub struct Parts {
     pub journal: Arc<dyn Journal>,
     /// Where authorities are kept.
     pub store: Arc<dyn AuthorityStore>,
-    /// What opens their keys.
-    pub sealing: Arc<dyn SealingKey>,
+    /// What signs.
+    pub signer: Arc<dyn Signer>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Serials and ids.
-    pub random: Arc<dyn Random>,
 }
 
-/// Issues leaves for the proxies of all meshes. Opened authorities stay in memory: a few kilobytes for
-/// every mesh that this process has served.
+/// Issues leaves for the proxies of all meshes, and has no key itself: see [`Signer`]. What was read of authorities stays in
+/// memory: a few kilobytes for every mesh that this process has served.
 pub struct CertificateAuthority {
     parts: Parts,
-    profile: Profile,
-    opened: Mutex<BTreeMap<MeshKey, Arc<Opened>>>,
+    known: Mutex<BTreeMap<MeshKey, Arc<Known>>>,
 }
 
-/// The authorities of one mesh, ready to sign.
-struct Opened {
+/// The authorities of one mesh, as they were read last.
+struct Known {
     hierarchy: Hierarchy,
-    issuer: Issuer,
+    trust_domain: TrustDomain,
     trust: Trust,
 }
 
@@ -97,19 +93,17 @@ pub struct Held {
 impl std::fmt::Debug for CertificateAuthority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CertificateAuthority")
-            .field("profile", &self.profile)
             .finish_non_exhaustive()
     }
 }
 
 impl CertificateAuthority {
-    /// A certificate authority whose leaves follow `profile`.
+    /// A certificate authority.
     #[must_use]
-    pub fn new(parts: Parts, profile: Profile) -> Self {
+    pub fn new(parts: Parts) -> Self {
         Self {
             parts,
-            profile,
-            opened: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 
@@ -120,12 +114,13 @@ impl CertificateAuthority {
     /// Any [`Error`]; nothing was signed, unless it is [`Error::Check`], and then nobody has seen it.
     pub async fn leaf(&self, subject: &Subject) -> Result<Leaf, Error> {
         let mesh = subject.mesh_identity();
-        let opened = self.open(&mesh).await?;
-        let leaf = match self.issue(&opened, subject).await {
+        let signer = &self.parts.signer;
+        let known = self.read(&mesh).await?;
+        let leaf = match signer.leaf(subject, &known.hierarchy).await {
             // Another server has put another authority in its place since it was read.
             Err(Error::Superseded) => {
-                let opened = self.reopen(&mesh).await?;
-                self.issue(&opened, subject).await?
+                let known = self.read_again(&mesh).await?;
+                signer.leaf(subject, &known.hierarchy).await?
             }
             issued => issued?,
         };
@@ -138,15 +133,6 @@ impl CertificateAuthority {
             "leaf issued"
         );
         Ok(leaf)
-    }
-
-    async fn issue(&self, opened: &Opened, subject: &Subject) -> Result<Leaf, Error> {
-        let now = self.parts.clock.now();
-        let prepared = opened
-            .issuer
-            .prepare(subject, &self.profile, now, &*self.parts.random)?;
-        let recorded = prepared.record(&*self.parts.journal).await?;
-        opened.issuer.issue(recorded)
     }
 
     /// Whether the leaf with this serial, which the proxy says it holds, needs no replacement yet, and when
@@ -183,74 +169,63 @@ impl CertificateAuthority {
     /// # Errors
     /// Any [`Error`] of loading, opening or making the authorities.
     pub async fn trust(&self, mesh: &MeshIdentity) -> Result<Trust, Error> {
-        Ok(self.reopen(mesh).await?.trust.clone())
+        let known = self.read_again(mesh).await?;
+        require(mesh, &known.trust_domain)?;
+        Ok(known.trust.clone())
     }
 
     /// Drops what is held in memory for a mesh, when it is deleted or its authorities have changed.
     pub fn forget(&self, mesh: MeshKey) {
-        self.opened
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&mesh);
+        self.all().remove(&mesh);
+        self.parts.signer.forget(mesh);
     }
 
-    async fn open(&self, mesh: &MeshIdentity) -> Result<Arc<Opened>, Error> {
+    async fn read(&self, mesh: &MeshIdentity) -> Result<Arc<Known>, Error> {
         let now = self.parts.clock.now();
-        if let Some(opened) = self.remembered(mesh.key()) {
-            require(mesh, opened.issuer.mesh())?;
+        let known = self.all().get(&mesh.key()).cloned();
+        match known {
             // One that is due is asked for again: another replica may have replaced it.
-            if now < opened.hierarchy.due() {
-                return Ok(opened);
-            }
+            Some(known) if now < known.hierarchy.due() => Ok(known),
+            _ => self.read_again(mesh).await,
         }
-        self.reopen(mesh).await
     }
 
     /// The authorities as they are stored now.
-    async fn reopen(&self, mesh: &MeshIdentity) -> Result<Arc<Opened>, Error> {
+    async fn read_again(&self, mesh: &MeshIdentity) -> Result<Arc<Known>, Error> {
         let now = self.parts.clock.now();
-        let mut hierarchy = match self
-            .parts
-            .store
-            .load(mesh.key())
-            .await
-            .map_err(Error::Store)?
-        {
+        let stored = self.parts.store.load(mesh.key()).await;
+        let mut hierarchy = match stored.map_err(Error::Store)? {
             Some(hierarchy) => hierarchy,
-            None => self.create(mesh, now).await?,
+            None => self.create(mesh).await?,
         };
         if now >= hierarchy.due() {
-            hierarchy = self.renew(hierarchy, now).await;
+            hierarchy = self.renew(hierarchy).await;
         }
-        if let Some(opened) = self.remembered(mesh.key())
-            && opened.hierarchy == hierarchy
+        let known = self.all().get(&mesh.key()).cloned();
+        if let Some(known) = known
+            && known.hierarchy == hierarchy
         {
-            require(mesh, opened.issuer.mesh())?;
-            return Ok(opened);
+            return Ok(known);
         }
         let Hierarchy { root, issuing, .. } = &hierarchy;
         let placed = root.mesh_key() == mesh.key() && issuing.mesh_key() == mesh.key();
         if !placed || root.kind != AuthorityKind::Root {
             return Err(Error::Inconsistent("authorities of another mesh or kind"));
         }
-        root.certificate(None)?;
-        let issuer = Issuer::open(issuing, &root.certificate_pem, &*self.parts.sealing)?;
-        require(mesh, issuer.mesh())?;
-        let opened = Arc::new(Opened {
-            issuer,
+        let known = Arc::new(Known {
+            trust_domain: root.certificate(None)?.name.trust_domain(),
             trust: Trust {
                 roots_pem: hierarchy.bundle()?,
                 replacing: hierarchy.replacing.clone(),
             },
             hierarchy,
         });
-        let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(mesh.key(), Arc::clone(&opened));
-        Ok(opened)
+        self.all().insert(mesh.key(), Arc::clone(&known));
+        Ok(known)
     }
 
-    async fn create(&self, mesh: &MeshIdentity, now: DateTime<Utc>) -> Result<Hierarchy, Error> {
-        let made = create_hierarchy(mesh, &*self.parts.sealing, now, &*self.parts.random)?;
+    async fn create(&self, mesh: &MeshIdentity) -> Result<Hierarchy, Error> {
+        let made = self.parts.signer.authorities(mesh).await?;
         let own = made.root.id;
         let stored = self.parts.store.create(made).await.map_err(Error::Store)?;
         if stored.root.id == own {
@@ -266,8 +241,8 @@ impl CertificateAuthority {
 
     /// Replaces the issuing authority, or leaves it as it is when that fails: it is good for a week more, and the next
     /// leaf tries again.
-    async fn renew(&self, held: Hierarchy, now: DateTime<Utc>) -> Hierarchy {
-        match self.try_renew(&held, now).await {
+    async fn renew(&self, held: Hierarchy) -> Hierarchy {
+        match self.try_renew(&held).await {
             Ok(renewed) => renewed,
             Err(error) => {
                 tracing::warn!(
@@ -282,8 +257,8 @@ impl CertificateAuthority {
         }
     }
 
-    async fn try_renew(&self, held: &Hierarchy, now: DateTime<Utc>) -> Result<Hierarchy, Error> {
-        let made = held.next_issuing(&*self.parts.sealing, now, &*self.parts.random)?;
+    async fn try_renew(&self, held: &Hierarchy) -> Result<Hierarchy, Error> {
+        let made = self.parts.signer.next_issuing(held).await?;
         let (own, serial) = (made.id, made.serial.clone());
         let stored = self.parts.store.renew(held, made).await;
         let stored = stored.map_err(Error::Store)?;
@@ -302,21 +277,17 @@ impl CertificateAuthority {
         Ok(stored)
     }
 
-    fn remembered(&self, mesh: MeshKey) -> Option<Arc<Opened>> {
-        self.opened
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&mesh)
-            .cloned()
+    fn all(&self) -> MutexGuard<'_, BTreeMap<MeshKey, Arc<Known>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// C07: a mesh is served only under the trust domain its authorities were made for.
-fn require(asked: &MeshIdentity, held: &MeshIdentity) -> Result<(), Error> {
-    if asked.trust_domain == held.trust_domain {
+fn require(asked: &MeshIdentity, held: &TrustDomain) -> Result<(), Error> {
+    if asked.trust_domain == *held {
         return Ok(());
     }
-    let (asked, held) = (asked.trust_domain.clone(), held.trust_domain.clone());
+    let (asked, held) = (asked.trust_domain.clone(), held.clone());
     Err(Error::ForeignTrustDomain { asked, held })
 }
 

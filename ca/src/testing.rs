@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     Aad, AuthorityRow, AuthorityStore, Clock, Entry, Error, Failure, Hierarchy, Journal,
-    Journalled, MeshIdentity, MeshKey, Random, SealError, SealingKey, Subject, TrustDomain, seal,
+    Journalled, KekId, KeyEncryptionKey as _, LocalKey, MeshIdentity, MeshKey, Random, SealError,
+    SealingKey, Subject, TrustDomain, seal,
 };
 
 pub(crate) fn id(n: u128) -> Uuid {
@@ -74,11 +75,15 @@ impl Random for SeededRandom {
 }
 
 /// A key-encryption key of 32 equal bytes.
-pub(crate) struct MemoryKey([u8; 32]);
+pub(crate) struct MemoryKey(LocalKey);
 
 impl MemoryKey {
     pub(crate) fn new(byte: u8) -> Self {
-        Self([byte; 32])
+        Self(LocalKey(Zeroizing::new([byte; 32])))
+    }
+
+    pub(crate) fn id(&self) -> KekId {
+        self.0.id()
     }
 }
 

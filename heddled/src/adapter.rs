@@ -1,16 +1,20 @@
 //! Where the traits of other crates meet the store: local types, so that neither side learns of the other.
 
 mod authorities;
+mod directory;
 pub(crate) mod ephemeral_proxies;
 mod identities;
 mod mesh_source;
 mod replica;
 mod rotations;
+mod sealed;
 mod session_sealer;
 
 pub(crate) use authorities::{Authorities, Maker};
+pub(crate) use directory::{Directory, Meshes};
 pub(crate) use identities::Identities;
 pub(crate) use mesh_source::MeshSource;
 pub(crate) use replica::Replica;
 pub(crate) use rotations::Rotations;
+pub(crate) use sealed::sealed_for;
 pub(crate) use session_sealer::SessionSealer;

@@ -23,8 +23,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run everything on this machine: PostgreSQL, the server and, with --demo, services and Envoys
     Up(Box<UpArgs>),
-    /// Run the server: API, xDS and certificate authority in one process
+    /// Run the server: API, xDS and, unless --ca-socket names another process, the certificate authority
     All(Box<Settings>),
+    /// Run the certificate authority alone, as the only process with the sealing key: it serves on --ca-socket
+    Ca(Box<Settings>),
     /// Bring the database schema up to date, then end
     Migrate(Box<Settings>),
     /// Make organisations and tokens, by direct access to the database
@@ -132,9 +134,32 @@ pub(crate) enum AdminNoun {
     /// The keys that sign sessions' tokens
     #[command(subcommand)]
     SessionKeys(SessionKeysCommand),
+    /// The keys that seal all private keys in the database
+    #[command(subcommand)]
+    SealingKeys(SealingKeysCommand),
     /// The audit log
     #[command(subcommand)]
     Audit(AuditCommand),
+}
+
+/// `heddled admin sealing-keys`.
+#[derive(Subcommand)]
+pub(crate) enum SealingKeysCommand {
+    /// Say which sealing keys are open here, and how many private keys each has sealed
+    List(Box<SealingKeysArgs>),
+    /// Seal under the sealing key of now what keys before it have sealed. Servers go on; can be stopped and begun again
+    Reseal(Box<SealingKeysArgs>),
+}
+
+/// `heddled admin sealing-keys list` and `reseal`.
+#[derive(Args)]
+pub(crate) struct SealingKeysArgs {
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the database and the keys are.
+    #[command(flatten)]
+    pub(crate) settings: Settings,
 }
 
 /// `heddled admin audit`.

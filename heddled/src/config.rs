@@ -3,6 +3,7 @@
 //! [`Settings`] is what was said, all of it optional; [`Config`] is what follows from it. `heddled up`
 //! needs the difference: a port that was asked for is binding, a default one may be moved.
 
+mod sealing;
 mod value;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use heddle_api::Rates;
+use sealing::Sealing;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use value::{connections, duration, per_second, public_url, rate};
@@ -97,9 +99,23 @@ pub(crate) struct Settings {
     /// PEM file: what proxies verify the xDS server with
     #[arg(long, value_name = "FILE", env = "HEDDLE_XDS_CA")]
     pub(crate) xds_ca: Option<PathBuf>,
-    /// File with 32 bytes in hexadecimal that seal the private keys in the database
+    /// Where the key is that seals the private keys in the database: file:PATH, env:VARIABLE or a pkcs11: URI
+    #[arg(long, value_name = "SOURCE", env = "HEDDLE_SEALING_KEY")]
+    pub(crate) sealing_key: Option<String>,
+    /// The same in a file of 32 bytes in hexadecimal, which is made when it is not there
     #[arg(long, value_name = "FILE", env = "HEDDLE_SEALING_KEY_FILE")]
     pub(crate) sealing_key_file: Option<PathBuf>,
+    /// Where keys are that sealed before it and still open, with a space between them
+    #[arg(
+        long,
+        value_name = "SOURCES",
+        env = "HEDDLE_SEALING_KEYS_BEFORE",
+        value_delimiter = ' '
+    )]
+    pub(crate) sealing_keys_before: Option<Vec<String>>,
+    /// Socket of the process that signs: where `heddled ca` serves, and whom a server asks that has no sealing key
+    #[arg(long, value_name = "PATH", env = "HEDDLE_CA_SOCKET")]
+    pub(crate) ca_socket: Option<PathBuf>,
     /// What the trust domain of every mesh ends in [default: mesh.heddle.internal]
     #[arg(long, value_name = "DOMAIN", env = "HEDDLE_TRUST_DOMAIN_SUFFIX")]
     pub(crate) trust_domain_suffix: Option<String>,
@@ -193,7 +209,10 @@ impl Settings {
             xds_tls_cert: self.xds_tls_cert.or(lower.xds_tls_cert),
             xds_tls_key: self.xds_tls_key.or(lower.xds_tls_key),
             xds_ca: self.xds_ca.or(lower.xds_ca),
+            sealing_key: text(self.sealing_key, lower.sealing_key),
             sealing_key_file: self.sealing_key_file.or(lower.sealing_key_file),
+            sealing_keys_before: self.sealing_keys_before.or(lower.sealing_keys_before),
+            ca_socket: self.ca_socket.or(lower.ca_socket),
             trust_domain_suffix: text(self.trust_domain_suffix, lower.trust_domain_suffix),
             leaf_lifetime: text(self.leaf_lifetime, lower.leaf_lifetime),
             endpoint_grace: text(self.endpoint_grace, lower.endpoint_grace),
@@ -238,8 +257,10 @@ pub(crate) struct Config {
     pub(crate) xds_tls_key: Option<PathBuf>,
     /// PEM file: what proxies verify the xDS server with.
     pub(crate) xds_ca: Option<PathBuf>,
-    /// File with the key that seals private keys at rest.
-    pub(crate) sealing_key_file: Option<PathBuf>,
+    /// What seals private keys at rest.
+    pub(crate) sealing: Sealing,
+    /// Socket of the process that signs; `None`: this one.
+    pub(crate) ca_socket: Option<PathBuf>,
     /// What the trust domain of every mesh ends in.
     pub(crate) trust_domain_suffix: String,
     /// How long a workload's certificate is valid.
@@ -265,8 +286,6 @@ pub(crate) struct ServerFiles<'a> {
     pub(crate) xds_tls_key: &'a Path,
     /// PEM: what proxies verify the xDS server with.
     pub(crate) xds_ca: &'a Path,
-    /// 32 bytes in hexadecimal.
-    pub(crate) sealing_key: &'a Path,
 }
 
 impl Config {
@@ -313,7 +332,12 @@ impl Config {
             xds_tls_cert: settings.xds_tls_cert,
             xds_tls_key: settings.xds_tls_key,
             xds_ca: settings.xds_ca,
-            sealing_key_file: settings.sealing_key_file,
+            sealing: Sealing::settle(
+                settings.sealing_key.as_deref(),
+                settings.sealing_key_file,
+                &settings.sealing_keys_before.unwrap_or_default(),
+            )?,
+            ca_socket: settings.ca_socket,
             trust_domain_suffix: settings
                 .trust_domain_suffix
                 .unwrap_or_else(|| "mesh.heddle.internal".to_owned()),
@@ -346,7 +370,6 @@ impl Config {
             xds_tls_cert: required(self.xds_tls_cert.as_ref(), "xds_tls_cert")?,
             xds_tls_key: required(self.xds_tls_key.as_ref(), "xds_tls_key")?,
             xds_ca: required(self.xds_ca.as_ref(), "xds_ca")?,
-            sealing_key: required(self.sealing_key_file.as_ref(), "sealing_key_file")?,
         })
     }
 
@@ -394,16 +417,14 @@ impl Config {
             ("HEDDLE_XDS_TLS_CERT", self.xds_tls_cert.as_ref().map(path)),
             ("HEDDLE_XDS_TLS_KEY", self.xds_tls_key.as_ref().map(path)),
             ("HEDDLE_XDS_CA", self.xds_ca.as_ref().map(path)),
-            (
-                "HEDDLE_SEALING_KEY_FILE",
-                self.sealing_key_file.as_ref().map(path),
-            ),
+            ("HEDDLE_CA_SOCKET", self.ca_socket.as_ref().map(path)),
         ];
         all.extend(
             optional
                 .into_iter()
                 .filter_map(|(key, value)| Some((key, value?))),
         );
+        all.extend(self.sealing.environment());
         all
     }
 }

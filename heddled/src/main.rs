@@ -3,12 +3,14 @@
 //! Does not live here: anything that a role does. Nobody may depend on this crate.
 
 mod adapter;
+mod ca;
 mod cli;
 mod config;
 mod console;
 mod demo;
 mod ephemeral;
 mod role;
+mod signing;
 mod telemetry;
 mod up;
 mod xds_certificate;
@@ -19,8 +21,8 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use cli::{
-    AdminNoun, AuditCommand, Cli, Command, MemberCommand, OrgCommand, SessionKeysCommand,
-    TokenCommand,
+    AdminNoun, AuditCommand, Cli, Command, MemberCommand, OrgCommand, SealingKeysCommand,
+    SessionKeysCommand, TokenCommand,
 };
 use config::{Config, LogFormat, Settings};
 
@@ -52,6 +54,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Child(args) => up::child::run(&args),
         Command::All(settings) => serve(*settings, role::all::run),
+        Command::Ca(settings) => serve(*settings, role::ca::run),
         Command::Migrate(settings) => serve(*settings, role::migrate::run),
         Command::Admin(args) => match args.noun {
             AdminNoun::Org(OrgCommand::Create(args)) => {
@@ -72,6 +75,16 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             AdminNoun::Audit(AuditCommand::Verify(args)) => {
                 serve(args.settings.clone(), async |config| {
                     role::audit::verify(config, &args).await
+                })
+            }
+            AdminNoun::SealingKeys(SealingKeysCommand::List(args)) => {
+                serve(args.settings.clone(), async |config| {
+                    role::sealing_keys::list(config, args.json).await
+                })
+            }
+            AdminNoun::SealingKeys(SealingKeysCommand::Reseal(args)) => {
+                serve(args.settings.clone(), async |config| {
+                    role::sealing_keys::reseal(config, args.json).await
                 })
             }
             AdminNoun::SessionKeys(SessionKeysCommand::Rotate(settings)) => {

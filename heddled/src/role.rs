@@ -3,4 +3,6 @@
 pub(crate) mod admin;
 pub(crate) mod all;
 pub(crate) mod audit;
+pub(crate) mod ca;
 pub(crate) mod migrate;
+pub(crate) mod sealing_keys;

@@ -124,7 +124,11 @@ async fn serve(
     let mut message = "PostgreSQL serves.".to_owned();
     if !args.only_postgres {
         let settings = key_material(settings, data)?;
-        let server = Server::new(Config::settle(settings)?, data);
+        let config = Config::settle(settings)?;
+        if config.sealing.is_in_variables() {
+            bail!("`heddled up` hands no variables on: keep sealing keys in files or a token");
+        }
+        let server = Server::new(config, data);
         let http = Client::new();
         server.migrate().await?;
         say(&format!("Starting the server on {}", server.api_url()));
@@ -239,7 +243,8 @@ async fn database(
 
 /// Makes the key and certificates that the settings do not name.
 fn key_material(mut settings: Settings, data: &DataDir) -> anyhow::Result<Settings> {
-    if settings.sealing_key_file.is_none() {
+    let elsewhere = settings.sealing_key.is_some() || settings.ca_socket.is_some();
+    if settings.sealing_key_file.is_none() && !elsewhere {
         files::sealing_key(&data.sealing_key())?;
         settings.sealing_key_file = Some(data.sealing_key());
     }

@@ -26,6 +26,12 @@ impl AuthorityKind {
             Self::Issuing => "issuing",
         }
     }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Root, Self::Issuing]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
 }
 
 /// What an authority is good for.
@@ -120,8 +126,21 @@ struct Row {
 /// # Errors
 /// [`crate::Error::Unavailable`], [`crate::Error::Inconsistent`].
 pub async fn load(store: &Store, mesh: &MeshRef) -> Result<Vec<AuthorityRow>> {
-    let mut work = store.work(mesh.org(), "ca", Mode::Read).await?;
+    let mut work = store.issuer(mesh.org(), "ca", Mode::Read).await?;
     select(&mut work, mesh).await
+}
+
+/// The trust domain of a mesh; `None` when it was deleted.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`].
+pub async fn trust_domain(store: &Store, mesh: &MeshRef) -> Result<Option<String>> {
+    let mut work = store.issuer(mesh.org(), "ca", Mode::Read).await?;
+    let query = sqlx::query_scalar(
+        "select trust_domain from heddle.meshes where mesh_id = $1 and deleted_at is null",
+    );
+    let found = query.bind(mesh.mesh().uuid()).fetch_optional(work.conn());
+    Ok(found.await?)
 }
 
 /// Stores the authorities of a mesh that has none, and returns what is stored: of concurrent creators one wins, and all get
@@ -276,11 +295,8 @@ pub(crate) async fn select(work: &mut Work, mesh: &MeshRef) -> Result<Vec<Author
     rows.into_iter()
         .map(|row| {
             let id = AuthorityId::from_uuid(row.id);
-            let kind = match row.kind.as_str() {
-                "root" => AuthorityKind::Root,
-                "issuing" => AuthorityKind::Issuing,
-                other => return Err(inconsistent("authorities", "kind", id, other)),
-            };
+            let kind = AuthorityKind::parse(&row.kind)
+                .ok_or_else(|| inconsistent("authorities", "kind", id, &row.kind))?;
             let state = AuthorityState::parse(&row.state)
                 .ok_or_else(|| inconsistent("authorities", "state", id, &row.state))?;
             Ok(AuthorityRow {

@@ -143,7 +143,7 @@ async fn record_all(
     ) -> Vec<T> {
         entries.iter().map(of).collect()
     }
-    let mut work = store.work(mesh.org(), "ca", Mode::Write).await?;
+    let mut work = store.issuer(mesh.org(), "ca", Mode::Write).await?;
     // Asked by the statement that writes: what is not written is not signed.
     let rows: Vec<(bool, bool)> = sqlx::query_as(
         "with e as ( \
@@ -226,7 +226,7 @@ async fn lookup_all(
         DateTime<Utc>,
         Option<DateTime<Utc>>,
     );
-    let mut work = store.work(mesh.org(), "ca", Mode::Read).await?;
+    let mut work = store.issuer(mesh.org(), "ca", Mode::Read).await?;
     let rows: Vec<Row> = sqlx::query_as(
         "select serial, proxy_id, authority_id, not_before, not_after, issued_at, revoked_at \
          from heddle.certificates where mesh_id = $1 and serial = any($2)",

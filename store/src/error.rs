@@ -80,7 +80,7 @@ pub enum Error {
         reason: String,
     },
     /// The database cannot answer right now; the same call may succeed a little later.
-    #[error("the database is unavailable")]
+    #[error("the database, or what seals for it, is unavailable")]
     Unavailable(#[source] Cause),
     /// The login role could pass by row security: the server must not run as one.
     #[error("{role} is a superuser or bypasses row security; log in as heddle_server")]

@@ -9,7 +9,8 @@
 //!
 //! Who may depend on it: `api`, `jobs`, `heddled`, `tests`. It depends on `model` alone.
 //!
-//! How tenancy is kept: a transaction runs as the role `heddle_tenant` for exactly one organisation, and every table is
+//! How tenancy is kept: a transaction runs as the role `heddle_tenant` (the certificate authority's as `heddle_issuer`, which
+//! may do less) for exactly one organisation, and every table is
 //! under forced row-level security, so no query here needs to say (or could forget) whose rows it means. The
 //! pieces that prove whose they are have no public constructor: a [`Caller`] comes from [`Store::authenticate`], or from
 //! [`Store::authenticate_reading`] or [`Store::enter`] with a transaction that can only go on in the caller's organisation,
@@ -76,6 +77,7 @@ pub mod members;
 pub mod meshes;
 pub mod proxies;
 pub mod replicas;
+pub mod reseal;
 pub mod resources;
 pub mod revisions;
 pub mod revocations;

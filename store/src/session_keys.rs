@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use async_trait::async_trait;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,18 +21,19 @@ use crate::error::{Cause, Error, Result};
 use crate::store::Store;
 
 /// Seals and opens private keys, so that the database holds ciphertext only.
+#[async_trait]
 pub trait KeySealer: Send + Sync {
     /// Seals the private key `key`.
     ///
     /// # Errors
-    /// The cryptographic library failed.
-    fn seal(&self, key: Uuid, plain: &[u8]) -> Result<Vec<u8>, Cause>;
+    /// The cryptographic library failed, or whatever seals is away.
+    async fn seal(&self, key: Uuid, plain: &[u8]) -> Result<Vec<u8>, Cause>;
 
     /// Opens what was sealed as the private key `key`.
     ///
     /// # Errors
-    /// It was sealed under another key, as another one, or altered.
-    fn open(&self, key: Uuid, sealed: &[u8]) -> Result<SecretSlice<u8>, Cause>;
+    /// It was sealed under another key, as another one, or altered; or whatever opens is away.
+    async fn open(&self, key: Uuid, sealed: &[u8]) -> Result<SecretSlice<u8>, Cause>;
 }
 
 /// How long a token of a session works.
@@ -120,7 +122,7 @@ pub(crate) async fn signing(store: &Store, sealer: &dyn KeySealer) -> Result<Arc
     {
         return Ok(Arc::clone(known));
     }
-    let read = Arc::new(signing_key(store, sealer, now).await?);
+    let read = Arc::new(signing_key(store, sealer, now, signing.as_deref()).await?);
     *signing = Some(Arc::clone(&read));
     Ok(read)
 }
@@ -149,8 +151,14 @@ pub(crate) fn sign(
     Ok((SecretString::from(token), exp.trunc_subsecs(0)))
 }
 
-/// The key that signs now; a new one when there is none, or it has signed for long enough.
-async fn signing_key(store: &Store, sealer: &dyn KeySealer, now: DateTime<Utc>) -> Result<Signing> {
+/// The key that signs now; a new one when there is none, or it has signed for long enough. The one that is known already is not
+/// opened again: people sign in while whatever opens it is away.
+async fn signing_key(
+    store: &Store,
+    sealer: &dyn KeySealer,
+    now: DateTime<Utc>,
+    known: Option<&Signing>,
+) -> Result<Signing> {
     let newest: Option<(Uuid, Vec<u8>, DateTime<Utc>)> = sqlx::query_as(
         "select id, sealed_key, created_at from heddle.session_keys \
          where verify_until is null order by created_at desc, id desc limit 1",
@@ -161,10 +169,17 @@ async fn signing_key(store: &Store, sealer: &dyn KeySealer, now: DateTime<Utc>) 
         Some(row) if now - row.2 < TURN => row,
         _ => make(store, sealer).await?,
     };
-    let plain = sealer.open(id, &sealed).map_err(Error::Database)?;
+    let id_of_key = SessionKeyId::from_uuid(id);
+    let key = match known.filter(|known| known.id == id_of_key) {
+        Some(known) => known.key.clone(),
+        None => {
+            let plain = sealer.open(id, &sealed).await;
+            EncodingKey::from_ed_der(plain.map_err(Error::Unavailable)?.expose_secret())
+        }
+    };
     Ok(Signing {
-        id: SessionKeyId::from_uuid(id),
-        key: EncodingKey::from_ed_der(plain.expose_secret()),
+        id: id_of_key,
+        key,
         looked_at: now,
         created_at,
     })
@@ -176,7 +191,8 @@ async fn make(store: &Store, sealer: &dyn KeySealer) -> Result<(Uuid, Vec<u8>, D
     let random = aws_lc_rs::rand::SystemRandom::new();
     let plain = Ed25519KeyPair::generate_pkcs8(&random).map_err(broken)?;
     let pair = Ed25519KeyPair::from_pkcs8(plain.as_ref()).map_err(broken)?;
-    let sealed = sealer.seal(id, plain.as_ref()).map_err(Error::Database)?;
+    let sealed = sealer.seal(id, plain.as_ref()).await;
+    let sealed = sealed.map_err(Error::Unavailable)?;
     let mut tx = store.pool().begin().await?;
     sqlx::query(
         "update heddle.session_keys set verify_until = $1 where verify_until is null and created_at <= $2",

@@ -92,10 +92,26 @@ impl Store {
     /// Begins a transaction of one organisation. The way in for functions of this crate that were led to the
     /// organisation by a door.
     pub(crate) async fn work(&self, org: OrgId, actor: &str, mode: Mode) -> Result<Work> {
+        self.work_as("heddle_tenant", org, actor, mode).await
+    }
+
+    /// The same for the certificate authority, which may do no more than read authorities and write the journal: also where its
+    /// process may do nothing else.
+    pub(crate) async fn issuer(&self, org: OrgId, actor: &str, mode: Mode) -> Result<Work> {
+        self.work_as("heddle_issuer", org, actor, mode).await
+    }
+
+    async fn work_as(
+        &self,
+        role: &'static str,
+        org: OrgId,
+        actor: &str,
+        mode: Mode,
+    ) -> Result<Work> {
         let mut left = self.tries();
         let lease = loop {
             let lease = Lease::take(self.pool()).await?;
-            match begin(lease, org, mode).await {
+            match begin(lease, role, org, mode).await {
                 // It died since it was last used, and nothing has been done.
                 Err(error) if left > 0 && is_broken(&error) => left -= 1,
                 begun => break begun?,
@@ -106,7 +122,12 @@ impl Store {
 }
 
 /// One message to the database. An identifier of ours needs no quoting.
-async fn begin(mut lease: Lease, org: OrgId, mode: Mode) -> Result<Lease, sqlx::Error> {
+async fn begin(
+    mut lease: Lease,
+    role: &'static str,
+    org: OrgId,
+    mode: Mode,
+) -> Result<Lease, sqlx::Error> {
     let characteristics = match mode {
         Mode::Read => "read only",
         Mode::Snapshot => "isolation level repeatable read, read only",
@@ -119,7 +140,7 @@ async fn begin(mut lease: Lease, org: OrgId, mode: Mode) -> Result<Lease, sqlx::
     };
     let org = org.uuid();
     let sql = format!(
-        "begin {characteristics}; set local role heddle_tenant; set local heddle.org_id = '{org}'{patience}"
+        "begin {characteristics}; set local role {role}; set local heddle.org_id = '{org}'{patience}"
     );
     lease.execute(sql.as_str()).await?;
     Ok(lease)

@@ -3,6 +3,7 @@
 
 mod api;
 mod application;
+mod authority;
 mod collector;
 mod envoy;
 mod hopper;
@@ -24,6 +25,7 @@ mod xds;
 
 pub use api::{Api, Reply};
 pub use application::Application;
+pub use authority::Authority;
 pub use collector::{Collector, LogRecord};
 pub use envoy::{Envoy, EnvoyVersion};
 pub use heddle_evidence::evidence;

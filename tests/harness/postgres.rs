@@ -66,6 +66,18 @@ impl Postgres {
         self.url("heddle_server")
     }
 
+    /// As the role that the process with the sealing key runs under.
+    #[must_use]
+    pub fn ca_url(&self) -> String {
+        self.url("heddle_ca")
+    }
+
+    /// Where its socket is.
+    #[must_use]
+    pub fn socket_directory(&self) -> &Path {
+        &self.socket_directory
+    }
+
     /// As the superuser.
     #[must_use]
     pub fn admin_url(&self) -> String {

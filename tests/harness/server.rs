@@ -34,6 +34,10 @@ pub struct ServerOptions {
     pub redis_url: Option<String>,
     /// `--rate-reads` and `--rate-writes`, when they are not the usual ones.
     pub rates: Option<(u32, u32)>,
+    /// Where its sealing keys are, as environment variables; none: in a file of its own.
+    pub keys: Vec<(String, String)>,
+    /// The socket of the process that signs for it; then it has no key.
+    pub ca_socket: Option<PathBuf>,
 }
 
 impl Default for ServerOptions {
@@ -49,6 +53,8 @@ impl Default for ServerOptions {
             xds_address: None,
             redis_url: None,
             rates: None,
+            keys: Vec::new(),
+            ca_socket: None,
         }
     }
 }
@@ -125,8 +131,28 @@ impl Server {
         let mut command = Command::new(heddled());
         command
             .env("DATABASE_URL", &self.server_url)
-            .env_remove("HEDDLE_MIGRATE_DATABASE_URL");
+            .env_remove("HEDDLE_MIGRATE_DATABASE_URL")
+            .envs(self.keys());
         command
+    }
+
+    /// What it needs to sign.
+    fn keys(&self) -> Vec<(String, String)> {
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        if let Some(socket) = &self.options.ca_socket {
+            return vec![("HEDDLE_CA_SOCKET".to_owned(), path(socket))];
+        }
+        if self.options.keys.is_empty() {
+            let file = path(&self.directory.join("sealing.key"));
+            return vec![("HEDDLE_SEALING_KEY_FILE".to_owned(), file)];
+        }
+        self.options.keys.clone()
+    }
+
+    /// Gives it other sealing keys, from the next start on.
+    pub fn set_keys(&mut self, keys: &[(&str, &str)]) {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.options.keys = keys.iter().map(owned).collect();
     }
 
     /// Brings the schema up to date with `heddled migrate`, as the role that owns it.
@@ -176,9 +202,7 @@ impl Server {
             .arg("--xds-tls-key")
             .arg(file("xds.key"))
             .arg("--xds-ca")
-            .arg(file("xds-ca.pem"))
-            .arg("--sealing-key-file")
-            .arg(file("sealing.key"));
+            .arg(file("xds-ca.pem"));
         let mut child = Child::start(&mut command, &file("server.log"));
         let api = self.caller("-", "");
         until("the server is ready", Duration::from_secs(60), async || {
@@ -308,10 +332,6 @@ impl Server {
         self.command()
             .arg("admin")
             .args(args)
-            .env(
-                "HEDDLE_SEALING_KEY_FILE",
-                self.directory.join("sealing.key"),
-            )
             .output()
             .await
             .expect("heddled runs")

@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-const SECRET: &str = "envoy.extensions.transport_sockets.tls.v3.Secret";
+pub(crate) const SECRET: &str = "envoy.extensions.transport_sockets.tls.v3.Secret";
 
 /// Looks at nothing: the tests look at the certificate themselves.
 #[derive(Debug)]

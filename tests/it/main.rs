@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod access;
+mod apart;
 mod audit;
 mod bad_input;
 mod bounds;
@@ -41,6 +42,7 @@ mod rotation;
 mod routing;
 mod schemathesis;
 mod scoping;
+mod sealing;
 mod settings;
 mod sign_in;
 mod tcp;

@@ -119,7 +119,7 @@ fn sec_c12_k04_the_rows_hold_no_key_in_clear() {
             assert!(!row.sealed_key.windows(16).any(|w| w == key));
         }
         let wrong = MemoryKey::new(2).open(&row.aad(), &row.sealed_key);
-        assert_eq!(wrong, Err(SealError::OtherKey));
+        assert_eq!(wrong, Err(SealError::OtherKey(MemoryKey::new(1).id())));
     }
 }
 

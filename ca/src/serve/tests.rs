@@ -9,7 +9,9 @@ use super::*;
 use crate::testing::{
     MemoryJournal, MemoryKey, MemoryStore, SeededRandom, TestClock, id, mesh, start, subject,
 };
-use crate::{AuthorityRow, SealError, SystemRandom, TrustDomain};
+use crate::{
+    AuthorityRow, LocalSigner, Profile, SealError, SystemRandom, TrustDomain, create_hierarchy,
+};
 
 struct Bench {
     journal: Arc<MemoryJournal>,
@@ -29,19 +31,25 @@ impl Bench {
 
     fn over(journal: Arc<MemoryJournal>, store: Arc<MemoryStore>, lifetime_seconds: u64) -> Self {
         let clock = TestClock::new();
+        let profile = Profile::new(Duration::from_secs(lifetime_seconds)).expect("profile");
+        let signer = LocalSigner::new(
+            Arc::clone(&journal) as Arc<dyn Journal>,
+            Arc::new(MemoryKey::new(1)),
+            Arc::new(clock.clone()),
+            Arc::new(SystemRandom),
+            profile,
+        );
         let parts = Parts {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             store: Arc::clone(&store) as Arc<dyn AuthorityStore>,
-            sealing: Arc::new(MemoryKey::new(1)),
+            signer: Arc::new(signer),
             clock: Arc::new(clock.clone()),
-            random: Arc::new(SystemRandom),
         };
-        let profile = Profile::new(Duration::from_secs(lifetime_seconds)).expect("profile");
         Self {
             journal,
             store,
             clock,
-            authority: CertificateAuthority::new(parts, profile),
+            authority: CertificateAuthority::new(parts),
         }
     }
 }
@@ -223,14 +231,19 @@ async fn sec_c09_a_serial_that_exists_is_not_signed_again() {
     let journal = Arc::<MemoryJournal>::default();
     let store = Arc::<MemoryStore>::default();
     let authority = |seed| {
-        let parts = Parts {
+        let signer = LocalSigner::new(
+            Arc::clone(&journal) as Arc<dyn Journal>,
+            Arc::new(MemoryKey::new(1)),
+            Arc::new(start),
+            Arc::new(SeededRandom::new(seed)),
+            Profile::default(),
+        );
+        CertificateAuthority::new(Parts {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             store: Arc::clone(&store) as Arc<dyn AuthorityStore>,
-            sealing: Arc::new(MemoryKey::new(1)),
+            signer: Arc::new(signer),
             clock: Arc::new(start),
-            random: Arc::new(SeededRandom::new(seed)),
-        };
-        CertificateAuthority::new(parts, Profile::default())
+        })
     };
     let owner = subject(1, "payments", 1);
     authority(1).trust(&mesh(1)).await.expect("authorities");

@@ -4,33 +4,59 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use heddle_ca::{
-    AuthorityKind, AuthorityRow, AuthorityStore, Entry, Failure, FileKey, Hierarchy, Journal,
-    Journalled, MeshIdentity, MeshKey, Replacing, SystemRandom, TrustDomain, create_hierarchy,
+    AuthorityKind, AuthorityRow, AuthorityStore, Entry, Failure, Hierarchy, Journal, Journalled,
+    MeshIdentity, MeshKey, Replacing, Signer, TrustDomain,
 };
-use heddle_model::clock::SharedClock;
-use heddle_model::id::{AuthorityId, MeshId, OrgId, ProxyId};
+use heddle_model::id::{AuthorityId, ProxyId};
 use heddle_store::authorities::AuthorityState;
 use heddle_store::rotations::{self, AuthorityMaker, Window};
 use heddle_store::{Cause, MeshRef, Store, authorities, certificates};
+use uuid::Uuid;
 
-use super::MeshSource;
+use super::Meshes;
 
 /// Reads and writes for one mesh at a time, as its tenant.
 pub(crate) struct Authorities {
     store: Store,
-    meshes: Arc<MeshSource>,
+    meshes: Arc<dyn Meshes>,
 }
 
 impl Authorities {
-    pub(crate) fn new(store: Store, meshes: Arc<MeshSource>) -> Self {
+    pub(crate) fn new(store: Store, meshes: Arc<dyn Meshes>) -> Self {
         Self { store, meshes }
     }
 
-    fn mesh(&self, mesh: MeshKey) -> Result<MeshRef, Failure> {
-        let found = self
-            .meshes
-            .find(OrgId::from_uuid(mesh.org), MeshId::from_uuid(mesh.mesh));
-        found.ok_or_else(|| Failure::from("no such mesh"))
+    async fn mesh(&self, mesh: MeshKey) -> Result<MeshRef, Failure> {
+        self.meshes.find(mesh).await
+    }
+
+    /// What signs in a mesh now, and under which root; nothing about rotations.
+    pub(crate) async fn signing(&self, mesh: MeshKey) -> Result<Option<Hierarchy>, Failure> {
+        let rows = authorities::load(&self.store, &self.mesh(mesh).await?).await?;
+        hierarchy(mesh, &rows, None)
+    }
+
+    /// A root and an issuing authority of a mesh, by their identifiers.
+    pub(crate) async fn pair(
+        &self,
+        mesh: MeshKey,
+        root: Uuid,
+        issuing: Uuid,
+    ) -> Result<Option<Hierarchy>, Failure> {
+        let rows = authorities::load(&self.store, &self.mesh(mesh).await?).await?;
+        let of = |id| rows.iter().find(|row| row.id.uuid() == id);
+        let found = of(root).zip(of(issuing));
+        Ok(found.map(|(root, issuing)| Hierarchy::new(to_ca(mesh, root), to_ca(mesh, issuing))))
+    }
+
+    /// The trust domain of a mesh, as the database has it.
+    pub(crate) async fn trust_domain(&self, mesh: MeshKey) -> Result<Option<String>, Failure> {
+        Ok(authorities::trust_domain(&self.store, &self.mesh(mesh).await?).await?)
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn ping(&self) -> Result<(), Failure> {
+        Ok(self.store.ping().await?)
     }
 }
 
@@ -103,7 +129,7 @@ fn hierarchy(
 #[async_trait]
 impl AuthorityStore for Authorities {
     async fn load(&self, mesh: MeshKey) -> Result<Option<Hierarchy>, Failure> {
-        let (rows, window) = rotations::trust(&self.store, &self.mesh(mesh)?).await?;
+        let (rows, window) = rotations::trust(&self.store, &self.mesh(mesh).await?).await?;
         hierarchy(mesh, &rows, window)
     }
 
@@ -116,7 +142,7 @@ impl AuthorityStore for Authorities {
             to_store(&new.root, None),
             to_store(&new.issuing, Some(&new.root)),
         ];
-        authorities::create(&self.store, &self.mesh(mesh)?, &rows).await?;
+        authorities::create(&self.store, &self.mesh(mesh).await?, &rows).await?;
         self.load(mesh)
             .await?
             .ok_or_else(|| Failure::from("nothing was stored"))
@@ -130,7 +156,7 @@ impl AuthorityStore for Authorities {
         let mesh = issuing.mesh_key();
         let row = to_store(&issuing, Some(&replaced.root));
         let replaced = AuthorityId::from_uuid(replaced.issuing.id);
-        authorities::renew(&self.store, &self.mesh(mesh)?, replaced, &row).await?;
+        authorities::renew(&self.store, &self.mesh(mesh).await?, replaced, &row).await?;
         self.load(mesh)
             .await?
             .ok_or_else(|| Failure::from("nothing is stored"))
@@ -140,10 +166,11 @@ impl AuthorityStore for Authorities {
 #[async_trait]
 impl Journal for Authorities {
     async fn record(&self, entry: &Entry) -> Result<bool, Failure> {
-        let mesh = self.mesh(MeshKey {
+        let mesh = MeshKey {
             org: entry.org,
             mesh: entry.mesh,
-        })?;
+        };
+        let mesh = self.mesh(mesh).await?;
         let row = certificates::CertificateEntry {
             serial: entry.serial.clone(),
             proxy: ProxyId::from_uuid(entry.proxy),
@@ -159,7 +186,7 @@ impl Journal for Authorities {
     }
 
     async fn lookup(&self, mesh: MeshKey, serial: &str) -> Result<Option<Journalled>, Failure> {
-        let found = certificates::lookup(&self.store, &self.mesh(mesh)?, serial).await?;
+        let found = certificates::lookup(&self.store, &self.mesh(mesh).await?, serial).await?;
         Ok(found.map(|row| Journalled {
             proxy: row.proxy.uuid(),
             authority: row.authority.uuid(),
@@ -171,15 +198,12 @@ impl Journal for Authorities {
     }
 }
 
-/// Makes authorities for rotations, sealed as all others are.
-pub(crate) struct Maker {
-    sealing: FileKey,
-    clock: SharedClock,
-}
+/// Makes authorities for rotations, as all others are made.
+pub(crate) struct Maker(Arc<dyn Signer>);
 
 impl Maker {
-    pub(crate) fn new(sealing: FileKey, clock: SharedClock) -> Self {
-        Self { sealing, clock }
+    pub(crate) fn new(signer: Arc<dyn Signer>) -> Self {
+        Self(signer)
     }
 }
 
@@ -190,8 +214,9 @@ fn key_of(mesh: &MeshRef) -> MeshKey {
     }
 }
 
+#[async_trait]
 impl AuthorityMaker for Maker {
-    fn root(
+    async fn root(
         &self,
         mesh: &MeshRef,
         trust_domain: &str,
@@ -202,14 +227,14 @@ impl AuthorityMaker for Maker {
             mesh,
             trust_domain: TrustDomain::parse(trust_domain)?,
         };
-        let made = create_hierarchy(&mesh, &self.sealing, self.clock.now(), &SystemRandom)?;
+        let made = self.0.authorities(&mesh).await?;
         Ok([
             to_store(&made.root, None),
             to_store(&made.issuing, Some(&made.root)),
         ])
     }
 
-    fn issuing(
+    async fn issuing(
         &self,
         mesh: &MeshRef,
         root: &authorities::AuthorityRow,
@@ -217,7 +242,7 @@ impl AuthorityMaker for Maker {
     ) -> Result<authorities::AuthorityRow, Cause> {
         let mesh = key_of(mesh);
         let held = Hierarchy::new(to_ca(mesh, root), to_ca(mesh, issuing));
-        let made = held.next_issuing(&self.sealing, self.clock.now(), &SystemRandom)?;
+        let made = self.0.next_issuing(&held).await?;
         Ok(to_store(&made, Some(&held.root)))
     }
 }

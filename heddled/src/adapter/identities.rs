@@ -1,7 +1,7 @@
 //! The xDS server's identities, from the CA.
 //!
-//! In this process for now: both sides exchange plain data through an asynchronous trait, so a CA in a process of its
-//! own is another implementation of the same trait.
+//! Both sides exchange plain data through an asynchronous trait, and so do the CA and what signs for it, in this process or in
+//! one of its own.
 
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ use heddle_xds_server::{
     Held, IdentitySource, Leaf, MeshKey, Proxy, Replacing, SourceError, Trust,
 };
 use zeroize::Zeroizing;
+
+use crate::signing::chain;
 
 /// Issues through the CA.
 pub(crate) struct Identities(Arc<CertificateAuthority>);
@@ -44,7 +46,7 @@ impl IdentitySource for Identities {
             .0
             .leaf(&subject)
             .await
-            .map_err(|error| SourceError::new("issue a leaf", error))?;
+            .map_err(|error| SourceError::new("issue a leaf", chain(&error)))?;
         Ok(Leaf {
             serial: leaf.serial.clone(),
             authority: AuthorityId::from_uuid(leaf.authority),
@@ -66,7 +68,7 @@ impl IdentitySource for Identities {
             .0
             .is_current(&subject, serial)
             .await
-            .map_err(|error| SourceError::new("look a serial up", error))?;
+            .map_err(|error| SourceError::new("look a serial up", chain(&error)))?;
         Ok(held.map(|held| Held {
             renew_at: held.renew_at,
             authority: AuthorityId::from_uuid(held.authority),
@@ -83,7 +85,7 @@ impl IdentitySource for Identities {
             .0
             .trust(&identity)
             .await
-            .map_err(|error| SourceError::new("read what is trusted", error))?;
+            .map_err(|error| SourceError::new("read what is trusted", chain(&error)))?;
         let retired = trust.replacing.retired.into_iter();
         Ok(Trust {
             roots: trust.roots_pem,

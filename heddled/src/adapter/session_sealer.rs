@@ -1,36 +1,35 @@
 //! The keys that sign sessions' tokens, sealed like the certificate authorities': by the same key, for a purpose of their own.
 
-use heddle_ca::{Aad, FileKey, SealingKey as _};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use heddle_ca::{Keyring, SealingKey as _};
+use heddle_store::reseal::Place;
 use heddle_store::{Cause, KeySealer};
 use secrecy::SecretSlice;
 use uuid::Uuid;
 
+use super::sealed::sealed_for;
+
 /// Seals under the sealing key of the installation.
-pub(crate) struct SessionSealer(FileKey);
+pub(crate) struct SessionSealer(Arc<Keyring>);
 
 impl SessionSealer {
-    pub(crate) fn new(key: FileKey) -> Self {
+    pub(crate) fn new(key: Arc<Keyring>) -> Self {
         Self(key)
     }
 }
 
-/// The installation's own: no organisation, no mesh.
-fn place(key: Uuid) -> Aad {
-    Aad {
-        org: Uuid::nil(),
-        mesh: Uuid::nil(),
-        key,
-        purpose: "session",
-    }
-}
-
+#[async_trait]
 impl KeySealer for SessionSealer {
-    fn seal(&self, key: Uuid, plain: &[u8]) -> Result<Vec<u8>, Cause> {
-        self.0.seal(&place(key), plain).map_err(Into::into)
+    async fn seal(&self, key: Uuid, plain: &[u8]) -> Result<Vec<u8>, Cause> {
+        let place = sealed_for(Place::SessionKey { id: key });
+        self.0.seal(&place, plain).map_err(Into::into)
     }
 
-    fn open(&self, key: Uuid, sealed: &[u8]) -> Result<SecretSlice<u8>, Cause> {
-        let plain = self.0.open(&place(key), sealed)?;
+    async fn open(&self, key: Uuid, sealed: &[u8]) -> Result<SecretSlice<u8>, Cause> {
+        let place = sealed_for(Place::SessionKey { id: key });
+        let plain = self.0.open(&place, sealed)?;
         Ok(SecretSlice::from(plain.to_vec()))
     }
 }

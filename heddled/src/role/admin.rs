@@ -1,9 +1,9 @@
 //! Tenants: organisations and their first tokens, by direct access to the database.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use heddle_ca::FileKey;
 use heddle_model::authz::Role;
 use heddle_model::email::Email;
 use heddle_model::name::Name;
@@ -123,11 +123,7 @@ fn password_from_stdin() -> anyhow::Result<SecretString> {
 /// # Errors
 /// The sealing key cannot be used, or the database refuses.
 pub(crate) async fn session_keys_rotate(config: Config) -> anyhow::Result<()> {
-    let file = config
-        .sealing_key_file
-        .clone()
-        .context("sealing_key_file is not set")?;
-    let sealing = FileKey::load(&file).context("load the sealing key")?;
+    let sealing = Arc::new(config.sealing.open()?);
     let store = open(&config).await?;
     let sealer = SessionSealer::new(sealing);
     let key = heddle_store::rotate_session_keys(&store, &sealer)

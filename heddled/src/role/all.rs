@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 use heddle_api::{App, Limits, Live, XdsFacts};
-use heddle_ca::{CertificateAuthority, FileKey, Parts, Profile, SystemRandom, TrustDomain};
+use heddle_ca::{CertificateAuthority, Parts, SystemRandom, TrustDomain};
 use heddle_model::clock::{Ids as _, SharedClock, SystemClock, SystemIds};
 use heddle_store::{Options, Store};
 use tokio::net::TcpListener;
@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::adapter::{
-    Authorities, Identities, Maker, MeshSource, Replica, Rotations, SessionSealer,
-    ephemeral_proxies,
+    Authorities, Identities, Maker, MeshSource, Replica, Rotations, ephemeral_proxies,
 };
 use crate::config::{Config, ServerFiles, split_address};
+use crate::signing::Signing;
 use crate::xds_certificate::XdsCertificate;
 use crate::{console, ephemeral, telemetry};
 
@@ -57,12 +57,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let fanout = Arc::clone(&ephemeral.fanout);
     let source = Arc::new(MeshSource::new(store.clone(), id, fanout));
     source.refresh().await.context("read the feed of changes")?;
-    let authority = authority(
-        &config,
-        &files,
-        Authorities::new(store.clone(), Arc::clone(&source)),
-        &clock,
-    )?;
+    let authorities = Authorities::new(store.clone(), Arc::clone(&source) as _);
+    let authorities = Arc::new(authorities);
+    let signing = Signing::open(&config, Arc::clone(&authorities), &clock)?;
+    let authority = authority(authorities, &signing, &clock);
     let xds_listener = TcpListener::bind(config.xds_listen)
         .await
         .with_context(|| format!("listen on {} for xDS", config.xds_listen))?;
@@ -96,6 +94,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         let shutdown = shutdown.clone();
         async move { rotations.follow(shutdown).await }
     });
+    let watched = tokio::spawn(signing.clone().watch(shutdown.clone()));
     let (certificate, tls) = XdsCertificate::read(&files, Arc::clone(&clock))?;
     let certificate = tokio::spawn(certificate.follow(shutdown.clone()));
     let xds = tokio::spawn(heddle_xds_server::serve(
@@ -116,6 +115,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let app = app(
         &config,
         &files,
+        &signing,
         store.clone(),
         clock,
         limits,
@@ -162,6 +162,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             .await
             .context("forgetting ephemeral proxies panicked")?;
         rotations.await.context("the rotations panicked")?;
+        watched.await.context("the watch of what signs panicked")?;
         certificate
             .await
             .context("the reader of the certificate panicked")??;
@@ -176,7 +177,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn wait_for_the_end() -> anyhow::Result<()> {
+pub(super) async fn wait_for_the_end() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     tokio::select! {
@@ -189,6 +190,7 @@ async fn wait_for_the_end() -> anyhow::Result<()> {
 fn app(
     config: &Config,
     files: &ServerFiles<'_>,
+    signing: &Signing,
     store: Store,
     clock: SharedClock,
     limits: Limits,
@@ -200,12 +202,12 @@ fn app(
     let suffix = config.trust_domain_suffix.clone();
     // Whether a suffix can be one shows at the first name that is drawn from it.
     TrustDomain::generate("mesh", &SystemRandom, &suffix).context("trust_domain_suffix")?;
-    let sealing = || FileKey::load_or_create(files.sealing_key).context("load the sealing key");
     Ok(App {
-        authorities: Arc::new(Maker::new(sealing()?, Arc::clone(&clock))),
+        authorities: Arc::new(Maker::new(Arc::clone(&signing.signer))),
         clock,
         ids: Arc::new(SystemIds),
-        sealer: Arc::new(SessionSealer::new(sealing()?)),
+        sealer: Arc::clone(&signing.sealer),
+        can_sign: Arc::clone(&signing.ready),
         public_url: config.public_url.clone(),
         xds: Arc::new(XdsFacts {
             host: host.to_owned(),
@@ -226,21 +228,15 @@ fn app(
 }
 
 fn authority(
-    config: &Config,
-    files: &ServerFiles<'_>,
-    authorities: Authorities,
+    authorities: Arc<Authorities>,
+    signing: &Signing,
     clock: &SharedClock,
-) -> anyhow::Result<Arc<CertificateAuthority>> {
-    let sealing = FileKey::load_or_create(files.sealing_key).context("load the sealing key")?;
-    let profile = Profile::new(config.leaf_lifetime).context("leaf_lifetime")?;
-    let authorities = Arc::new(authorities);
+) -> Arc<CertificateAuthority> {
     let clock = Arc::clone(clock);
-    let parts = Parts {
+    Arc::new(CertificateAuthority::new(Parts {
         journal: Arc::clone(&authorities) as _,
         store: authorities,
-        sealing: Arc::new(sealing),
+        signer: Arc::clone(&signing.signer),
         clock: Arc::new(move || clock.now()),
-        random: Arc::new(SystemRandom),
-    };
-    Ok(Arc::new(CertificateAuthority::new(parts, profile)))
+    }))
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use heddle_model::authz::permission::MeshWrite;
 use heddle_model::id::{AuthorityId, MeshId, RotationId};
 use serde_json::json;
@@ -21,12 +22,13 @@ use crate::tx::{Change, Mode as TxMode, Tx, Work};
 const ACTOR: &str = "rotation";
 
 /// What makes authorities: their keys are sealed where they are made.
+#[async_trait]
 pub trait AuthorityMaker: Send + Sync {
     /// A root with an issuing authority under it.
     ///
     /// # Errors
     /// They could not be made.
-    fn root(
+    async fn root(
         &self,
         mesh: &MeshRef,
         trust_domain: &str,
@@ -36,7 +38,7 @@ pub trait AuthorityMaker: Send + Sync {
     ///
     /// # Errors
     /// It could not be made.
-    fn issuing(
+    async fn issuing(
         &self,
         mesh: &MeshRef,
         root: &AuthorityRow,
@@ -81,7 +83,7 @@ type Outcome = Result<std::result::Result<RotationRow, Refused>>;
 /// transaction, so that it is locked.
 ///
 /// # Errors
-/// [`Error::SignInAgain`], [`Error::Unavailable`], [`Error::Inconsistent`], [`Error::Database`] when they cannot be made.
+/// [`Error::SignInAgain`], [`Error::Inconsistent`], [`Error::Unavailable`], also when they cannot be made now.
 pub async fn start(
     tx: &mut Tx<MeshWrite>,
     mesh: &MeshRow,
@@ -106,11 +108,12 @@ pub async fn start(
     }
     let mut made = match new.what {
         What::Root => {
-            let made = maker.root(&at, &mesh.trust_domain);
-            made.map_err(Error::Database)?.to_vec()
+            let made = maker.root(&at, &mesh.trust_domain).await;
+            made.map_err(Error::Unavailable)?.to_vec()
         }
         What::Intermediate => {
-            vec![maker.issuing(&at, root, issuing).map_err(Error::Database)?]
+            let made = maker.issuing(&at, root, issuing).await;
+            vec![made.map_err(Error::Unavailable)?]
         }
     };
     for row in &mut made {

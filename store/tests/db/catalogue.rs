@@ -45,6 +45,17 @@ async fn faults(pool: &PgPool) -> Vec<String> {
              where has_any_column_privilege('heddle_server', t.oid, 'select, insert, update, references') \
                 or has_table_privilege('heddle_server', t.oid, 'delete, truncate, trigger') \
          union all \
+         select 'heddle_ca may touch ' || t.relname from org_tables t \
+             where has_any_column_privilege('heddle_ca', t.oid, 'select, insert, update, references') \
+                or has_table_privilege('heddle_ca', t.oid, 'delete, truncate, trigger') \
+         union all \
+         select 'heddle_issuer may touch ' || t.relname from org_tables t \
+             where has_any_column_privilege('heddle_issuer', t.oid, 'select') \
+                   and t.relname not in ('authorities', 'certificates', 'meshes', 'revocations') \
+                or has_any_column_privilege('heddle_issuer', t.oid, 'insert') and t.relname <> 'certificates' \
+                or has_any_column_privilege('heddle_issuer', t.oid, 'update') and t.relname <> 'authorities' \
+                or has_table_privilege('heddle_issuer', t.oid, 'delete, truncate, trigger, references') \
+         union all \
          select 'heddle_tenant may truncate ' || t.relname from org_tables t \
              where has_table_privilege('heddle_tenant', t.oid, 'truncate, trigger, references')",
     )
@@ -87,7 +98,7 @@ async fn faults(pool: &PgPool) -> Vec<String> {
              case when rolcanlogin then 'login' end, case when rolinherit then 'inherit' end, \
              case when rolcreaterole then 'createrole' end, case when rolcreatedb then 'createdb' end, \
              case when rolreplication then 'replication' end, \
-             (select 'in ' || string_agg(g.rolname, ',') from pg_auth_members m \
+             (select 'in ' || string_agg(g.rolname, ',' order by g.rolname) from pg_auth_members m \
               join pg_roles g on g.oid = m.roleid where m.member = r.oid)) \
          from pg_roles r where rolname like 'heddle%' order by 1",
     )
@@ -95,9 +106,11 @@ async fn faults(pool: &PgPool) -> Vec<String> {
     .await
     .unwrap();
     let wanted = [
+        ("heddle_ca", "login in heddle_issuer"),
         ("heddle_door", "bypassrls inherit"),
+        ("heddle_issuer", "inherit"),
         ("heddle_owner", "inherit"),
-        ("heddle_server", "login in heddle_tenant"),
+        ("heddle_server", "login in heddle_issuer,heddle_tenant"),
         ("heddle_tenant", "inherit"),
     ];
     for (name, is) in &roles {
@@ -174,6 +187,10 @@ async fn sec_t08_what_was_forgotten_is_found() {
         (
             "grant select on heddle.meshes to heddle_server",
             "heddle_server may touch meshes",
+        ),
+        (
+            "grant update on heddle.certificates to heddle_issuer",
+            "heddle_issuer may touch certificates",
         ),
     ];
     for (sql, fault) in cases {

@@ -25,6 +25,7 @@ mod proxies;
 mod rebind;
 mod references;
 mod replicas;
+mod reseal;
 mod resources;
 mod revisions;
 mod revocations;

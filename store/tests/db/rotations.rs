@@ -37,12 +37,13 @@ impl Maker {
     }
 }
 
+#[async_trait::async_trait]
 impl AuthorityMaker for Maker {
-    fn root(&self, _: &MeshRef, _: &str) -> Result<[AuthorityRow; 2], Cause> {
+    async fn root(&self, _: &MeshRef, _: &str) -> Result<[AuthorityRow; 2], Cause> {
         self.draw().try_into().map_err(|_| "two rows".into())
     }
 
-    fn issuing(
+    async fn issuing(
         &self,
         _: &MeshRef,
         root: &AuthorityRow,
@@ -350,7 +351,7 @@ async fn what_followed_the_new_one_by_itself_gives_way_with_it() {
         .unwrap();
     let signs = authorities::issuing(&rows).unwrap();
     let root = authorities::root_of(&rows, signs).unwrap();
-    let mut successor = field.maker.issuing(&field.mesh, root, signs).unwrap();
+    let mut successor = field.maker.issuing(&field.mesh, root, signs).await.unwrap();
     successor.not_after += TimeDelta::days(83);
     authorities::renew(&field.db.store, &field.mesh, signs.id, &successor)
         .await

@@ -26,13 +26,14 @@ const TYPE: &str = "heddle-session+jwt";
 #[derive(Default)]
 pub(crate) struct Glass(Mutex<Vec<u8>>);
 
+#[async_trait::async_trait]
 impl KeySealer for Glass {
-    fn seal(&self, _: Uuid, plain: &[u8]) -> Result<Vec<u8>, Cause> {
+    async fn seal(&self, _: Uuid, plain: &[u8]) -> Result<Vec<u8>, Cause> {
         *self.0.lock().unwrap() = plain.to_vec();
         Ok(plain.to_vec())
     }
 
-    fn open(&self, _: Uuid, sealed: &[u8]) -> Result<SecretSlice<u8>, Cause> {
+    async fn open(&self, _: Uuid, sealed: &[u8]) -> Result<SecretSlice<u8>, Cause> {
         Ok(SecretSlice::from(sealed.to_vec()))
     }
 }

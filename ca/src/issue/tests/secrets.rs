@@ -36,7 +36,7 @@ async fn sec_c15_nothing_secret_is_printed() {
     let path = folder.path().join("sealing.key");
     printed += &format!(
         "{:?}",
-        crate::FileKey::load_or_create(&path).expect("file key")
+        crate::LocalKey::load_or_create(&path).expect("file key")
     );
     secrets.push(hex::decode(std::fs::read(&path).expect("read").trim_ascii()).expect("hex"));
     let mut errors = vec![

@@ -1,0 +1,123 @@
+//! Every sealed key of the installation, one after the other: for whoever seals them anew under another key.
+//!
+//! The keys of meshes are taken mesh by mesh, each in a transaction of its own, so it can be stopped anywhere and begun again.
+//! Nothing is locked while a key is sealed: one that somebody else has put in its place meanwhile stays. Keys of deleted meshes
+//! are left as they are; nobody opens them any more.
+
+use uuid::Uuid;
+
+use crate::authorities::AuthorityKind;
+use crate::authz::MeshRef;
+use crate::error::{Cause, Error, Result, inconsistent};
+use crate::store::Store;
+use crate::tx::Mode;
+
+/// Who acts.
+const ACTOR: &str = "reseal";
+
+/// Where a sealed key belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// An authority of a mesh.
+    Authority {
+        /// The mesh.
+        mesh: MeshRef,
+        /// The authority.
+        id: Uuid,
+        /// What it signs.
+        kind: AuthorityKind,
+    },
+    /// A key that signs sessions' tokens.
+    SessionKey {
+        /// Which one.
+        id: Uuid,
+    },
+}
+
+/// Looks at sealed keys, one after the other.
+pub trait Resealer: Send + Sync {
+    /// What to store in the place of `sealed`; `None` when it is to stay.
+    ///
+    /// # Errors
+    /// It does not open, or could not be sealed.
+    fn reseal(&self, place: Place, sealed: &[u8]) -> std::result::Result<Option<Vec<u8>>, Cause>;
+}
+
+/// What became of the sealed keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// How many were looked at.
+    pub seen: u64,
+    /// How many were replaced.
+    pub replaced: u64,
+}
+
+/// Shows every sealed key to `resealer`, and stores what it gives.
+///
+/// # Errors
+/// [`Error::Unavailable`], [`Error::Inconsistent`]; [`Error::Database`] with what `resealer` says. What was done before stays done.
+pub async fn reseal(store: &Store, resealer: &dyn Resealer) -> Result<Resealed> {
+    let mut done = Resealed::default();
+    session_keys(store, resealer, &mut done).await?;
+    for head in store.feed(None).await?.meshes {
+        authorities(store, &head.mesh, resealer, &mut done).await?;
+    }
+    Ok(done)
+}
+
+async fn authorities(
+    store: &Store,
+    mesh: &MeshRef,
+    resealer: &dyn Resealer,
+    done: &mut Resealed,
+) -> Result<()> {
+    let mut work = store.issuer(mesh.org(), ACTOR, Mode::Write).await?;
+    let rows: Vec<(Uuid, String, Vec<u8>)> = sqlx::query_as(
+        "select id, kind, sealed_key from heddle.authorities where mesh_id = $1 order by id",
+    )
+    .bind(mesh.mesh().uuid())
+    .fetch_all(work.conn())
+    .await?;
+    for (id, kind, sealed) in rows {
+        let kind = AuthorityKind::parse(&kind)
+            .ok_or_else(|| inconsistent("authorities", "kind", id, &kind))?;
+        let mesh = *mesh;
+        let place = Place::Authority { mesh, id, kind };
+        done.seen += 1;
+        let Some(new) = resealer.reseal(place, &sealed).map_err(Error::Database)? else {
+            continue;
+        };
+        let query = sqlx::query(
+            "update heddle.authorities set sealed_key = $4 where mesh_id = $1 and id = $2 and sealed_key = $3",
+        )
+        .bind(mesh.mesh().uuid())
+        .bind(id)
+        .bind(&sealed)
+        .bind(&new);
+        done.replaced += query.execute(work.conn()).await?.rows_affected();
+    }
+    work.commit().await?;
+    Ok(())
+}
+
+async fn session_keys(store: &Store, resealer: &dyn Resealer, done: &mut Resealed) -> Result<()> {
+    let rows: Vec<(Uuid, Vec<u8>)> =
+        sqlx::query_as("select id, sealed_key from heddle.session_keys order by id")
+            .fetch_all(store.pool())
+            .await?;
+    for (id, sealed) in rows {
+        done.seen += 1;
+        let place = Place::SessionKey { id };
+        let Some(new) = resealer.reseal(place, &sealed).map_err(Error::Database)? else {
+            continue;
+        };
+        let query = sqlx::query(
+            "update heddle.session_keys set sealed_key = $3 where id = $1 and sealed_key = $2",
+        )
+        .bind(id)
+        .bind(&sealed)
+        .bind(&new);
+        done.replaced += query.execute(store.pool()).await?.rows_affected();
+    }
+    Ok(())
+}
