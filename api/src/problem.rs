@@ -319,6 +319,14 @@ impl From<heddle_store::Error> for Problem {
                     "Bearer realm=\"heddle\", error=\"insufficient_user_authentication\", max_age=\"300\"",
                 ),
             ),
+            error @ Error::Signer(_) => {
+                tracing::warn!(error = chain(&error), "nothing can be signed or sealed");
+                Self::new(
+                    Code::Unavailable,
+                    "the certificate authority cannot be asked right now",
+                )
+                .header(header::RETRY_AFTER, HeaderValue::from_static("2"))
+            }
             Error::Busy => Self::new(Code::Unavailable, "too many passwords are being checked")
                 .header(header::RETRY_AFTER, HeaderValue::from_static("1")),
             Error::NoPrincipal => Self::new(

@@ -47,7 +47,7 @@ use crate::telemetry;
 /// Something cannot be started; what had been started by then has been stopped.
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     tokio::task::LocalSet::new()
-        .run_until(supervise(args))
+        .run_until(Box::pin(supervise(args)))
         .await
 }
 

@@ -53,6 +53,9 @@ pub enum Error {
     /// The caller signed in too long ago for what it asks.
     #[error("the caller signed in too long ago for this")]
     SignInAgain,
+    /// Whatever makes, seals or opens keys did not do it; the same call may succeed a little later.
+    #[error("what signs and seals is unavailable")]
+    Signer(#[source] Cause),
     /// More passwords are being hashed than the process takes on.
     #[error("too many passwords at once")]
     Busy,
@@ -80,7 +83,7 @@ pub enum Error {
         reason: String,
     },
     /// The database cannot answer right now; the same call may succeed a little later.
-    #[error("the database, or what seals for it, is unavailable")]
+    #[error("the database is unavailable")]
     Unavailable(#[source] Cause),
     /// The login role could pass by row security: the server must not run as one.
     #[error("{role} is a superuser or bypasses row security; log in as heddle_server")]

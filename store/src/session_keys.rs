@@ -174,7 +174,7 @@ async fn signing_key(
         Some(known) => known.key.clone(),
         None => {
             let plain = sealer.open(id, &sealed).await;
-            EncodingKey::from_ed_der(plain.map_err(Error::Unavailable)?.expose_secret())
+            EncodingKey::from_ed_der(plain.map_err(Error::Signer)?.expose_secret())
         }
     };
     Ok(Signing {
@@ -192,7 +192,7 @@ async fn make(store: &Store, sealer: &dyn KeySealer) -> Result<(Uuid, Vec<u8>, D
     let plain = Ed25519KeyPair::generate_pkcs8(&random).map_err(broken)?;
     let pair = Ed25519KeyPair::from_pkcs8(plain.as_ref()).map_err(broken)?;
     let sealed = sealer.seal(id, plain.as_ref()).await;
-    let sealed = sealed.map_err(Error::Unavailable)?;
+    let sealed = sealed.map_err(Error::Signer)?;
     let mut tx = store.pool().begin().await?;
     sqlx::query(
         "update heddle.session_keys set verify_until = $1 where verify_until is null and created_at <= $2",

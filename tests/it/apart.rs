@@ -56,7 +56,11 @@ async fn spiffe_s54_c11_a_server_without_a_key_asks_a_process_that_may_be_away()
     payments.ready(&api, "shop").await;
     let answers = async || frontend.call("payments", "/").await.0 == 200;
     until("payments answers over mutual TLS", SOON, answers).await;
-    assert_eq!(degraded(&url).await, Value::Null);
+    until("its presence is noticed", SOON, async || {
+        degraded(&url).await == Value::Null
+    })
+    .await;
+    assert_eq!(ready().await, 1.0);
 
     // As whoever signs in does: the key of sessions is opened over there.
     let created = [
@@ -82,8 +86,11 @@ async fn spiffe_s54_c11_a_server_without_a_key_asks_a_process_that_may_be_away()
     assert_eq!(signed.status(), 201, "{}", signed.text().await.unwrap());
 
     authority.kill().await;
-    until("that is noticed", SOON, async || ready().await == 0.0).await;
-    assert_eq!(degraded(&url).await, json!(["certificate_authority"]));
+    until("that is noticed", SOON, async || {
+        degraded(&url).await == json!(["certificate_authority"])
+    })
+    .await;
+    assert_eq!(ready().await, 0.0);
     assert!(answers().await, "what is connected goes on");
     let late = workload("payments", "payments-2").await;
     let body = json!({
@@ -109,6 +116,9 @@ async fn spiffe_s54_c11_a_server_without_a_key_asks_a_process_that_may_be_away()
 
     authority.start_again().await;
     late.ready(&api, "shop").await;
-    until("that is noticed too", SOON, async || ready().await == 1.0).await;
-    assert_eq!(degraded(&url).await, Value::Null);
+    until("that is noticed too", SOON, async || {
+        degraded(&url).await == Value::Null
+    })
+    .await;
+    assert_eq!(ready().await, 1.0);
 }

@@ -103,7 +103,7 @@ fn mesh(of: &MeshIdentity) -> Option<wire::Mesh> {
 }
 
 /// The other end is of our own making; an answer that makes no sense is still an error and no panic.
-fn senseless(error: anyhow::Error) -> Error {
+fn senseless(error: &anyhow::Error) -> Error {
     Error::Refused(format!("its answer makes no sense: {error:#}"))
 }
 
@@ -149,13 +149,13 @@ impl Signer for Remote {
             proxy: bytes(subject.proxy),
             issuing: bytes(authorities.issuing.id),
         };
-        leaf(self.ask(call::ISSUE, asked).await?).map_err(senseless)
+        leaf(self.ask(call::ISSUE, asked).await?).map_err(|error| senseless(&error))
     }
 
     async fn authorities(&self, of: &MeshIdentity) -> Result<Hierarchy, Error> {
         let asked = wire::MakeRootRequest { mesh: mesh(of) };
         let answer: wire::MakeRootResponse = self.ask(call::MAKE_ROOT, asked).await?;
-        let read = |kind, row| authority(of.key(), kind, row).map_err(senseless);
+        let read = |kind, row| authority(of.key(), kind, row).map_err(|error| senseless(&error));
         Ok(Hierarchy::new(
             read(AuthorityKind::Root, answer.root)?,
             read(AuthorityKind::Issuing, answer.issuing)?,
@@ -170,7 +170,8 @@ impl Signer for Remote {
             issuing: bytes(held.issuing.id),
         };
         let answer: wire::MakeIssuingResponse = self.ask(call::MAKE_ISSUING, asked).await?;
-        authority(of.key(), AuthorityKind::Issuing, answer.issuing).map_err(senseless)
+        authority(of.key(), AuthorityKind::Issuing, answer.issuing)
+            .map_err(|error| senseless(&error))
     }
 
     /// It remembers for itself.

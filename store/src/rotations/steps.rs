@@ -83,7 +83,7 @@ type Outcome = Result<std::result::Result<RotationRow, Refused>>;
 /// transaction, so that it is locked.
 ///
 /// # Errors
-/// [`Error::SignInAgain`], [`Error::Inconsistent`], [`Error::Unavailable`], also when they cannot be made now.
+/// [`Error::SignInAgain`], [`Error::Unavailable`], [`Error::Inconsistent`], [`Error::Signer`].
 pub async fn start(
     tx: &mut Tx<MeshWrite>,
     mesh: &MeshRow,
@@ -109,11 +109,11 @@ pub async fn start(
     let mut made = match new.what {
         What::Root => {
             let made = maker.root(&at, &mesh.trust_domain).await;
-            made.map_err(Error::Unavailable)?.to_vec()
+            made.map_err(Error::Signer)?.to_vec()
         }
         What::Intermediate => {
             let made = maker.issuing(&at, root, issuing).await;
-            vec![made.map_err(Error::Unavailable)?]
+            vec![made.map_err(Error::Signer)?]
         }
     };
     for row in &mut made {
