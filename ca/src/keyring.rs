@@ -67,20 +67,11 @@ impl SealingKey for Keyring {
 mod tests {
     use super::*;
     use crate::LocalKey;
-    use crate::testing::id;
+    use crate::testing::{id, place};
 
     fn key(byte: u8) -> Arc<dyn KeyEncryptionKey> {
         let text = hex::encode([byte; 32]);
         Arc::new(LocalKey::from_text(text.as_bytes()).expect("64 digits"))
-    }
-
-    fn place() -> Aad {
-        Aad {
-            org: id(1),
-            mesh: id(2),
-            key: id(3),
-            purpose: "issuing",
-        }
     }
 
     #[test]

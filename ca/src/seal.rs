@@ -187,16 +187,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::{MemoryKey, id};
-
-    fn place() -> Aad {
-        Aad {
-            org: id(1),
-            mesh: id(2),
-            key: id(3),
-            purpose: "issuing",
-        }
-    }
+    use crate::testing::{MemoryKey, id, place};
 
     #[test]
     fn sec_c12_a_dump_without_the_key_encryption_key_opens_nothing() {

@@ -20,6 +20,16 @@ pub(crate) fn id(n: u128) -> Uuid {
     Uuid::from_u128(n)
 }
 
+/// Where a sealed key belongs.
+pub(crate) fn place() -> Aad {
+    Aad {
+        org: id(1),
+        mesh: id(2),
+        key: id(3),
+        purpose: "issuing",
+    }
+}
+
 pub(crate) fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_900_000_000, 123_000_000).expect("in range")
 }

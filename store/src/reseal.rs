@@ -1,8 +1,8 @@
 //! Every sealed key of the installation, one after the other: for whoever seals them anew under another key.
 //!
 //! The keys of meshes are taken mesh by mesh, each in a transaction of its own, so it can be stopped anywhere and begun again.
-//! Nothing is locked while a key is sealed: one that somebody else has put in its place meanwhile stays. Keys of deleted meshes
-//! are left as they are; nobody opens them any more.
+//! A key that somebody else has put in the place of one meanwhile stays; one that was replaced is locked until its mesh is done, and
+//! nobody waits for it but who would replace it, too. Keys of deleted meshes are left as they are; nobody opens them any more.
 
 use uuid::Uuid;
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::testing::id;
+use crate::testing::{id, place};
 use crate::{Aad, KekId, KeyEncryptionKey as _, TokenKey, TokenKeyError, seal};
 
 /// Where Debian puts the module.
@@ -89,15 +89,6 @@ fn make(object: &str, bits: u64, extractable: bool) {
     session
         .generate_key(&Mechanism::AesKeyGen, &template)
         .expect("generate");
-}
-
-fn place() -> Aad {
-    Aad {
-        org: id(1),
-        mesh: id(2),
-        key: id(3),
-        purpose: "issuing",
-    }
 }
 
 #[test]

@@ -1,0 +1,118 @@
+//! The gates: nothing new signs before everybody has the root, and no root is dropped that somebody needs.
+
+use chrono::TimeDelta;
+use heddle_store::proxies::{self, Checkpoint};
+use heddle_store::rotations::{Counts, Mode, Refused, State, What};
+use serde_json::json;
+
+use crate::proxies::{checkpoint, endpoint};
+
+use super::field::{Field, SERVER, new};
+
+#[tokio::test]
+async fn spiffe_s52_nothing_new_signs_before_everybody_who_may_be_at_work_has_the_root() {
+    let field = Field::new(&[("payments", "a"), ("payments", "b"), ("payments", "c")]).await;
+    let [near, away, gone] = field.proxies[..] else {
+        panic!("three")
+    };
+    let old = field.trust().await.0.unwrap();
+    // One is connected, one has been cut off an hour ago, one was last here two days ago.
+    field.issue(gone, old).await.unwrap();
+    field.db.clock.advance(TimeDelta::days(2));
+    field.issue(near, old).await.unwrap();
+    field.issue(away, old).await.unwrap();
+    field.says(near, true, 2, None).await;
+    for proxy in [away, gone] {
+        field.says(proxy, false, 2, None).await;
+    }
+    let rotation = field.start(new(What::Root, Mode::Planned)).await.unwrap();
+    let published = field.step().await.unwrap();
+    assert_eq!(published.state, State::Published);
+    assert_eq!(field.step().await, None);
+    let numbers = |c: Counts| {
+        let of = [c.ready, c.pending, c.refused, c.offline, c.left_behind];
+        (of, c.waiting_for)
+    };
+    let seen = numbers(field.counts(&published).await);
+    assert_eq!(seen, ([0, 1, 0, 1, 1], 2));
+    let refused = field.advance(rotation.id, false).await;
+    assert!(matches!(refused, Err(Refused::Waits(c)) if c.waiting_for == 2));
+
+    // Its server showed it nothing new with that revision; but it is behind with what came before, or refuses it, and that may be the root.
+    for (nacks, expected) in [
+        (json!([]), [0, 1, 0, 1, 1]),
+        (json!([{"type": "SDS"}]), [0, 0, 1, 1, 1]),
+    ] {
+        let status = Checkpoint {
+            connected: true,
+            acked_revision: Some(published.revision - 2),
+            target_revision: Some(published.revision - 1),
+            nacks,
+            ..checkpoint(near, Some(endpoint(near, "10.0.0.7")))
+        };
+        let offered = Some(published.revision);
+        proxies::checkpoint(&field.db.store, &field.mesh, SERVER, offered, &[status])
+            .await
+            .unwrap();
+        assert_eq!(numbers(field.counts(&published).await), (expected, 2));
+        assert_eq!(field.step().await, None);
+    }
+    field.says(near, true, published.revision, None).await;
+    assert_eq!(field.step().await, None, "the one that is cut off");
+    let seen = numbers(field.counts(&published).await);
+    assert_eq!(seen, ([1, 0, 0, 1, 1], 1));
+    // Its leaf ends; it is listed and no longer waited for.
+    field
+        .db
+        .clock
+        .advance(TimeDelta::hours(24) + TimeDelta::seconds(1));
+    assert_eq!(
+        numbers(field.counts(&published).await),
+        ([1, 0, 0, 0, 2], 0)
+    );
+    assert_eq!(field.step().await.unwrap().state, State::Active);
+}
+
+#[tokio::test]
+async fn spiffe_s52_the_old_root_is_dropped_when_nobody_holds_a_leaf_under_it() {
+    let field = Field::new(&[("payments", "a"), ("payments", "b")]).await;
+    let [one, two] = field.proxies[..] else {
+        panic!("two")
+    };
+    let old = field.trust().await.0.unwrap();
+    let mut revision = 2;
+    for proxy in [one, two] {
+        let leaf = field.issue(proxy, old).await;
+        field.says(proxy, true, revision, leaf).await;
+    }
+    field.start(new(What::Root, Mode::Planned)).await.unwrap();
+    let mut row = field.step().await.unwrap();
+    while row.state != State::Retiring {
+        revision = row.revision;
+        assert_eq!(field.step().await, None, "{:?}", row.state);
+        for proxy in [one, two] {
+            field.says(proxy, true, revision, None).await;
+        }
+        row = field.step().await.unwrap();
+    }
+    assert_eq!(field.issue(one, old).await, None, "it signs no more");
+    assert_eq!(field.step().await, None);
+    // Issued is not had: the proxy may not have got it.
+    field.db.clock.advance(TimeDelta::seconds(1));
+    let leaf = field.issue(one, row.issuing).await;
+    assert_eq!(field.counts(&row).await.pending, 2);
+    field.says(one, true, revision, leaf).await;
+    let counts = field.counts(&row).await;
+    assert_eq!((counts.ready, counts.pending), (1, 1));
+    // The other one is cut off with a leaf of the old root, until that ends.
+    field.says(two, false, revision, None).await;
+    let counts = field.counts(&row).await;
+    assert_eq!((counts.offline, counts.waiting_for), (1, 1));
+    assert_eq!(field.step().await, None);
+    field
+        .db
+        .clock
+        .advance(TimeDelta::hours(24) + TimeDelta::seconds(1));
+    assert_eq!(field.counts(&row).await.left_behind, 1);
+    assert_eq!(field.step().await.unwrap().state, State::Removed);
+}
