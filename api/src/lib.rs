@@ -35,6 +35,7 @@ mod rotations;
 pub mod router;
 pub mod state;
 mod table;
+mod trust_bundle;
 mod v1;
 mod view;
 

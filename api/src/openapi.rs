@@ -40,6 +40,7 @@ pub(crate) fn frame() -> OpenApi {
     let others = others.chain(access_checks::schemas());
     let others = others.chain(revocations::schemas());
     let others = others.chain(crate::rotations::schemas());
+    let others = others.chain(crate::trust_bundle::schemas());
     crate::accounts::sent::<crate::v1::rotations::CreateRotation>(&mut schemas);
     crate::accounts::sent::<crate::v1::rotations::ActOnRotation>(&mut schemas);
     for (name, schema) in objects::schemas().into_iter().chain(others) {

@@ -19,6 +19,7 @@ use crate::problem::Problem;
 use crate::rotations;
 use crate::state::App;
 use crate::table::Table;
+use crate::trust_bundle;
 use crate::v1::{
     access_checks, apply, bootstrap, codes, effective, events, join_tokens, meshes, proxies,
     proxy_config, revisions, revocations, rollbacks, rollout, whoami,
@@ -40,6 +41,7 @@ fn table() -> Table {
     let table = proxy_operations(table);
     let table = revocation_operations(table);
     let table = rotations::operations(table);
+    let table = trust_bundle::operations(table);
     let table = accounts::operations(table);
     let table = history_operations(table);
     let table = live_operations(table);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use heddle_model::clock::{Ids, SharedClock};
 use heddle_model::name::Name;
 use heddle_store::rotations::AuthorityMaker;
-use heddle_store::{KeySealer, Store};
+use heddle_store::{Cause, KeySealer, Store};
 use tokio_util::task::TaskTracker;
 
 use crate::limits::Limits;
@@ -15,6 +15,9 @@ use crate::live::Live;
 
 /// Draws the trust domain of a new mesh from its name; unique for ever.
 pub type DrawTrustDomain = Arc<dyn Fn(&Name) -> String + Send + Sync>;
+
+/// Writes the bundle of these roots, each in PEM, as JSON; the number grows whenever they change.
+pub type WriteTrustBundle = Arc<dyn Fn(&[&str], u64) -> Result<Vec<u8>, Cause> + Send + Sync>;
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
@@ -37,6 +40,8 @@ pub struct App {
     pub xds: Arc<XdsFacts>,
     /// Names trust domains.
     pub draw_trust_domain: DrawTrustDomain,
+    /// Writes trust bundles.
+    pub trust_bundle: WriteTrustBundle,
     /// Requests under way: they finish even when their client has gone, and a shutdown waits for them.
     pub requests: TaskTracker,
     /// Answers that stay open.

@@ -29,4 +29,5 @@ pub(crate) mod services;
 pub(crate) mod sessions;
 pub(crate) mod splits;
 pub(crate) mod tokens;
+pub(crate) mod trust_bundle;
 pub(crate) mod whoami;

@@ -18,6 +18,7 @@
 
 mod ambient;
 mod authority;
+mod bundle;
 mod check;
 mod error;
 mod file_key;
@@ -42,6 +43,7 @@ pub use ambient::{Clock, Random, SystemRandom};
 pub use authority::{
     AuthorityKind, AuthorityRow, Hierarchy, MeshIdentity, MeshKey, Replacing, create_hierarchy,
 };
+pub use bundle::TrustBundle;
 pub use check::Fault;
 pub use error::{Error, Failure};
 pub use file_key::FileKeyError;

@@ -6,8 +6,7 @@
 
 use serde::Serialize;
 
-/// A release of Envoy, as its bootstrap reports it: `1.36.4`.
-type Version = (u32, u32, u32);
+use crate::envoy::{Release, release};
 
 /// How much it matters, by the advisory's own CVSS score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -31,13 +30,13 @@ pub struct Advisory {
     /// What that means for an Envoy that Heddle configures.
     pub here: &'static str,
     /// The first good release of each minor one that got a fix, ascending.
-    fixed: &'static [Version],
+    fixed: &'static [Release],
 }
 
-const MARCH: &[Version] = &[(1, 34, 13), (1, 35, 8), (1, 36, 5), (1, 37, 1)];
-const JUNE: &[Version] = &[(1, 35, 11), (1, 36, 7), (1, 37, 3), (1, 38, 1)];
-const AUGUST: &[Version] = &[(1, 36, 10), (1, 37, 6), (1, 38, 4), (1, 39, 1)];
-const OCTOBER: &[Version] = &[(1, 36, 11), (1, 37, 7), (1, 38, 5), (1, 39, 2)];
+const MARCH: &[Release] = &[(1, 34, 13), (1, 35, 8), (1, 36, 5), (1, 37, 1)];
+const JUNE: &[Release] = &[(1, 35, 11), (1, 36, 7), (1, 37, 3), (1, 38, 1)];
+const AUGUST: &[Release] = &[(1, 36, 10), (1, 37, 6), (1, 38, 4), (1, 39, 1)];
+const OCTOBER: &[Release] = &[(1, 36, 11), (1, 37, 7), (1, 38, 5), (1, 39, 2)];
 
 /// All of them, the newest first.
 pub const ADVISORIES: &[Advisory] = &[
@@ -122,8 +121,8 @@ pub const ADVISORIES: &[Advisory] = &[
 
 impl Advisory {
     /// The first release with the fix that is nearest to a version.
-    fn fix_for(&self, version: Version) -> Option<Version> {
-        let same = |fixed: &&Version| (fixed.0, fixed.1) == (version.0, version.1);
+    fn fix_for(&self, version: Release) -> Option<Release> {
+        let same = |fixed: &&Release| (fixed.0, fixed.1) == (version.0, version.1);
         match self.fixed.iter().find(same) {
             Some(fixed) => (version < *fixed).then_some(*fixed),
             // A newer minor release was branched off after the fix; an older one never got it.
@@ -151,7 +150,7 @@ pub struct Open {
 /// that are known.
 #[must_use]
 pub fn open_in(version: &str) -> Vec<Open> {
-    let Some(version) = parse(version) else {
+    let Some(version) = release(version) else {
         return Vec::new();
     };
     let open = |advisory: &'static Advisory| {
@@ -165,17 +164,6 @@ pub fn open_in(version: &str) -> Vec<Open> {
         })
     };
     ADVISORIES.iter().filter_map(open).collect()
-}
-
-fn parse(text: &str) -> Option<Version> {
-    let release = text.split(['-', '+']).next()?;
-    let mut parts = release.split('.').map(str::parse);
-    let version = (
-        parts.next()?.ok()?,
-        parts.next()?.ok()?,
-        parts.next()?.ok()?,
-    );
-    parts.next().is_none().then_some(version)
 }
 
 #[cfg(test)]

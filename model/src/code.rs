@@ -113,6 +113,7 @@ codes! {
     ProxyRevoked = "HED-3006", 403, "Revoked", "The proxy, or its service with all of its proxies, was revoked by somebody who may do that.", "Read why in the mesh's revocations; once it may be trusted again, lift the revocation there.";
     ProxyRejected = "HED-3007", 409, "Rejected by the proxy", "The Envoy refused a resource that was generated from this object.", "Correct the field that is named; the proxy keeps its last good configuration.";
     JoinTokenElsewhere = "HED-3008", 403, "Join token not for this network", "The token is bound to networks, and the connection comes from none of them.", "Join from one of the token's `networks`, as the control plane sees the address, or create another token.";
+    EnvoyTooOld = "HED-3009", 403, "Envoy too old", "The Envoy is of a release older than 1.36, which would misread some of what it is sent.", "Run a supported release of Envoy; `heddle doctor` says which one a host has.";
     ReferenceGone = "HED-4001", 422, "Refers to something that is gone", "The object names another one that was deleted; what it asks for there is not in force.", "Change the object, or create the other one again.";
     ManagedElsewhere = "HED-4091", 409, "Managed elsewhere", "A program looks after this object and may undo what others change.", "Change it where it is managed, or take it over with `?takeover=true`.";
 }

@@ -16,6 +16,7 @@ pub mod code;
 pub mod diff;
 pub mod duration;
 pub mod email;
+pub mod envoy;
 pub mod filter;
 pub mod guardrails;
 pub mod id;

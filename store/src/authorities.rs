@@ -201,6 +201,19 @@ pub fn trusted(rows: &[AuthorityRow]) -> impl Iterator<Item = &AuthorityRow> {
     })
 }
 
+/// A number that grows whenever the roots that proxies are told to trust change: how often one came or went.
+#[must_use]
+pub fn sequence(rows: &[AuthorityRow]) -> u64 {
+    // Authorities only go forward, and none is forgotten. One that was put away before anybody was told of it counts, too.
+    roots(rows)
+        .map(|row| match row.state {
+            AuthorityState::Prepared => 0,
+            AuthorityState::Published | AuthorityState::Active | AuthorityState::Retiring => 1,
+            AuthorityState::Removed => 2,
+        })
+        .sum()
+}
+
 fn roots(rows: &[AuthorityRow]) -> impl Iterator<Item = &AuthorityRow> {
     rows.iter().filter(|row| row.kind == AuthorityKind::Root)
 }

@@ -43,4 +43,4 @@ pub use traffic::{Outcome, Traffic};
 pub use until::{until, until_some};
 pub use up::{Up, kill_at_once};
 pub use workload::{Stack, Workload, WorkloadSpec};
-pub use xds::{XdsClient, node};
+pub use xds::{XdsClient, node, node_of_release};

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
+use envoy_types::pb::envoy::config::core::v3::{BuildVersion, Node};
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
 };
+use envoy_types::pb::envoy::r#type::v3::SemanticVersion;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 use tokio::sync::mpsc;
@@ -63,6 +65,25 @@ pub fn node(id: &str, cluster: &str) -> Node {
         cluster: cluster.to_owned(),
         metadata: Some(Struct { fields }),
         ..Node::default()
+    }
+}
+
+/// The same, by an Envoy of this release.
+#[must_use]
+pub fn node_of_release(id: &str, cluster: &str, (major, minor, patch): (u32, u32, u32)) -> Node {
+    let version = SemanticVersion {
+        major_number: major,
+        minor_number: minor,
+        patch,
+    };
+    let build = BuildVersion {
+        version: Some(version),
+        ..BuildVersion::default()
+    };
+    Node {
+        user_agent_name: "envoy".to_owned(),
+        user_agent_version_type: Some(UserAgentVersionType::UserAgentBuildVersion(build)),
+        ..node(id, cluster)
     }
 }
 

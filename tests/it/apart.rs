@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use envoy_types::pb::google::protobuf::{Struct, Value as Junk, value::Kind};
 use heddle_tests::{Authority, EnvoyVersion, ServerOptions, Stack, Workload, WorkloadSpec, until};
 use serde_json::{Value, json};
+use tonic::client::Grpc;
+use tonic::transport::Endpoint;
+use tonic::{Code, Request};
+use tonic_prost::ProstCodec;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -121,4 +126,72 @@ async fn spiffe_s54_c11_a_server_without_a_key_asks_a_process_that_may_be_away()
     })
     .await;
     assert_eq!(ready().await, 1.0);
+}
+
+/// What a process that signs answers to a call of this name with this in it, which is nothing that it knows.
+async fn asked(socket: &std::path::Path, call: &str, junk: Struct) -> Code {
+    let endpoint = Endpoint::from_shared(format!("unix:{}", socket.display())).unwrap();
+    let mut grpc = Grpc::new(endpoint.connect().await.unwrap());
+    grpc.ready().await.unwrap();
+    let path = format!("/heddle.ca.v1.Authority/{call}").parse().unwrap();
+    let codec = ProstCodec::<Struct, Struct>::default();
+    let answer = grpc.unary(Request::new(junk), path, codec).await;
+    answer.expect_err("it is refused").code()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_c05_c07_what_is_no_call_or_makes_no_sense_signs_nothing() {
+    let keys = tempfile::Builder::new()
+        .prefix("heddle-ca-")
+        .tempdir_in("/tmp")
+        .unwrap();
+    let socket = keys.path().join("ca.sock");
+    let stack = Stack::start(ServerOptions::default()).await;
+    let key = stack.directory.path().join("sealing.key");
+    let key = format!("file:{}", key.display());
+    let mut authority =
+        Authority::start(&socket, &stack.postgres, &[("HEDDLE_SEALING_KEY", &key)]).await;
+    let junk = || Struct {
+        fields: [(
+            "a".to_owned(),
+            Junk {
+                kind: Some(Kind::NumberValue(1.0)),
+            },
+        )]
+        .into(),
+    };
+    for unknown in [
+        "Sign",
+        "issue",
+        "IssueCertificate",
+        "",
+        "Issue/",
+        "Check/../Issue",
+    ] {
+        let code = asked(&socket, unknown, junk()).await;
+        assert_eq!(code, Code::Unimplemented, "{unknown}");
+    }
+    let calls = [
+        "Issue",
+        "MakeRoot",
+        "MakeIssuing",
+        "SealSessionKey",
+        "OpenSessionKey",
+    ];
+    for call in calls {
+        for with in [Struct::default(), junk()] {
+            let code = asked(&socket, call, with).await;
+            let refused = matches!(code, Code::InvalidArgument | Code::Internal);
+            assert!(refused, "{call}: {code:?}");
+        }
+    }
+    let written: i64 = sqlx::query_scalar("select count(*) from heddle.certificates")
+        .fetch_one(&mut stack.postgres.inspect().await)
+        .await
+        .unwrap();
+    assert_eq!(written, 0);
+    // It is none the worse for it.
+    let check = asked(&socket, "Unknown", Struct::default()).await;
+    assert_eq!(check, Code::Unimplemented);
+    authority.kill().await;
 }

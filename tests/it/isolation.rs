@@ -146,6 +146,7 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         format!("{rotation}/actions"),
         Some(json!({"action": "advance"})),
     ));
+    all.push((Method::GET, format!("{mesh}/trust-bundle"), None));
     all.push((Method::GET, format!("{mesh}/join-tokens"), None));
     all.push((
         Method::POST,

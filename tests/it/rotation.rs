@@ -209,6 +209,12 @@ impl Field {
         serials
     }
 
+    /// Whom others are told to trust.
+    async fn bundle(&self) -> Value {
+        let read = self.api.get("/meshes/shop/trust-bundle").await;
+        read.expect(200).json
+    }
+
     async fn begin(&self, body: Value) -> String {
         let made = self.api.post("/meshes/shop/rotations", body).await;
         let made = made.expect(201).json;
@@ -274,10 +280,12 @@ async fn stop(traffic: Vec<Traffic>) -> Vec<Outcome> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn spiffe_s51_s52_an_intermediate_and_a_root_are_replaced_and_no_handshake_fails() {
+async fn spiffe_s20_s51_s52_an_intermediate_and_a_root_are_replaced_and_no_handshake_fails() {
     let mut field = Field::start(1, 2).await;
     let before = Field::roots(&field.callers[0].envoy).await;
     assert_eq!(before.len(), 1);
+    let first = field.bundle().await;
+    assert_eq!(first["keys"].as_array().unwrap().len(), 1, "{first:#}");
     let traffic = field.traffic(2, Duration::from_millis(5));
     let states = |seen: &[(String, Duration)]| -> Vec<String> {
         seen.iter().map(|(state, _)| state.clone()).collect()
@@ -291,6 +299,7 @@ async fn spiffe_s51_s52_an_intermediate_and_a_root_are_replaced_and_no_handshake
     assert_eq!(states(&seen).last().unwrap(), "removed");
     let caller = &field.callers[0].envoy;
     assert_eq!(Field::roots(caller).await, before, "the root stays");
+    assert_eq!(field.bundle().await, first);
 
     let path = field
         .begin(json!({"what": "root", "replace_over": "2s"}))
@@ -298,6 +307,12 @@ async fn spiffe_s51_s52_an_intermediate_and_a_root_are_replaced_and_no_handshake
     let seen = field.follow(&path, false).await;
     assert_eq!(states(&seen).last().unwrap(), "removed");
     field.trusts_anew(&before).await;
+    let last = field.bundle().await;
+    assert_eq!(last["keys"].as_array().unwrap().len(), 1, "{last:#}");
+    assert_ne!(last["keys"], first["keys"]);
+    // One came and one went.
+    let sequence = |bundle: &Value| bundle["spiffe_sequence"].as_u64().unwrap();
+    assert_eq!(sequence(&last), sequence(&first) + 2);
     let reply = field.api.get(&path).await.expect(200).json;
     assert_eq!(reply["progress"]["ready"], 3, "{reply:#}");
     // Those steps are revisions in which nothing was changed, and they are in the log of what was done.

@@ -1,6 +1,6 @@
 //! Proxies that are not let in, as the people of their mesh read of it.
 
-use heddle_tests::{ServerOptions, Stack, XdsClient, node};
+use heddle_tests::{ServerOptions, Stack, XdsClient, node, node_of_release};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,4 +57,36 @@ async fn sec_p02_p03_a_join_that_is_refused_is_told_to_the_people_of_the_mesh() 
     );
     let log = other.get(query).await.expect(200);
     assert_eq!(log.json["items"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_z08_an_envoy_that_would_misread_a_rule_gets_nothing_and_its_people_are_told() {
+    let stack = Stack::start(ServerOptions::default()).await;
+    let api = stack.mesh("acme", "shop", json!({}), &["payments"]).await;
+    let body = json!({"name": "fleet", "service": "payments", "reusable": true});
+    let made = api.post("/meshes/shop/join-tokens", body).await.expect(201);
+    let token = made.json["secret"].as_str().unwrap();
+    let connect = async |name: &str, release| {
+        let node = node_of_release(name, "payments", release);
+        XdsClient::connect(&stack.server, token, node).await
+    };
+    for old in [(1, 35, 13), (1, 9, 0), (0, 99, 0)] {
+        let Err(refused) = connect("p-1", old).await else {
+            panic!("{old:?} was let in");
+        };
+        assert_eq!(refused.code(), tonic::Code::PermissionDenied, "{refused}");
+        assert!(refused.message().starts_with("HED-3009"), "{refused}");
+    }
+    let proxies = api.get("/meshes/shop/proxies").await.expect(200);
+    assert_eq!(proxies.json["items"], json!([]));
+    assert!(connect("p-1", (1, 36, 0)).await.is_ok());
+
+    let query = "/audit-log?action=join&kind=join_token&outcome=refused&mesh=shop";
+    let log = api.get(query).await.expect(200);
+    let read: Vec<_> = log.json["items"].as_array().unwrap().iter().collect();
+    assert_eq!(read.len(), 1, "{read:?}");
+    assert_eq!(
+        read[0]["after"],
+        json!({"reason": "envoy_too_old", "node_id": "p-1"})
+    );
 }

@@ -193,7 +193,7 @@ fn version(heddle: &Struct) -> Result<Option<Name>, NodeError> {
     }
 }
 
-/// For people to read; nothing is decided by it.
+/// As the Envoy says it. Whoever lets proxies in may refuse one that is too old.
 fn envoy_version(node: &Node) -> Option<String> {
     match node.user_agent_version_type.as_ref()? {
         UserAgentVersionType::UserAgentVersion(text) => {

@@ -1,6 +1,7 @@
 //! The table of numbered rules and the tests that carry the numbers. A rule's sentence stands in
 //! `xtask/rules.toml`; its tests are found in the tree by their names (`xds_x17_...`, `sec_t01_t07_...`); the
-//! table in the documentation is made of both. A rule without a test is not in it: it says what is shown.
+//! table in the documentation is made of both. A rule without a test is not in it: it says what is shown. Where a family is
+//! complete, such a rule has a reason instead, in a list of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -22,8 +23,9 @@ const PREFACE: &str = "\
 # Conformance
 
 Numbered rules and the tests that show them. The number of a rule is part of its test's name, so
-`cargo test --workspace xds_x11` runs what there is for rule X11. A rule without a test is not listed here; what exactly is
-shown of one that is listed, its tests say.
+`cargo test --workspace xds_x11` runs what there is for rule X11. What exactly is shown of a rule, its tests say. Where a
+list of what is not shown yet follows, everything else of that family is; where none does, a rule without a test is not
+listed.
 
 The table is made by `cargo xtask generate` of the sentences in [xtask/rules.toml](../xtask/rules.toml) and the names of
 the tests; `cargo xtask check conformance` fails when it differs from the tree.
@@ -36,6 +38,12 @@ struct Family {
     title: String,
     /// The rules by number ("X07"), each a sentence.
     rules: BTreeMap<String, String>,
+    /// Whether each rule has a test or a reason why it has none.
+    #[serde(default)]
+    complete: bool,
+    /// Why a rule has no test yet.
+    #[serde(default)]
+    not_yet: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,6 +62,7 @@ type Tests = BTreeMap<String, BTreeSet<(String, String)>>;
 pub(crate) fn check(repository: &Repository) -> anyhow::Result<Vec<Finding>> {
     let (rules, tests) = (rules(repository)?, tests(repository)?);
     let mut findings = unknown(&rules, &tests);
+    findings.extend(incomplete(&rules, &tests));
     let table = match repository.has(TABLE) {
         true => repository.text(TABLE)?.unwrap_or_default(),
         false => String::new(),
@@ -145,6 +154,35 @@ fn unknown(rules: &Rules, tests: &Tests) -> Vec<Finding> {
         .collect()
 }
 
+/// Rules of complete families with neither a test nor a reason, and reasons that are not true or about nothing.
+fn incomplete(rules: &Rules, tests: &Tests) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut say = |message: String| findings.push(Finding::error(RULES, message));
+    for family in &rules.family {
+        for number in family.rules.keys().filter(|_| family.complete) {
+            if !tests.contains_key(number) && !family.not_yet.contains_key(number) {
+                say(format!(
+                    "{number} has neither a test nor a reason in not_yet"
+                ));
+            }
+        }
+        for number in family.not_yet.keys() {
+            if tests.contains_key(number) {
+                say(format!(
+                    "{number} has a test; it is not in not_yet any more"
+                ));
+            }
+            if !family.rules.contains_key(number) {
+                say(format!(
+                    "{number} is in not_yet, and no rule of {}",
+                    family.title
+                ));
+            }
+        }
+    }
+    findings
+}
+
 fn render(rules: &Rules, tests: &Tests) -> String {
     let mut text = PREFACE.to_owned();
     for family in &rules.family {
@@ -155,6 +193,9 @@ fn render(rules: &Rules, tests: &Tests) -> String {
         if shown.is_empty() {
             continue;
         }
+        let not_yet = family.not_yet.iter();
+        let not_yet =
+            not_yet.filter_map(|(number, why)| Some((number, family.rules.get(number)?, why)));
         // Writing to a text cannot fail.
         let _ = write!(
             text,
@@ -172,6 +213,12 @@ fn render(rules: &Rules, tests: &Tests) -> String {
                 rule.trim(),
                 tests.join("<br>")
             );
+        }
+        for (i, (number, rule, why)) in not_yet.enumerate() {
+            if i == 0 {
+                text.push_str("\nNot shown yet:\n\n| rule | what would hold | why not yet |\n| --- | --- | --- |\n");
+            }
+            let _ = writeln!(text, "| {number} | {} | {} |", rule.trim(), why.trim());
         }
     }
     text
@@ -229,6 +276,31 @@ mod unit {
         assert_eq!(findings.len(), 1);
         assert!(findings[0].message.contains("X99"), "{findings:?}");
         assert!(table(&scratch.read()).is_err());
+    }
+
+    #[test]
+    fn a_family_that_is_complete_has_a_test_or_a_reason_for_each_rule() {
+        let tests = concat!("fn xds_", "x01_a() {}");
+        let family = "[[family]]\ntitle = \"Xds\"\ncomplete = true\n[family.rules]\nX01 = \"One.\"\nX02 = \"Two.\"\n";
+        let messages = |not_yet: &str| {
+            let rules = format!("{family}[family.not_yet]\n{not_yet}");
+            let scratch = Scratch::new(&[(RULES, &rules), ("a.rs", tests)]);
+            scratch.put(TABLE, &table(&scratch.read()).unwrap());
+            let found = check(&scratch.read()).unwrap().into_iter();
+            let text = scratch.read().text(TABLE).unwrap().unwrap();
+            (found.map(|one| one.message).collect::<Vec<_>>(), text)
+        };
+        let (none, text) = messages("X02 = \"Nobody asks.\"\n");
+        assert_eq!(none, Vec::<String>::new());
+        assert!(text.contains("| X02 | Two. | Nobody asks. |"), "{text}");
+        let (missing, text) = messages("");
+        assert!(
+            missing.len() == 1 && missing[0].starts_with("X02 has neither"),
+            "{missing:?}"
+        );
+        assert!(!text.contains("Not shown yet"), "{text}");
+        let (wrong, _) = messages("X01 = \"a\"\nX02 = \"b\"\nX03 = \"c\"\n");
+        assert!(wrong.len() == 2, "{wrong:?}");
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn the_template_passes() {
 }
 
 #[test]
-fn sec_c01_c02_every_deviation_from_the_template_is_named_by_its_rule() {
+fn sec_c01_c02_s55_every_deviation_from_the_template_is_named_by_its_rule() {
     type Spoil = fn(&mut CertificateParams);
     let spoils: &[(&str, &str, Spoil)] = &[
         ("S10", "two URIs", |p| {
@@ -322,7 +322,7 @@ fn torsos_and_trailing_bytes_are_refused_without_a_panic() {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_is_refused() {
+fn spiffe_s55_a_flipped_bit_anywhere_is_refused() {
     let bench = Bench::new();
     let der = bench.sign(&bench.params());
     let public_key = &bench.key.subject_public_key_info();

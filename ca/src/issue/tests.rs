@@ -150,7 +150,7 @@ async fn sec_c08_a_journal_that_fails_means_no_certificate() {
 }
 
 #[tokio::test]
-async fn sec_c08_the_row_stands_for_exactly_the_bytes_that_were_signed() {
+async fn sec_c06_c08_s55_the_row_stands_for_exactly_the_bytes_that_were_signed() {
     let bench = Bench::new(1);
     let subject = subject(1, "payments", 42);
     let prepared = bench.prepare(&subject, start()).expect("prepare");

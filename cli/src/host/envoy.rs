@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use heddle_model::envoy;
+
 /// The oldest that is supported: every one of these is tested at its ends.
-pub(crate) const OLDEST: Version = Version(1, 36);
+pub(crate) const OLDEST: Version = Version(envoy::OLDEST.0, envoy::OLDEST.1);
 
 /// Major and minor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

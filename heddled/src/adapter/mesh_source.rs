@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use async_trait::async_trait;
 use heddle_ephemeral::Fanout;
 use heddle_model::code::Code;
+use heddle_model::envoy::is_too_old;
 use heddle_model::id::{MeshId, OrgId, ProxyId};
 use heddle_model::snapshot::MeshSnapshot;
 use heddle_store::proxies::{self, Arrival, Checkpoint, JoinRefused, Turned};
@@ -144,6 +145,7 @@ fn refusal(refused: JoinRefused) -> Refusal {
         JoinRefused::Used => Code::JoinTokenUsed,
         JoinRefused::Revoked => Code::ProxyRevoked,
         JoinRefused::Elsewhere => Code::JoinTokenElsewhere,
+        JoinRefused::EnvoyTooOld => Code::EnvoyTooOld,
         JoinRefused::ServiceGone | JoinRefused::NodeTaken | JoinRefused::OtherService => {
             Code::ProxyMismatch
         }
@@ -235,6 +237,12 @@ impl SnapshotSource for MeshSource {
             service: None,
             from: Some(from),
         };
+        if node.envoy_version.as_deref().is_some_and(is_too_old) {
+            let refused = JoinRefused::EnvoyTooOld;
+            let why = Some(refused);
+            self.turn_away(secret, &Turned { why, ..turned }).await;
+            return Ok(Err(refusal(refused)));
+        }
         let arrival = Arrival {
             node_id: &node.id,
             from: Some(from),

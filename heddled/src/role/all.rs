@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 use heddle_api::{App, Limits, Live, XdsFacts};
-use heddle_ca::{CertificateAuthority, Parts, SystemRandom, TrustDomain};
+use heddle_ca::{CertificateAuthority, Parts, SystemRandom, TrustBundle, TrustDomain};
 use heddle_model::clock::{Ids as _, SharedClock, SystemClock, SystemIds};
 use heddle_store::{Options, Store};
 use tokio::net::TcpListener;
@@ -219,6 +219,10 @@ fn app(
             TrustDomain::generate(mesh.as_str(), &SystemRandom, &suffix)
                 .map(|domain| domain.to_string())
                 .expect("the suffix was tried at the start, and every mesh name is a DNS label")
+        }),
+        trust_bundle: Arc::new(|roots, sequence| {
+            let bundle = TrustBundle::of(roots.iter().copied(), sequence)?;
+            Ok(serde_json::to_vec(&bundle)?)
         }),
         requests: TaskTracker::new(),
         live: Live::new(store.clone(), shutdown),

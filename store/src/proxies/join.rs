@@ -71,6 +71,9 @@ pub enum JoinRefused {
     /// A connected proxy of the service has this node id by another token.
     #[error("the node id belongs to another proxy")]
     NodeTaken,
+    /// Its release of Envoy would misread what it is sent. Whoever reads the node says so, before anything is looked up.
+    #[error("the release of Envoy is too old")]
+    EnvoyTooOld,
     /// It takes itself for a proxy of a service that the token is not for.
     #[error("the join token is for another service")]
     OtherService,

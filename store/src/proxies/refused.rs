@@ -65,6 +65,7 @@ pub async fn turned_away(store: &Store, secret: &str, turned: &Turned<'_>) -> Re
         Some(JoinRefused::OtherService) => "other_service",
         Some(JoinRefused::Revoked) => "identity_revoked",
         Some(JoinRefused::Elsewhere) => "other_network",
+        Some(JoinRefused::EnvoyTooOld) => "envoy_too_old",
         Some(JoinRefused::Used) => "used",
         Some(JoinRefused::ServiceGone) => "service_gone",
         Some(JoinRefused::NodeTaken) => "node_taken",

@@ -2,6 +2,7 @@
 
 mod field;
 mod gates;
+mod walk;
 
 pub(crate) use field::Maker;
 use field::{Field, new};

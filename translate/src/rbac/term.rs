@@ -1,16 +1,31 @@
 //! What policies are made of: whom they are about (principals), what they are about (permissions), and how these combine.
 
+use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::config::rbac::v3::{Permission, Principal, permission, principal};
+use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3 as mtls_authenticated;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::SubjectAltNameMatcher;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::subject_alt_name_matcher::SanType;
 
 use crate::envoy::matcher;
 use crate::envoy::route::HeaderMatcher;
+use crate::resource::any;
 
-/// Whoever has such a SPIFFE id.
+/// Whoever has such a SPIFFE id. By the type of the name: Envoy's plain `authenticated` takes a DNS name, and even a subject,
+/// for a SPIFFE id that reads the same.
 pub(super) fn whoever(id: matcher::StringMatcher) -> Principal {
-    let authenticated = principal::Authenticated {
-        principal_name: Some(id),
+    let name = SubjectAltNameMatcher {
+        san_type: SanType::Uri.into(),
+        matcher: Some(id),
+        ..SubjectAltNameMatcher::default()
     };
-    identified(principal::Identifier::Authenticated(authenticated))
+    let authenticated = mtls_authenticated::Config {
+        san_matcher: Some(name),
+        ..mtls_authenticated::Config::default()
+    };
+    identified(principal::Identifier::Custom(TypedExtensionConfig {
+        name: "envoy.rbac.principals.mtls_authenticated".to_owned(),
+        typed_config: Some(any(&authenticated)),
+    }))
 }
 
 pub(super) const fn identified(identifier: principal::Identifier) -> Principal {

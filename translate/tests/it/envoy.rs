@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use heddle_translate::{Resource, ResourceType, naming};
+use rcgen::SanType;
 use serde_json::{Map, Value, json};
 
 use crate::case::TRUST_DOMAIN;
@@ -67,17 +68,22 @@ impl Identity {
 
     /// A leaf for each of these SPIFFE ids, which one root signed.
     pub(crate) fn family(spiffe_ids: &[&str]) -> Vec<Self> {
+        let uri = |id: &&str| vec![SanType::URI((*id).try_into().unwrap())];
+        Self::named(&spiffe_ids.iter().map(uri).collect::<Vec<_>>())
+    }
+
+    /// A leaf for each of these lists of names, which one root signed.
+    pub(crate) fn named(names: &[Vec<SanType>]) -> Vec<Self> {
         use rcgen::{
             BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose,
-            SanType,
         };
         let mut root = CertificateParams::new(Vec::new()).unwrap();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
-        let leaf = |spiffe_id: &&str| {
+        let leaf = |names: &Vec<SanType>| {
             let mut leaf = CertificateParams::new(Vec::new()).unwrap();
-            leaf.subject_alt_names = vec![SanType::URI((*spiffe_id).try_into().unwrap())];
+            leaf.subject_alt_names.clone_from(names);
             leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
             let key = KeyPair::generate().unwrap();
             let leaf = leaf.signed_by(&key, &root).unwrap();
@@ -87,7 +93,7 @@ impl Identity {
                 key_pem: key.serialize_pem(),
             }
         };
-        spiffe_ids.iter().map(leaf).collect()
+        names.iter().map(leaf).collect()
     }
 
     /// A leaf for a service of the cases' trust domain.

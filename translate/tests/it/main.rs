@@ -7,6 +7,7 @@ mod case;
 mod decisions;
 mod envoy;
 mod golden;
+mod names;
 mod properties;
 mod protos;
 mod readable;

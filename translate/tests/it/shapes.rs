@@ -92,7 +92,7 @@ fn sec_z01_no_shape_of_a_request_gets_around_rules_that_deny() {
     for binary in binaries() {
         let _envoy = mesh.run(&binary);
         for (name, request) in &shapes {
-            let status = send(mesh.inside, request).map(|answer| answer.status);
+            let status = send(mesh.inside(), request).map(|answer| answer.status);
             if !matches!(status, Some(400 | 403)) {
                 around.push(format!("{name}: {status:?} from {}", binary.display()));
             }
@@ -106,7 +106,7 @@ fn sec_z01_no_shape_of_a_request_gets_around_rules_that_deny() {
             b"user\r\nx-role: root,\xff",
             b"user\r\nx-role: \xff, root ,\xff",
         ] {
-            let status = send(mesh.inside, of_role("/ok", value)).map(|answer| answer.status);
+            let status = send(mesh.inside(), of_role("/ok", value)).map(|answer| answer.status);
             if !matches!(status, Some(400 | 403)) {
                 around.push(format!("{value:?}: {status:?} from {}", binary.display()));
             }
@@ -117,7 +117,9 @@ fn sec_z01_no_shape_of_a_request_gets_around_rules_that_deny() {
             ("/x/admin", "payments.shop.mesh", "x-role: roots\r\n"),
             ("/admin/users", "secret.local.example", "x-other: root\r\n"),
         ] {
-            let status = send(mesh.inside, get(path, host, headers)).unwrap().status;
+            let status = send(mesh.inside(), get(path, host, headers))
+                .unwrap()
+                .status;
             assert_eq!(status, 200, "{path} {host} {headers}");
         }
     }
@@ -134,7 +136,7 @@ fn sec_z01_no_shape_of_a_request_gets_in_by_rules_that_allow() {
     let role = "x-role: user\r\n";
     for binary in binaries() {
         let _envoy = mesh.run(&binary);
-        let status = |request: &str| send(mesh.inside, request).map(|answer| answer.status);
+        let status = |request: &str| send(mesh.inside(), request).map(|answer| answer.status);
         for (name, request) in shapes() {
             let request = request.replacen("\r\n\r\n", &format!("\r\n{role}\r\n"), 1);
             let got = status(&request);
@@ -183,7 +185,7 @@ fn sec_z01_no_shape_of_a_request_gets_in_by_rules_that_allow() {
             b"user,\xffroot",
             b"user\xff",
         ] {
-            let got = send(mesh.inside, of_role("/public", value)).map(|answer| answer.status);
+            let got = send(mesh.inside(), of_role("/public", value)).map(|answer| answer.status);
             assert!(
                 matches!(got, Some(400 | 403)),
                 "{value:?}: {got:?} from {}",
@@ -237,7 +239,7 @@ fn a_rule_that_only_reports_decides_nothing_and_is_heard_of() {
         let envoy = mesh.run(&binary);
         let ask = |path: &str, id: &str| {
             let request = get(path, "payments", &format!("x-request-id: {id}\r\n"));
-            send(mesh.inside, &request).unwrap().status
+            send(mesh.inside(), &request).unwrap().status
         };
         assert_eq!(ask("/open/soon-closed/x", "would-be-denied"), 200);
         let line = envoy.logged("would-be-denied");
@@ -277,7 +279,7 @@ fn sec_z02_no_header_changes_where_a_call_comes_from() {
     for binary in binaries() {
         let _envoy = mesh.run(&binary);
         for (path, status) in [("/", 403), ("/here", 200), ("/here/not", 403)] {
-            let got = send(mesh.inside, get(path, "payments", claims))
+            let got = send(mesh.inside(), get(path, "payments", claims))
                 .unwrap()
                 .status;
             assert_eq!(got, status, "{path} from {}", binary.display());

@@ -219,10 +219,8 @@ pub(crate) fn peer(name: &str, port: u16, to: u16, identity: &Identity) -> (Valu
 pub(crate) struct Mesh {
     pub(crate) outbound: u16,
     pub(crate) inbound: u16,
-    /// A peer with a certificate of this mesh.
-    pub(crate) inside: u16,
-    /// A peer with a certificate of another mesh that calls itself the same.
-    pub(crate) outside: u16,
+    /// The ports of the peers.
+    pub(crate) peers: Vec<u16>,
     pub(crate) bootstrap: Value,
 }
 
@@ -232,7 +230,19 @@ pub(crate) fn mesh(access_rules: &str) -> Mesh {
 
 /// The same with settings of `payments`.
 pub(crate) fn mesh_with(defaults: &str, access_rules: &str) -> Mesh {
-    let (outbound, inbound, inside, outside) = (free_port(), free_port(), free_port(), free_port());
+    let own = Identity::of_service("payments");
+    let other = Identity::of_service("payments");
+    mesh_of(defaults, access_rules, &own, &[&own, &other])
+}
+
+/// The same as this identity, with a peer for each of those.
+pub(crate) fn mesh_of(
+    defaults: &str,
+    access_rules: &str,
+    own: &Identity,
+    peers: &[&Identity],
+) -> Mesh {
+    let (outbound, inbound) = (free_port(), free_port());
     let app = application();
     // `frontend` claims the address at which `payments` answers.
     let case = Case::parse(&format!(
@@ -250,31 +260,41 @@ proxy:
   {{service: payments, bind_address: 127.0.0.1, app_address: 127.0.0.1, outbound_port: {outbound},
    inbound_ports: {{http: {inbound}}}}}"
     ));
-    let own = Identity::of_service("payments");
-    let other = Identity::of_service("payments");
-    let mut bootstrap = static_bootstrap(&case.translate().resources, &own);
-    for (name, port, identity) in [("inside", inside, &own), ("outside", outside, &other)] {
-        let (listener, cluster) = peer(name, port, inbound, identity);
-        let resources = &mut bootstrap["static_resources"];
+    let mut mesh = Mesh {
+        outbound,
+        inbound,
+        peers: Vec::new(),
+        bootstrap: static_bootstrap(&case.translate().resources, own),
+    };
+    for identity in peers {
+        let port = free_port();
+        let (listener, cluster) = peer(&format!("peer-{port}"), port, inbound, identity);
+        let resources = &mut mesh.bootstrap["static_resources"];
         resources["listeners"]
             .as_array_mut()
             .unwrap()
             .push(listener);
         resources["clusters"].as_array_mut().unwrap().push(cluster);
+        mesh.peers.push(port);
     }
-    Mesh {
-        outbound,
-        inbound,
-        inside,
-        outside,
-        bootstrap,
-    }
+    mesh
 }
 
 impl Mesh {
+    /// A peer with a certificate of this mesh: the first.
+    pub(crate) fn inside(&self) -> u16 {
+        self.peers[0]
+    }
+
+    /// A peer with a certificate of another mesh that calls itself the same: the second.
+    pub(crate) fn outside(&self) -> u16 {
+        self.peers[1]
+    }
+
     /// The mesh in this version of Envoy, once it answers.
     pub(crate) fn run(&self, binary: &Path) -> Envoy {
-        let ports = [self.outbound, self.inbound, self.inside, self.outside];
+        let own = [self.outbound, self.inbound];
+        let ports: Vec<u16> = own.iter().chain(&self.peers).copied().collect();
         Envoy::up(binary, &self.bootstrap, &ports)
     }
 }

@@ -55,7 +55,7 @@ fn sec_z04_no_connection_is_open_because_it_is_older_than_the_setting() {
             let request = format!(
                 "GET {path} HTTP/1.1\r\nhost: payments\r\nx-request-id: {id}\r\n{header}\r\n"
             );
-            let status = send(mesh.inside, request).unwrap().status;
+            let status = send(mesh.inside(), request).unwrap().status;
             let expected = if because.is_some() { 403 } else { 200 };
             assert_eq!(status, expected, "{id} by {}", binary.display());
             if let Some(because) = because {

@@ -57,7 +57,7 @@ fn sec_z02_a_request_crosses_the_mesh_with_the_callers_identity_and_nothing_that
         for name in ENVOY_HEADERS {
             claims.push_str(&format!("x-envoy-{name}: 1\r\n"));
         }
-        for port in [mesh.outbound, mesh.inside] {
+        for port in [mesh.outbound, mesh.inside()] {
             let request = format!("GET /hello?secret=1 HTTP/1.1\r\nhost: payments\r\n{claims}\r\n");
             let answer = send(port, &request).unwrap();
             assert_eq!(answer.status, 200, "{}", answer.text);
@@ -108,13 +108,13 @@ fn only_the_mesh_gets_in_and_only_the_callee_is_answered() {
     for binary in binaries() {
         let envoy = mesh.run(&binary);
         let request = "GET / HTTP/1.1\r\nhost: payments\r\n\r\n";
-        assert_eq!(send(mesh.inside, request).unwrap().status, 200);
+        assert_eq!(send(mesh.inside(), request).unwrap().status, 200);
         assert!(
             send(mesh.inbound, request).is_none(),
             "plain text got an answer"
         );
         assert!(
-            send(mesh.outside, request).is_none(),
+            send(mesh.outside(), request).is_none(),
             "another mesh got an answer"
         );
         // Whoever sits at the address of `frontend` has the identity of `payments`.
@@ -133,7 +133,7 @@ fn no_rule_means_no_way_in() {
     for binary in binaries() {
         let envoy = mesh.run(&binary);
         let request = "GET / HTTP/1.1\r\nhost: payments\r\nx-request-id: nobody-may\r\n\r\n";
-        assert_eq!(send(mesh.inside, request).unwrap().status, 403);
+        assert_eq!(send(mesh.inside(), request).unwrap().status, 403);
         let line = envoy.logged("nobody-may");
         assert_eq!(
             line["response_code_details"],
@@ -153,7 +153,7 @@ fn sec_z01_no_spelling_of_a_path_gets_around_a_deny_rule() {
     for binary in binaries() {
         let envoy = mesh.run(&binary);
         for path in PATHS.into_iter().chain(BELOW) {
-            for port in [mesh.inside, mesh.outbound] {
+            for port in [mesh.inside(), mesh.outbound] {
                 let answer = get(port, "payments", path);
                 let refused = matches!(answer.status, 400 | 403);
                 assert!(
@@ -165,12 +165,12 @@ fn sec_z01_no_spelling_of_a_path_gets_around_a_deny_rule() {
             }
         }
         let underscore = "GET / HTTP/1.1\r\nhost: payments\r\nx_role: root\r\n\r\n";
-        assert_eq!(send(mesh.inside, underscore).unwrap().status, 400);
+        assert_eq!(send(mesh.inside(), underscore).unwrap().status, 400);
         for path in ["/", "/administrator", "/x/admin", "/admin2", "/admin-area"] {
-            assert_eq!(get(mesh.inside, "payments", path).status, 200, "{path}");
+            assert_eq!(get(mesh.inside(), "payments", path).status, 200, "{path}");
         }
         let request = "GET /admin HTTP/1.1\r\nhost: payments\r\nx-request-id: refused\r\n\r\n";
-        assert_eq!(send(mesh.inside, request).unwrap().status, 403);
+        assert_eq!(send(mesh.inside(), request).unwrap().status, 403);
         let details = envoy.logged("refused")["response_code_details"].to_string();
         assert!(
             details.contains("rbac_access_denied_matched_policy[ar_"),
@@ -196,10 +196,14 @@ fn sec_z05_an_allow_rule_opens_exactly_what_it_names() {
             ("/exact/x", 403),
             ("/pay/../secret", 403),
         ] {
-            assert_eq!(get(mesh.inside, "payments", path).status, status, "{path}");
+            assert_eq!(
+                get(mesh.inside(), "payments", path).status,
+                status,
+                "{path}"
+            );
         }
         let post = "POST /pay HTTP/1.1\r\nhost: payments\r\ncontent-length: 0\r\n\r\n";
-        assert_eq!(send(mesh.inside, post).unwrap().status, 403);
+        assert_eq!(send(mesh.inside(), post).unwrap().status, 403);
     }
 }
 
