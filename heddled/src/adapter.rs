@@ -4,6 +4,7 @@ mod authorities;
 mod directory;
 pub(crate) mod ephemeral_proxies;
 mod identities;
+pub(crate) mod journal_watch;
 mod mesh_source;
 mod replica;
 mod rotations;

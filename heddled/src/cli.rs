@@ -165,7 +165,7 @@ pub(crate) struct SealingKeysArgs {
 /// `heddled admin audit`.
 #[derive(Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Look through an organisation's log for rows that were altered, removed, moved or cut off
+    /// Look through an organisation's log, and the journals of its certificates, for what was altered, removed or moved
     Verify(Box<AuditVerify>),
 }
 

@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::tx::{Tx, Work, record_text};
 
 pub use verify::{Fault, Verified, verify};
+pub(crate) use verify::{PAGE, walk};
 
 /// One row of the audit log.
 #[derive(Debug, Clone, sqlx::FromRow)]

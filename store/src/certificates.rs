@@ -1,4 +1,6 @@
-//! The journal of issuance: a row for each leaf, written before it is signed.
+//! The journal of issuance: a row for each leaf, written before it is signed. The rows of a mesh are a chain.
+
+mod verify;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +15,21 @@ use crate::error::{Error, Result};
 use crate::gather::Gather;
 use crate::store::Store;
 use crate::tx::{Mode, Tx};
+
+pub use verify::{VerifiedJournal, unknown_leaves, verify};
+
+/// The text that is hashed for a row `c` of the journal: JSON as Postgres writes it. One row has one text for ever; what is added
+/// later belongs under another `v`. The day that a certificate was revoked is no part of it: that comes later.
+macro_rules! record_text {
+    () => {
+        "jsonb_build_object( \
+             'v', 1, 'org', c.org_id, 'mesh', c.mesh_id, 'seq', c.seq, 'serial', c.serial, 'proxy', c.proxy_id, \
+             'service', c.service, 'spiffe_id', c.spiffe_id, 'authority', c.authority_id, \
+             'not_before', extract(epoch from c.not_before), 'not_after', extract(epoch from c.not_after), \
+             'issued_at', extract(epoch from c.issued_at), 'tbs_sha256', c.tbs_sha256)::text"
+    };
+}
+use record_text;
 
 /// A leaf about to be signed. No secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,8 +161,16 @@ async fn record_all(
         entries.iter().map(of).collect()
     }
     let mut work = store.issuer(mesh.org(), "ca", Mode::Write).await?;
+    let begin = "insert into heddle.certificate_heads (org_id, chain, seq, hash) \
+                 select $1, $2, 0, decode(repeat('00', 32), 'hex') \
+                 where not exists (select from heddle.certificate_heads h where h.chain = $2) \
+                 on conflict do nothing";
+    let begin = sqlx::query(begin)
+        .bind(mesh.org().uuid())
+        .bind(mesh.mesh().uuid());
+    begin.execute(work.conn()).await?;
     // Asked by the statement that writes: what is not written is not signed.
-    let rows: Vec<(bool, bool)> = sqlx::query_as(
+    let rows: Vec<(bool, bool)> = sqlx::query_as(concat!(
         "with e as ( \
              select * from unnest($3::text[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::timestamptz[], \
                                   $9::timestamptz[], $10::timestamptz[], $11::text[]) with ordinality \
@@ -160,18 +185,31 @@ async fn record_all(
                 or exists (select from heddle.revocations v \
                            where v.mesh_id = $2 and v.service = e.service \
                              and (v.proxy_id is null or v.proxy_id = e.proxy_id) and v.lifted_at is null)), \
+         head as ( \
+             select h.seq, h.hash from heddle.certificate_heads h where h.chain = $2 for update), \
+         placed as ( \
+             select $1::uuid as org_id, $2::uuid as mesh_id, e.*, h.hash as head, \
+                    h.seq + row_number() over (order by e.nth) as seq \
+             from e join signers s on s.id = e.authority_id, head h \
+             where not exists (select from barred b where b.nth = e.nth)), \
+         linked as ( \
+             select c.*, heddle.chained(c.head, ",
+        record_text!(),
+        ") over (order by c.seq) as hash from placed c), \
+         moved as ( \
+             update heddle.certificate_heads h set seq = l.seq, hash = l.hash \
+             from (select c.seq, c.hash from linked c order by c.seq desc limit 1) l where h.chain = $2), \
          written as ( \
              insert into heddle.certificates (org_id, mesh_id, serial, proxy_id, service, spiffe_id, authority_id, \
-                                              not_before, not_after, issued_at, tbs_sha256) \
-             select $1, $2, e.serial, e.proxy_id, e.service, e.spiffe_id, s.id, e.not_before, e.not_after, \
-                    e.issued_at, e.tbs_sha256 \
-             from e join signers s on s.id = e.authority_id \
-             where not exists (select from barred b where b.nth = e.nth) \
-             returning serial) \
+                                              not_before, not_after, issued_at, tbs_sha256, seq, previous_hash, hash) \
+             select c.org_id, c.mesh_id, c.serial, c.proxy_id, c.service, c.spiffe_id, c.authority_id, c.not_before, \
+                    c.not_after, c.issued_at, c.tbs_sha256, c.seq, \
+                    coalesce(lag(c.hash) over (order by c.seq), c.head), c.hash \
+             from linked c returning serial) \
          select exists (select from written w where w.serial = e.serial), \
                 exists (select from barred b where b.nth = e.nth) \
-         from e order by e.nth",
-    )
+         from e order by e.nth"
+    ))
     .bind(mesh.org().uuid())
     .bind(mesh.mesh().uuid())
     .bind(column(entries, |e| e.serial.as_str()))

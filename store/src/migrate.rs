@@ -1,5 +1,7 @@
 //! Brings the schema to the version that this binary was built with, and tells when it is not there.
 
+use std::time::Duration;
+
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -10,6 +12,8 @@ static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
 /// Any number, as long as it is always the same: who holds this lock may create the schema.
 const LOCK: i64 = 0x6865_6464_6c65;
+/// How often that is asked for while somebody else holds it.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Applies every migration that the database does not have yet. Idempotent, and safe to run several times at once.
 ///
@@ -25,10 +29,15 @@ pub async fn migrate(url: &str) -> Result<()> {
         .application_name("heddle migrate")
         .options([("search_path", "heddle"), ("lock_timeout", "60s")]);
     let mut connection = PgConnection::connect_with(&options).await?;
-    sqlx::query("select pg_advisory_lock($1)")
+    // Asked for again and again instead of waited for: who waits in a statement holds a snapshot, and an index that is built beside
+    // writers would wait for that.
+    while !sqlx::query_scalar("select pg_try_advisory_lock($1)")
         .bind(LOCK)
-        .execute(&mut connection)
-        .await?;
+        .fetch_one(&mut connection)
+        .await?
+    {
+        tokio::time::sleep(AGAIN).await;
+    }
     let exists: bool =
         sqlx::query_scalar("select exists (select from pg_namespace where nspname = 'heddle')")
             .fetch_one(&mut connection)

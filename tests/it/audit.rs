@@ -219,6 +219,7 @@ async fn the_log_says_who_did_what_and_shows_what_was_done_to_it() {
         (&holds["broken"], &holds["unchained"]),
         (&json!([]), &json!(0))
     );
+    assert_eq!(holds["certificates"]["broken"], json!([]));
     let mut database = stack.postgres.inspect().await;
     for sql in [
         "set session_replication_role = replica",

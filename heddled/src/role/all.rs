@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::adapter::{
     Authorities, Identities, Maker, MeshSource, Replica, Rotations, ephemeral_proxies,
+    journal_watch,
 };
 use crate::config::{Config, ServerFiles, split_address};
 use crate::signing::Signing;
@@ -85,6 +86,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         store.clone(),
         Arc::clone(&source),
         config.ephemeral_after,
+        shutdown.clone(),
+    ));
+    let journal = tokio::spawn(journal_watch::watch(
+        store.clone(),
+        Arc::clone(&source),
         shutdown.clone(),
     ));
     let link = (ephemeral.link).map(|link| tokio::spawn(link.run(shutdown.clone())));
@@ -162,6 +168,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             .await
             .context("forgetting ephemeral proxies panicked")?;
         rotations.await.context("the rotations panicked")?;
+        journal.await.context("the watch of the journal panicked")?;
         watched.await.context("the watch of what signs panicked")?;
         certificate
             .await

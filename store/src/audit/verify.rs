@@ -8,14 +8,14 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Head, heads_of, links_of};
+use super::{Head, Link, heads_of, links_of};
 use crate::authz::Door;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::tx::{Mode, Work};
 
 /// How many rows are looked at in one go.
-const PAGE: u32 = 1000;
+pub(crate) const PAGE: u32 = 1000;
 /// What the first row of a chain follows.
 const START: [u8; 32] = [0; 32];
 
@@ -107,7 +107,13 @@ pub async fn verify(store: &Store, org: &Name, noted: &[Head]) -> Result<Verifie
         let head = heads.iter().find(|head| head.chain == chain);
         let fault = match head {
             None => Some(Fault::NoHead),
-            Some(head) => walk(store, org, head, noted).await?,
+            Some(head) => {
+                let links = async |walked: u64| {
+                    let mut work: Work = store.work(org, "audit", Mode::Read).await?;
+                    links_of(&mut work, head.chain, (walked, head.seq), PAGE).await
+                };
+                walk(head, noted, links).await?
+            }
         };
         match (fault, head) {
             (Some(fault), _) => verified.broken.push((chain, fault)),
@@ -118,12 +124,15 @@ pub async fn verify(store: &Store, org: &Name, noted: &[Head]) -> Result<Verifie
     Ok(verified)
 }
 
-async fn walk(store: &Store, org: OrgId, head: &Head, noted: &[Head]) -> Result<Option<Fault>> {
+/// Goes along the chain that ends there. `links` reads the next [`PAGE`] rows after a place.
+pub(crate) async fn walk(
+    head: &Head,
+    noted: &[Head],
+    links: impl AsyncFn(u64) -> Result<Vec<Link>>,
+) -> Result<Option<Fault>> {
     let mut walker = Walker::new(head.chain, noted);
     loop {
-        let mut work: Work = store.work(org, "audit", Mode::Read).await?;
-        let links = links_of(&mut work, head.chain, (walker.seq, head.seq), PAGE).await?;
-        drop(work);
+        let links = links(walker.seq).await?;
         for link in &links {
             if let Err(fault) = walker.step(link) {
                 return Ok(Some(fault));
@@ -151,7 +160,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn step(&mut self, link: &super::Link) -> Result<(), Fault> {
+    fn step(&mut self, link: &Link) -> Result<(), Fault> {
         let seq = self.seq + 1;
         if link.seq != seq {
             return Err(Fault::Missing { seq });

@@ -16,6 +16,7 @@ mod feed;
 mod history;
 mod idempotency;
 mod join;
+mod journal;
 mod look;
 mod meshes;
 mod messages;
