@@ -11,6 +11,7 @@ mod accounts;
 mod asking;
 mod audit_log;
 pub mod auth;
+mod authority_requests;
 mod complete;
 mod declared;
 mod digest;

@@ -11,6 +11,7 @@ use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 
 use crate::accounts;
 use crate::audit_log;
+use crate::authority_requests;
 use crate::complete::complete;
 use crate::declared::{collection, singleton};
 use crate::openapi::{Op, frame, history, live, proxy_config as shapes};
@@ -41,6 +42,7 @@ fn table() -> Table {
     let table = proxy_operations(table);
     let table = revocation_operations(table);
     let table = rotations::operations(table);
+    let table = authority_requests::operations(table);
     let table = trust_bundle::operations(table);
     let table = accounts::operations(table);
     let table = history_operations(table);

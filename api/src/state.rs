@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use heddle_model::clock::{Ids, SharedClock};
 use heddle_model::name::Name;
+use heddle_store::authority_requests::OutsideAuthorities;
 use heddle_store::rotations::AuthorityMaker;
 use heddle_store::{Cause, KeySealer, Store};
 use tokio_util::task::TaskTracker;
@@ -36,6 +37,8 @@ pub struct App {
     pub public_url: Option<String>,
     /// Makes the authorities that follow those of a mesh.
     pub authorities: Arc<dyn AuthorityMaker>,
+    /// Makes requests for authorities under roots of others, and reads what these have signed.
+    pub outside: Arc<dyn OutsideAuthorities>,
     /// What a proxy must know to connect.
     pub xds: Arc<XdsFacts>,
     /// Names trust domains.

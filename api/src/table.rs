@@ -132,6 +132,7 @@ fn describe(parameter: &str) -> &'static str {
         "route" => "The route: its name or its id.",
         "profile" => "The profile: its name or its id.",
         "rule" => "The access rule: its name or its id.",
+        "request" => "The authority request: its id.",
         "rotation" => "The rotation: its id.",
         "token" => "The join token: its name or its id.",
         "proxy" => "The proxy: its id, or its name where that is unique in the mesh.",

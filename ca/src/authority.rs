@@ -16,6 +16,7 @@ use crate::ambient::{Random, new_id};
 use crate::check::{self, SigningCert};
 use crate::error::Error;
 use crate::key::P256Key;
+use crate::outside::read_chain;
 use crate::profile::{BACKDATE, Validity};
 use crate::seal::{Aad, SealingKey};
 use crate::spiffe::TrustDomain;
@@ -104,9 +105,9 @@ pub struct AuthorityRow {
     pub mesh: Uuid,
     /// Root or issuing.
     pub kind: AuthorityKind,
-    /// The certificate.
+    /// The certificate. Under a root of somebody else, followed by what is between.
     pub certificate_pem: String,
-    /// The private key (PKCS#8), sealed for this organisation, mesh, id and kind.
+    /// The private key (PKCS#8), sealed for this organisation, mesh, id and kind. Empty: somebody else has it.
     pub sealed_key: Vec<u8>,
     /// Serial number: 32 lower-case hex digits.
     pub serial: String,
@@ -141,6 +142,12 @@ impl AuthorityRow {
         }
     }
 
+    /// Whether its private key is somebody else's, who signs what is below it on request.
+    #[must_use]
+    pub fn is_of_others(&self) -> bool {
+        self.sealed_key.is_empty()
+    }
+
     fn aad(&self) -> Aad {
         Aad::authority(self.mesh_key(), self.id, self.kind)
     }
@@ -148,8 +155,13 @@ impl AuthorityRow {
     /// The certificate, read and checked against its parent (`None`: itself), and that the columns
     /// beside it say the same.
     pub(crate) fn certificate(&self, parent: Option<&SigningCert>) -> Result<SigningCert, Error> {
-        let read = read_pem(&self.certificate_pem)?;
-        let certificate = check::signing(&read, self.kind, parent)?;
+        let certificate = match (self.kind, parent) {
+            (AuthorityKind::Root, None) => check::root(&read_pem(&self.certificate_pem)?)?,
+            (AuthorityKind::Issuing, Some(root)) if root.name.is_none() => {
+                check::under(&read_chain(&self.certificate_pem)?, root)?
+            }
+            _ => check::signing(&read_pem(&self.certificate_pem)?, self.kind, parent)?,
+        };
         if hex::encode(&certificate.serial) != self.serial {
             return Err(Error::Inconsistent("serial"));
         }
@@ -216,7 +228,7 @@ impl Hierarchy {
         }
     }
 
-    /// The mesh, and the trust domain that its root was made for.
+    /// The mesh, and the trust domain that its authorities were made for.
     ///
     /// # Errors
     /// [`Error::Inconsistent`], [`Error::Check`].
@@ -224,12 +236,22 @@ impl Hierarchy {
         Ok(MeshIdentity {
             org: self.root.org,
             mesh: self.root.mesh,
-            trust_domain: self.root.certificate(None)?.name.trust_domain(),
+            trust_domain: self.trust_domain()?,
+        })
+    }
+
+    /// The trust domain that its authorities were made for. A root that is somebody else's names none.
+    pub(crate) fn trust_domain(&self) -> Result<TrustDomain, Error> {
+        let root = self.root.certificate(None)?;
+        Ok(match &root.name {
+            Some(name) => name.trust_domain(),
+            None => self.issuing.certificate(Some(&root))?.trust_domain()?,
         })
     }
 
     /// What proxies trust, in PEM, oldest first: in an order that does not change with what signs.
     pub(crate) fn bundle(&self) -> Result<String, Error> {
+        let trust_domain = self.trust_domain()?;
         let mut roots: Vec<&AuthorityRow> = std::iter::once(&self.root)
             .chain(&self.also_trusted)
             .collect();
@@ -239,7 +261,8 @@ impl Hierarchy {
             if root.kind != AuthorityKind::Root || root.mesh_key() != self.root.mesh_key() {
                 return Err(Error::Inconsistent("authorities of another mesh or kind"));
             }
-            if root.certificate(None)?.name != self.root.certificate(None)?.name {
+            let own = root.certificate(None)?.name;
+            if own.is_some_and(|name| name.trust_domain() != trust_domain) {
                 return Err(Error::Inconsistent("roots of two trust domains"));
             }
             pem.push_str(&root.certificate_pem);
@@ -247,12 +270,12 @@ impl Hierarchy {
         Ok(pem)
     }
 
-    /// When another issuing authority takes over: with a sixth of its life left, or a week if that is less. One that
+    /// When another issuing authority takes over, where Heddle can make one: with a sixth of its life left, or a week if that is less. One that
     /// lasts as long as its root is kept to the end, because no other could last longer.
     #[must_use]
     pub(crate) fn due(&self) -> DateTime<Utc> {
         let (not_before, not_after) = (self.issuing.not_before, self.issuing.not_after);
-        if self.root.not_after <= not_after {
+        if self.root.not_after <= not_after || self.root.is_of_others() {
             return not_after;
         }
         not_after - ((not_after - not_before) / 6).min(ISSUING_OVERLAP)
@@ -262,19 +285,23 @@ impl Hierarchy {
     /// proxy has to be told before it signs.
     ///
     /// # Errors
-    /// As [`create_hierarchy`], and [`Error::Inconsistent`] when the root's row does not fit its certificate or key.
+    /// As [`create_hierarchy`], [`Error::RootOfOthers`], and [`Error::Inconsistent`] when the root's row does not fit its
+    /// certificate or key.
     pub fn next_issuing(
         &self,
         sealing: &dyn SealingKey,
         now: DateTime<Utc>,
         random: &dyn Random,
     ) -> Result<AuthorityRow, Error> {
+        if self.root.is_of_others() {
+            return Err(Error::RootOfOthers);
+        }
         let root_cert = self.root.certificate(None)?;
         let root_key = self.root.open_key(&root_cert, sealing)?;
         let mesh = MeshIdentity {
             org: self.root.org,
             mesh: self.root.mesh,
-            trust_domain: root_cert.name.trust_domain(),
+            trust_domain: root_cert.trust_domain()?,
         };
         let until = root_cert.validity.not_after;
         let draft = Draft::new(AuthorityKind::Issuing, &mesh, now, until, random)?;
@@ -336,14 +363,14 @@ pub fn create_hierarchy(
 }
 
 /// An authority in the making.
-struct Draft {
+pub(crate) struct Draft {
     row: AuthorityRow,
-    params: CertificateParams,
-    key: P256Key,
+    pub(crate) params: CertificateParams,
+    pub(crate) key: P256Key,
 }
 
 impl Draft {
-    fn new(
+    pub(crate) fn new(
         kind: AuthorityKind,
         mesh: &MeshIdentity,
         now: DateTime<Utc>,
@@ -379,7 +406,7 @@ impl Draft {
         })
     }
 
-    fn seal(
+    pub(crate) fn seal(
         self,
         certificate_pem: String,
         sealing: &dyn SealingKey,

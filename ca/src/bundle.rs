@@ -6,15 +6,12 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde::Serialize;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
-use x509_parser::public_key::PublicKey;
 
 use crate::authority::read_pem;
 use crate::error::Error;
 
 /// How often to fetch it again, in seconds.
 const REFRESH_HINT: u32 = 300;
-/// The length of a coordinate of a point of P-256, in bytes.
-const COORDINATE: usize = 32;
 
 /// A JWK Set with one key for each root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,19 +26,31 @@ pub struct TrustBundle {
 struct Key {
     #[serde(rename = "use")]
     purpose: &'static str,
-    kty: &'static str,
-    crv: &'static str,
-    x: String,
-    y: String,
+    #[serde(flatten)]
+    key: PublicKey,
     /// Exactly the root itself.
     x5c: [String; 1],
+}
+
+/// A public key as RFC 7518 writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kty")]
+enum PublicKey {
+    #[serde(rename = "EC")]
+    Ec {
+        crv: &'static str,
+        x: String,
+        y: String,
+    },
+    #[serde(rename = "RSA")]
+    Rsa { n: String, e: String },
 }
 
 impl TrustBundle {
     /// The bundle of these roots, each in PEM, in this order. `sequence` grows whenever the roots change.
     ///
     /// # Errors
-    /// [`Error::Inconsistent`] for what is not one certificate with a P-256 key.
+    /// [`Error::Inconsistent`] for what is not one certificate with a key that authorities may have: ECDSA on P-256 or P-384, or RSA.
     pub fn of<'a>(roots: impl IntoIterator<Item = &'a str>, sequence: u64) -> Result<Self, Error> {
         Ok(Self {
             keys: roots.into_iter().map(key).collect::<Result<_, _>>()?,
@@ -55,23 +64,38 @@ fn key(root_pem: &str) -> Result<Key, Error> {
     let broken = || Error::Inconsistent("certificate of a root");
     let der = read_pem(root_pem)?;
     let (_, certificate) = X509Certificate::from_der(&der).map_err(|_| broken())?;
-    let point = match certificate.public_key().parsed() {
-        Ok(PublicKey::EC(point)) => point.data().to_vec(),
-        _ => return Err(broken()),
-    };
-    // Uncompressed: a byte that says so, and both coordinates.
-    let (x, y) = match point.split_first() {
-        Some((4, both)) if both.len() == 2 * COORDINATE => both.split_at(COORDINATE),
-        _ => return Err(broken()),
-    };
+    let parsed = certificate.public_key().parsed().map_err(|_| broken())?;
     Ok(Key {
         purpose: "x509-svid",
-        kty: "EC",
-        crv: "P-256",
-        x: BASE64_URL_SAFE_NO_PAD.encode(x),
-        y: BASE64_URL_SAFE_NO_PAD.encode(y),
+        key: public_key(&parsed).ok_or_else(broken)?,
         x5c: [BASE64_STANDARD.encode(&der)],
     })
+}
+
+fn public_key(key: &x509_parser::public_key::PublicKey<'_>) -> Option<PublicKey> {
+    use x509_parser::public_key::PublicKey as Parsed;
+    let text = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    match key {
+        Parsed::EC(point) => {
+            // Uncompressed: a byte that says so, and both coordinates.
+            let (form, both) = point.data().split_first()?;
+            let crv = match (form, both.len()) {
+                (4, 64) => "P-256",
+                (4, 96) => "P-384",
+                _ => return None,
+            };
+            let (x, y) = both.split_at(both.len() / 2);
+            let (x, y) = (text(x), text(y));
+            Some(PublicKey::Ec { crv, x, y })
+        }
+        Parsed::RSA(key) => {
+            // Without the byte that keeps the number positive in DER.
+            let positive = |bytes: &[u8]| text(bytes.strip_prefix(&[0]).unwrap_or(bytes));
+            let (n, e) = (positive(key.modulus), positive(key.exponent));
+            Some(PublicKey::Rsa { n, e })
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,11 @@ use x509_parser::x509::X509Version;
 
 use crate::authority::AuthorityKind;
 use crate::profile::Validity;
-use crate::spiffe::SpiffeId;
+use crate::spiffe::{SpiffeId, TrustDomain};
+
+mod outside;
+
+pub(crate) use outside::{root, under};
 
 /// The encoded algorithm between what is signed and the signature.
 const ECDSA_WITH_SHA256: [u8; 12] = [
@@ -37,9 +41,21 @@ pub(crate) struct SigningCert {
     pub(crate) subject: Vec<u8>,
     pub(crate) key_id: Vec<u8>,
     pub(crate) public_key: Vec<u8>,
-    pub(crate) name: SpiffeId,
+    /// Its trust domain as an id; `None` for the root of somebody else.
+    pub(crate) name: Option<SpiffeId>,
     pub(crate) serial: Vec<u8>,
     pub(crate) validity: Validity,
+}
+
+impl SigningCert {
+    /// The trust domain that it is for.
+    pub(crate) fn trust_domain(&self) -> Result<TrustDomain, Fault> {
+        let name = self
+            .name
+            .as_ref()
+            .ok_or(at("S16", "it names no trust domain"))?;
+        Ok(name.trust_domain())
+    }
 }
 
 /// What a leaf must say.
@@ -124,7 +140,7 @@ pub(crate) fn signing(
     let validity = validity(tbs)?;
     if let Some(parent) = parent {
         need(
-            parent.name == name,
+            parent.name.as_ref() == Some(&name),
             "S16",
             "the signing certificates are of different trust domains",
         )?;
@@ -146,7 +162,7 @@ pub(crate) fn signing(
         subject: tbs.subject.as_raw().to_vec(),
         key_id,
         public_key: tbs.subject_pki.raw.to_vec(),
-        name,
+        name: Some(name),
         serial: tbs.raw_serial().to_vec(),
         validity,
     })

@@ -24,6 +24,9 @@ pub enum Error {
     /// The source of random bytes failed.
     #[error("draw random bytes")]
     Random,
+    /// The root belongs to somebody else, who has to sign a request.
+    #[error("the root is not Heddle's: its owner has to sign a request")]
+    RootOfOthers,
     /// A time is outside of what a certificate can say.
     #[error("write a time into a certificate")]
     Time,

@@ -104,10 +104,10 @@ impl Issuer {
         if issuing.kind != AuthorityKind::Issuing {
             return Err(Error::Inconsistent("kind of the issuing authority"));
         }
-        let root = check::signing(&read_pem(root_pem)?, AuthorityKind::Root, None)?;
+        let root = check::root(&read_pem(root_pem)?)?;
         let certificate = issuing.certificate(Some(&root))?;
         let key = issuing.open_key(&certificate, sealing)?;
-        let trust_domain = certificate.name.trust_domain();
+        let trust_domain = certificate.trust_domain()?;
         let mesh = MeshIdentity {
             org: issuing.org,
             mesh: issuing.mesh,

@@ -213,7 +213,7 @@ impl CertificateAuthority {
             return Err(Error::Inconsistent("authorities of another mesh or kind"));
         }
         let known = Arc::new(Known {
-            trust_domain: root.certificate(None)?.name.trust_domain(),
+            trust_domain: hierarchy.trust_domain()?,
             trust: Trust {
                 roots_pem: hierarchy.bundle()?,
                 replacing: hierarchy.replacing.clone(),

@@ -12,6 +12,7 @@ use crate::authority::{AuthorityRow, Hierarchy, MeshIdentity, MeshKey, create_hi
 use crate::error::Error;
 use crate::issue::{Issuer, Leaf};
 use crate::journal::Journal;
+use crate::outside::AuthorityRequest;
 use crate::profile::{Profile, Subject};
 use crate::seal::SealingKey;
 
@@ -36,6 +37,12 @@ pub trait Signer: Send + Sync {
     /// # Errors
     /// As [`Hierarchy::next_issuing`].
     async fn next_issuing(&self, held: &Hierarchy) -> Result<AuthorityRow, Error>;
+
+    /// A request for an issuing authority of a mesh under a root of somebody else. Nothing is stored.
+    ///
+    /// # Errors
+    /// As [`AuthorityRequest::new`].
+    async fn authority_request(&self, mesh: &MeshIdentity) -> Result<AuthorityRequest, Error>;
 
     /// Drops what is held in memory for a mesh.
     fn forget(&self, mesh: MeshKey);
@@ -128,6 +135,10 @@ impl Signer for LocalSigner {
 
     async fn next_issuing(&self, held: &Hierarchy) -> Result<AuthorityRow, Error> {
         held.next_issuing(&*self.sealing, self.clock.now(), &*self.random)
+    }
+
+    async fn authority_request(&self, mesh: &MeshIdentity) -> Result<AuthorityRequest, Error> {
+        AuthorityRequest::new(mesh, &*self.sealing, self.clock.now(), &*self.random)
     }
 
     fn forget(&self, mesh: MeshKey) {

@@ -103,6 +103,7 @@ codes! {
     NoAuthorities = "HED-2040", 409, "No authorities yet", "A mesh gets its authorities with the first proxy that connects.", "Connect a proxy first.";
     TooManyRequests = "HED-2041", 429, "Too many requests", "The credential, or its organisation, made more requests than it may in that time.", "Repeat after the time in Retry-After; the headers RateLimit and RateLimit-Policy say what is left.";
     LocalPortTaken = "HED-2042", 409, "Local port taken", "Callers find another `tcp` port of the mesh at this local port.", "Give one of the two another `local_port`.";
+    RootOfOthers = "HED-2043", 409, "The root belongs to somebody else", "Heddle cannot sign an issuing authority under a root whose key it does not have.", "Create an authority request, have its owner sign it, and start the rotation with `request` and `certificates`; or rotate the root to one of Heddle's.";
     Internal = "HED-2050", 500, "Internal error", "Heddle failed.", "Repeat the request; if it fails again, report the request id.";
     Unavailable = "HED-2053", 503, "Unavailable", "Heddle cannot reach its database right now.", "Repeat the request after the time in Retry-After.";
     JoinTokenUnknown = "HED-3001", 401, "Join token not valid", "The token is unknown, revoked or mistyped.", "Create a new join token.";

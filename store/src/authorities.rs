@@ -1,6 +1,7 @@
 //! The signing authorities of a mesh. Their keys arrive sealed; nothing here could open one.
 
 use chrono::{DateTime, Utc};
+use heddle_model::authz::Permission;
 use heddle_model::id::AuthorityId;
 use serde_json::json;
 use uuid::Uuid;
@@ -8,7 +9,7 @@ use uuid::Uuid;
 use crate::authz::MeshRef;
 use crate::error::{Result, inconsistent, retry};
 use crate::store::Store;
-use crate::tx::{Change, Mode, Work};
+use crate::tx::{Change, Mode, Tx, Work};
 
 /// What an authority signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,7 +83,7 @@ pub struct AuthorityRow {
     pub kind: AuthorityKind,
     /// The certificate.
     pub certificate_pem: String,
-    /// The private key, sealed.
+    /// The private key, sealed; empty for the root of somebody else.
     pub sealed_key: Vec<u8>,
     /// The serial number, in hex.
     pub serial: String,
@@ -94,6 +95,14 @@ pub struct AuthorityRow {
     pub state: AuthorityState,
     /// The root that signed it; `None` for a root, and for what was made while its mesh had one root only.
     pub parent: Option<AuthorityId>,
+}
+
+impl AuthorityRow {
+    /// Whether it is a root whose private key somebody else has.
+    #[must_use]
+    pub fn is_of_others(&self) -> bool {
+        self.sealed_key.is_empty()
+    }
 }
 
 impl std::fmt::Debug for AuthorityRow {
@@ -128,6 +137,15 @@ struct Row {
 pub async fn load(store: &Store, mesh: &MeshRef) -> Result<Vec<AuthorityRow>> {
     let mut work = store.issuer(mesh.org(), "ca", Mode::Read).await?;
     select(&mut work, mesh).await
+}
+
+/// The authorities of a mesh that was found in this transaction, oldest first.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`], [`crate::Error::Inconsistent`].
+pub async fn of<P: Permission>(tx: &mut Tx<P>, mesh: &MeshRef) -> Result<Vec<AuthorityRow>> {
+    tx.work.enter(mesh.mesh())?;
+    select(&mut tx.work, mesh).await
 }
 
 /// The trust domain of a mesh; `None` when it was deleted.

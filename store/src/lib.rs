@@ -67,6 +67,7 @@ mod uses;
 pub mod admin;
 pub mod audit;
 pub mod authorities;
+pub mod authority_requests;
 pub mod certificates;
 pub mod devices;
 pub mod idempotency;

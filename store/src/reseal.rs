@@ -72,13 +72,18 @@ async fn authorities(
     done: &mut Resealed,
 ) -> Result<()> {
     let mut work = store.issuer(mesh.org(), ACTOR, Mode::Write).await?;
-    let rows: Vec<(Uuid, String, Vec<u8>)> = sqlx::query_as(
-        "select id, kind, sealed_key from heddle.authorities where mesh_id = $1 order by id",
+    // Those that are to become authorities, too. A root of somebody else has no key here.
+    let rows: Vec<(String, Uuid, String, Vec<u8>)> = sqlx::query_as(
+        "select 'authorities', id, kind, sealed_key from heddle.authorities \
+         where mesh_id = $1 and octet_length(sealed_key) > 0 \
+         union all \
+         select 'authority_requests', id, 'issuing', sealed_key from heddle.authority_requests \
+         where mesh_id = $1 order by 2",
     )
     .bind(mesh.mesh().uuid())
     .fetch_all(work.conn())
     .await?;
-    for (id, kind, sealed) in rows {
+    for (table, id, kind, sealed) in rows {
         let kind = AuthorityKind::parse(&kind)
             .ok_or_else(|| inconsistent("authorities", "kind", id, &kind))?;
         let mesh = *mesh;
@@ -87,13 +92,21 @@ async fn authorities(
         let Some(new) = resealer.reseal(place, &sealed).map_err(Error::Database)? else {
             continue;
         };
-        let query = sqlx::query(
-            "update heddle.authorities set sealed_key = $4 where mesh_id = $1 and id = $2 and sealed_key = $3",
-        )
-        .bind(mesh.mesh().uuid())
-        .bind(id)
-        .bind(&sealed)
-        .bind(&new);
+        let update = match table.as_str() {
+            "authorities" => {
+                "update heddle.authorities set sealed_key = $4 \
+                 where mesh_id = $1 and id = $2 and sealed_key = $3"
+            }
+            _ => {
+                "update heddle.authority_requests set sealed_key = $4 \
+                 where mesh_id = $1 and id = $2 and sealed_key = $3"
+            }
+        };
+        let query = sqlx::query(update)
+            .bind(mesh.mesh().uuid())
+            .bind(id)
+            .bind(&sealed)
+            .bind(&new);
         done.replaced += query.execute(work.conn()).await?.rows_affected();
     }
     work.commit().await?;

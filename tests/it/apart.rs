@@ -175,6 +175,7 @@ async fn sec_c05_c07_what_is_no_call_or_makes_no_sense_signs_nothing() {
         "Issue",
         "MakeRoot",
         "MakeIssuing",
+        "MakeRequest",
         "SealSessionKey",
         "OpenSessionKey",
     ];

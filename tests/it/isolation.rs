@@ -147,6 +147,15 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         Some(json!({"action": "advance"})),
     ));
     all.push((Method::GET, format!("{mesh}/trust-bundle"), None));
+    let request = format!("{mesh}/authority-requests/ca_01kxqh3v5xe1tbs7b2a8m4c9dz");
+    all.push((Method::GET, format!("{mesh}/authority-requests"), None));
+    all.push((
+        Method::POST,
+        format!("{mesh}/authority-requests"),
+        Some(json!({})),
+    ));
+    all.push((Method::GET, request.clone(), None));
+    all.push((Method::DELETE, request, None));
     all.push((Method::GET, format!("{mesh}/join-tokens"), None));
     all.push((
         Method::POST,
@@ -289,6 +298,7 @@ async fn everything(api: &Api) -> Vec<Value> {
             && !path.contains("/revocations/")
             && !path.contains("/resources/")
             && !path.contains("/rotations/")
+            && !path.contains("/authority-requests/")
         {
             all.push(api.get(&path).await.expect(200).json);
         }

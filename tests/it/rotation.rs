@@ -1,5 +1,7 @@
 //! Authorities are replaced under load: every call is a new handshake between two Envoys, and none of them fails.
 
+mod own_root;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -11,10 +11,13 @@ use heddle_model::code::Code;
 use heddle_model::duration::HumanDuration;
 use heddle_model::id::RotationId;
 use heddle_model::violation::{Pointer, Violations};
-use heddle_store::meshes;
+use heddle_store::authorities::{self, AuthorityRow};
+use heddle_store::authority_requests::{self, Adopted};
+use heddle_store::meshes::{self, MeshRow};
 use heddle_store::rotations::{
     self, Counts, Mode, NewRotation, ProxyProgress, Refused, RotationRow, What,
 };
+use heddle_store::{Grant, Tx};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -79,6 +82,13 @@ pub(crate) struct CreateRotation {
     pub(crate) mode: Option<How>,
     /// Who takes the next step. `automatic` when absent.
     pub(crate) pace: Option<Pace>,
+    /// An authority request of the mesh, whose certificate comes with it: the mesh is under a root of your own, then.
+    #[schema(max_length = 64)]
+    pub(crate) request: Option<String>,
+    /// With `request`: the certificate for it, what signed that, and so on to the root, in PEM. With `what: intermediate` it is the
+    /// root that the mesh has.
+    #[schema(max_length = 65536)]
+    pub(crate) certificates: Option<String>,
     /// Over which time leaves are replaced, one after the other: up to 24 hours. When absent, an eighth of a leaf's life, at most
     /// 10 minutes, or half a minute in an emergency.
     pub(crate) replace_over: Option<HumanDuration>,
@@ -117,7 +127,10 @@ pub(crate) fn action_sample() -> Value {
     json!({"action": "advance", "generation": 2})
 }
 
-fn wanted(body: &[u8], leaf_lifetime: Duration) -> Result<NewRotation, Problem> {
+/// The rotation that is wanted, and the authority request with its certificates that it is to be done with.
+type Wanted = (NewRotation, Option<(String, String)>);
+
+fn wanted(body: &[u8], leaf_lifetime: Duration) -> Result<Wanted, Problem> {
     let wanted: CreateRotation = decode(body)?;
     let (what, mode) = match (wanted.what, wanted.mode.unwrap_or(How::Planned)) {
         (Whose::Root, How::BreakTrust) => (What::Root, Mode::BreakTrust),
@@ -146,13 +159,23 @@ fn wanted(body: &[u8], leaf_lifetime: Duration) -> Result<NewRotation, Problem> 
         let pointer = Pointer::Root.field("replace_over");
         violations.add(&pointer, Code::OutOfRange, "at most 24h");
     }
+    let missing = match (&wanted.request, &wanted.certificates) {
+        (Some(_), None) => Some("certificates"),
+        (None, Some(_)) => Some("request"),
+        _ => None,
+    };
+    if let Some(missing) = missing {
+        let detail = "`request` and `certificates` belong together";
+        violations.add(&Pointer::Root.field(missing), Code::MissingField, detail);
+    }
     if violations.is_empty() {
-        Ok(NewRotation {
+        let new = NewRotation {
             what,
             mode,
             manual: matches!(wanted.pace, Some(Pace::Manual)),
             replace_over: over.unwrap_or(usual.min(leaf_lifetime / 8)),
-        })
+        };
+        Ok((new, wanted.request.zip(wanted.certificates)))
     } else {
         Err(Problem::invalid(violations))
     }
@@ -229,6 +252,77 @@ fn render(row: &RotationRow) -> Value {
     })
 }
 
+fn violation(field: &'static str, code: Code, detail: impl Into<String>) -> Problem {
+    let mut violations = Violations::new();
+    violations.add(&Pointer::Root.field(field), code, detail.into());
+    Problem::invalid(violations)
+}
+
+/// The root under which leaves are signed now.
+fn root_of(known: &[AuthorityRow]) -> Option<&AuthorityRow> {
+    authorities::root_of(known, authorities::issuing(known)?)
+}
+
+/// A mesh without proxies has no authorities yet; it gets some, so that they can give way.
+async fn something_gives_way(
+    app: &App,
+    grant: &Grant<MeshWrite>,
+    mesh: &str,
+) -> Result<(), Problem> {
+    let mut tx = app.store.begin(grant).await?;
+    let mesh = meshes::require(&mut tx, mesh).await?;
+    let at = tx.mesh_ref(&mesh);
+    let known = authorities::of(&mut tx, &at).await?;
+    drop(tx);
+    if known.is_empty() {
+        super::authority_requests::begin(app, &at, &mesh.trust_domain).await?;
+    }
+    Ok(())
+}
+
+/// The authorities that somebody else has signed for a request.
+async fn adopt(
+    app: &App,
+    tx: &mut Tx<MeshWrite>,
+    mesh: &MeshRow,
+    what: What,
+    request: &str,
+    chain: &str,
+) -> Result<Adopted, Problem> {
+    let row = match request.parse() {
+        Ok(id) => authority_requests::find(tx, mesh.id, id).await?,
+        Err(_) => None,
+    };
+    let row = row.ok_or_else(|| {
+        let detail = "no such authority request waits in this mesh";
+        violation("request", Code::UnknownReference, detail)
+    })?;
+    let at = tx.mesh_ref(mesh);
+    let known = authorities::of(tx, &at).await?;
+    let adopted = app
+        .outside
+        .adopt(&at, &mesh.trust_domain, &row, chain, &known)
+        .map_err(|cause| Problem::internal(&*cause))?;
+    let made = adopted.map_err(|wrong| violation("certificates", Code::BadFormat, wrong))?;
+    let same = root_of(&known).is_some_and(|root| root.id == made[0].id);
+    let had = known.iter().any(|one| one.id == made[0].id);
+    match (what, same) {
+        (What::Intermediate, false) => {
+            let detail = "their root is not that of the mesh: `what` is `root`, then";
+            Err(violation("what", Code::Mismatch, detail))
+        }
+        (What::Root, true) => {
+            let detail = "their root is that of the mesh already: `what` is `intermediate`, then";
+            Err(violation("what", Code::Mismatch, detail))
+        }
+        (What::Root, false) if had => {
+            let detail = "the mesh had this root before, and has dropped it: it does not come back";
+            Err(violation("certificates", Code::Mismatch, detail))
+        }
+        _ => Ok(Adopted(made)),
+    }
+}
+
 pub(crate) async fn create(
     Allow(grant): Allow<MeshWrite>,
     State(app): State<App>,
@@ -238,15 +332,37 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
-    let new = wanted(&body, app.xds.leaf_lifetime)?;
+    let (new, signed) = wanted(&body, app.xds.leaf_lifetime)?;
+    if signed.is_some() {
+        something_gives_way(&app, &grant, &mesh).await?;
+    }
     let mut tx = app.store.begin(&grant).await?;
     if let Some(answer) = intent.replay(&mut tx).await? {
         return Ok(answer);
     }
     let mesh = meshes::require(&mut tx, &mesh).await?;
-    let row = rotations::start(&mut tx, &mesh, &new, &*app.authorities)
-        .await?
-        .map_err(refuse)?;
+    let row = match &signed {
+        None => {
+            let at = tx.mesh_ref(&mesh);
+            let known = authorities::of(&mut tx, &at).await?;
+            if new.what == What::Intermediate
+                && root_of(&known).is_some_and(AuthorityRow::is_of_others)
+            {
+                let detail = "the root of the mesh is somebody else's, who has to sign first";
+                return Err(Problem::new(Code::RootOfOthers, detail));
+            }
+            rotations::start(&mut tx, &mesh, &new, &*app.authorities).await?
+        }
+        Some((request, chain)) => {
+            let adopted = adopt(&app, &mut tx, &mesh, new.what, request, chain).await?;
+            let started = rotations::start(&mut tx, &mesh, &new, &adopted).await?;
+            if started.is_ok() {
+                authority_requests::end(&mut tx, mesh.id, adopted.request()).await?;
+            }
+            started
+        }
+    };
+    let row = row.map_err(refuse)?;
     let location = format!("{}/{}", uri.path(), row.id);
     let mut response = (StatusCode::CREATED, Json(render(&row))).into_response();
     if let Ok(location) = location.parse() {

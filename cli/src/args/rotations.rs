@@ -1,5 +1,6 @@
 //! The words of rotations: new authorities in the place of those of a mesh.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -25,6 +26,13 @@ pub(crate) enum RotationsCommand {
         heddle rotations start root --mode emergency --dry-run"
     )]
     Start(StartRotation),
+    /// Make a request for the owner of a root of your own to sign
+    #[command(
+        after_help = "Prints the certificate signing request; the key that it is for stays where it was made. Sign it with its extensions as they are, and give\n\
+        the certificate and what signed it to `rotations start`.\n\n\
+        Examples:\n  heddle rotations request > issuing.csr\n  heddle rotations request -o json"
+    )]
+    Request(RequestRotation),
     /// Show one, and where each proxy stands
     #[command(
         after_help = "Examples:\n  heddle rotations start intermediate --replace-over 0s --wait=2m --yes && heddle rotations show"
@@ -83,6 +91,12 @@ pub(crate) struct StartRotation {
     /// Each step waits for `advance`
     #[arg(long)]
     pub(crate) manual: bool,
+    /// A request that was made before, by its id: the mesh is under a root of your own, then
+    #[arg(long, value_name = "ID", requires = "certificates")]
+    pub(crate) request: Option<String>,
+    /// A file with the certificate for it, what signed that, and so on to the root, in PEM; - for standard input
+    #[arg(long, value_name = "FILE", requires = "request")]
+    pub(crate) certificates: Option<PathBuf>,
     /// Over which time certificates are replaced, such as 10m [default: an eighth of their life, at most 10m]
     #[arg(long, value_name = "TIME", value_parser = parse_length)]
     pub(crate) replace_over: Option<String>,
@@ -93,6 +107,14 @@ pub(crate) struct StartRotation {
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30m",
           value_parser = parse_wait, conflicts_with_all = ["dry_run", "manual"])]
     pub(crate) wait: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) note: Note,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+#[derive(Args)]
+pub(crate) struct RequestRotation {
     #[command(flatten)]
     pub(crate) note: Note,
     #[command(flatten)]

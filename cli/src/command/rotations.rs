@@ -1,12 +1,14 @@
 //! Rotations: begun, watched, taken further and turned round.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::args::rotations::{
-    AdvanceRotation, Mode, ReverseRotation, RotationsCommand, ShowRotation, StartRotation, What,
+    AdvanceRotation, Mode, RequestRotation, ReverseRotation, RotationsCommand, ShowRotation,
+    StartRotation, What,
 };
 use crate::args::{Note, Shown};
 use crate::ask;
@@ -30,6 +32,7 @@ pub(crate) async fn run(here: &Here, command: RotationsCommand) -> Result<(), Fa
             list(&items, args.shown)
         }
         RotationsCommand::Start(args) => start(here, &args).await,
+        RotationsCommand::Request(args) => request(here, &args).await,
         RotationsCommand::Show(args) => show(here, &args).await,
         RotationsCommand::Advance(args) => advance(here, &args).await,
         RotationsCommand::Reverse(args) => reverse(here, &args).await,
@@ -81,6 +84,10 @@ async fn start(here: &Here, args: &StartRotation) -> Result<(), Failure> {
     if let Some(over) = &args.replace_over {
         body["replace_over"] = json!(over);
     }
+    if let (Some(request), Some(file)) = (&args.request, &args.certificates) {
+        body["request"] = json!(request);
+        body["certificates"] = json!(read(file)?);
+    }
     if !args.yes && !args.note.dry_run {
         let how = match args.mode {
             Mode::BreakTrust => " at once, and cut off whoever has not the new one yet",
@@ -106,6 +113,43 @@ async fn start(here: &Here, args: &StartRotation) -> Result<(), Failure> {
         }
         None => Ok(()),
     }
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    let text = match file == Path::new("-") {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(file),
+    };
+    text.map_err(|error| {
+        let shown = file.display();
+        Failure::new(Exit::Usage, format!("cannot read {shown}: {error}"))
+    })
+}
+
+async fn request(here: &Here, args: &RequestRotation) -> Result<(), Failure> {
+    let client = here.client().await?;
+    let path = client.org(&format!(
+        "/meshes/{}/authority-requests",
+        segment(here.mesh()?)
+    ));
+    let request = Request::new(Method::POST, path).body(json!({}));
+    let made = client.send(noted(request, &args.note)).await?.json()?;
+    let id = cell(&made["meta"]["uid"]);
+    match args.shown.output {
+        Format::Json => data(&output::json(&made)?)?,
+        Format::Yaml => data(&output::yaml(&made)?)?,
+        Format::Name => data(&format!("authority_request/{id}\n"))?,
+        Format::Table | Format::Wide => {
+            data(made["csr"].as_str().unwrap_or_default())?;
+            say(&format!(
+                "{id} waits. Have it signed, then: heddle rotations start root --request {id} --certificates FILE"
+            ));
+        }
+    }
+    if args.note.dry_run {
+        say("Nothing was kept.");
+    }
+    Ok(())
 }
 
 async fn wait(client: &Client, path: &str, patience: Duration) -> Result<(), Failure> {

@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use heddle_ca::{
-    AuthorityKind, AuthorityRow, AuthorityStore, Entry, Failure, Hierarchy, Journal, Journalled,
-    MeshIdentity, MeshKey, Replacing, Signer, TrustDomain,
+    AuthorityKind, AuthorityRequest, AuthorityRow, AuthorityStore, Entry, Error, Failure,
+    Hierarchy, Journal, Journalled, MeshIdentity, MeshKey, Replacing, Signer, SystemRandom,
+    TrustDomain,
 };
+use heddle_model::clock::SharedClock;
 use heddle_model::id::{AuthorityId, ProxyId};
 use heddle_store::authorities::AuthorityState;
+use heddle_store::authority_requests::{
+    AuthorityRequestRow, NewAuthorityRequest, OutsideAuthorities,
+};
 use heddle_store::rotations::{self, AuthorityMaker, Window};
 use heddle_store::{Cause, MeshRef, Store, authorities, certificates};
 use uuid::Uuid;
@@ -199,11 +204,11 @@ impl Journal for Authorities {
 }
 
 /// Makes authorities for rotations, as all others are made.
-pub(crate) struct Maker(Arc<dyn Signer>);
+pub(crate) struct Maker(Arc<dyn Signer>, SharedClock);
 
 impl Maker {
-    pub(crate) fn new(signer: Arc<dyn Signer>) -> Self {
-        Self(signer)
+    pub(crate) fn new(signer: Arc<dyn Signer>, clock: SharedClock) -> Self {
+        Self(signer, clock)
     }
 }
 
@@ -214,6 +219,16 @@ fn key_of(mesh: &MeshRef) -> MeshKey {
     }
 }
 
+fn identity(mesh: &MeshRef, trust_domain: &str) -> Result<MeshIdentity, Cause> {
+    let MeshKey { org, mesh } = key_of(mesh);
+    let trust_domain = TrustDomain::parse(trust_domain)?;
+    Ok(MeshIdentity {
+        org,
+        mesh,
+        trust_domain,
+    })
+}
+
 #[async_trait]
 impl AuthorityMaker for Maker {
     async fn root(
@@ -221,12 +236,7 @@ impl AuthorityMaker for Maker {
         mesh: &MeshRef,
         trust_domain: &str,
     ) -> Result<[authorities::AuthorityRow; 2], Cause> {
-        let MeshKey { org, mesh } = key_of(mesh);
-        let mesh = MeshIdentity {
-            org,
-            mesh,
-            trust_domain: TrustDomain::parse(trust_domain)?,
-        };
+        let mesh = identity(mesh, trust_domain)?;
         let made = self.0.authorities(&mesh).await?;
         Ok([
             to_store(&made.root, None),
@@ -244,5 +254,54 @@ impl AuthorityMaker for Maker {
         let held = Hierarchy::new(to_ca(mesh, root), to_ca(mesh, issuing));
         let made = self.0.next_issuing(&held).await?;
         Ok(to_store(&made, Some(&held.root)))
+    }
+}
+
+#[async_trait]
+impl OutsideAuthorities for Maker {
+    async fn request(
+        &self,
+        mesh: &MeshRef,
+        trust_domain: &str,
+    ) -> Result<NewAuthorityRequest, Cause> {
+        let made = self
+            .0
+            .authority_request(&identity(mesh, trust_domain)?)
+            .await?;
+        Ok(NewAuthorityRequest {
+            id: AuthorityId::from_uuid(made.id),
+            request_pem: made.request_pem,
+            sealed_key: made.sealed_key,
+        })
+    }
+
+    fn adopt(
+        &self,
+        mesh: &MeshRef,
+        trust_domain: &str,
+        request: &AuthorityRequestRow,
+        chain_pem: &str,
+        known: &[authorities::AuthorityRow],
+    ) -> Result<Result<[authorities::AuthorityRow; 2], String>, Cause> {
+        let request = AuthorityRequest {
+            id: request.id.uuid(),
+            request_pem: request.request_pem.clone(),
+            sealed_key: request.sealed_key.clone(),
+        };
+        let known: Vec<_> = known.iter().map(|row| to_ca(key_of(mesh), row)).collect();
+        let (mesh, now) = (identity(mesh, trust_domain)?, self.1.now());
+        match request.adopt(&mesh, chain_pem, &known, now, &SystemRandom) {
+            Ok(made) => Ok(Ok([
+                to_store(&made.root, None),
+                to_store(&made.issuing, Some(&made.root)),
+            ])),
+            Err(Error::Check(fault)) => Ok(Err(fault.to_string())),
+            Err(
+                wrong @ (Error::ForeignTrustDomain { .. }
+                | Error::IssuerNotYetValid { .. }
+                | Error::IssuerExpired { .. }),
+            ) => Ok(Err(wrong.to_string())),
+            Err(other) => Err(other.into()),
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use heddle_ca::{
-    AuthorityKind, AuthorityRow, Error, Failure, Hierarchy, Leaf, MeshIdentity, MeshKey, SecretPem,
-    Signer, SpiffeId, Subject,
+    AuthorityKind, AuthorityRequest, AuthorityRow, Error, Failure, Hierarchy, Leaf, MeshIdentity,
+    MeshKey, SecretPem, Signer, SpiffeId, Subject,
 };
 use heddle_store::{Cause, KeySealer};
 use http::uri::PathAndQuery;
@@ -172,6 +172,16 @@ impl Signer for Remote {
         let answer: wire::MakeIssuingResponse = self.ask(call::MAKE_ISSUING, asked).await?;
         authority(of.key(), AuthorityKind::Issuing, answer.issuing)
             .map_err(|error| senseless(&error))
+    }
+
+    async fn authority_request(&self, of: &MeshIdentity) -> Result<AuthorityRequest, Error> {
+        let asked = wire::MakeRequestRequest { mesh: mesh(of) };
+        let answer: wire::MakeRequestResponse = self.ask(call::MAKE_REQUEST, asked).await?;
+        Ok(AuthorityRequest {
+            id: wire::id(&answer.id).map_err(|error| senseless(&error))?,
+            request_pem: answer.request_pem,
+            sealed_key: answer.sealed_key,
+        })
     }
 
     /// It remembers for itself.

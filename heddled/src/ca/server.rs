@@ -108,8 +108,32 @@ impl Desk {
         self: Arc<Self>,
         asked: wire::MakeRootRequest,
     ) -> Result<wire::MakeRootResponse, Status> {
-        let mesh = mesh(asked.mesh)?;
-        // C07: authorities are made for the trust domain that the database says is this mesh's, whoever asks.
+        let mesh = self.own(asked.mesh).await?;
+        let made = self.signer.authorities(&mesh).await;
+        let made = made.map_err(|error| status(&error))?;
+        Ok(wire::MakeRootResponse {
+            root: Some(authority(made.root)),
+            issuing: Some(authority(made.issuing)),
+        })
+    }
+
+    async fn make_request(
+        self: Arc<Self>,
+        asked: wire::MakeRequestRequest,
+    ) -> Result<wire::MakeRequestResponse, Status> {
+        let mesh = self.own(asked.mesh).await?;
+        let made = self.signer.authority_request(&mesh).await;
+        let made = made.map_err(|error| status(&error))?;
+        Ok(wire::MakeRequestResponse {
+            id: bytes(made.id),
+            request_pem: made.request_pem,
+            sealed_key: made.sealed_key,
+        })
+    }
+
+    /// C07: authorities are made for the trust domain that the database says is this mesh's, whoever asks.
+    async fn own(&self, asked: Option<wire::Mesh>) -> Result<MeshIdentity, Status> {
+        let mesh = mesh(asked)?;
         let own = self.authorities.trust_domain(mesh.key()).await;
         let own = own.map_err(|error| status(&Error::Store(error)))?;
         if own.as_deref() != Some(mesh.trust_domain.as_str()) {
@@ -117,12 +141,7 @@ impl Desk {
                 "the trust domain is not that of the mesh",
             ));
         }
-        let made = self.signer.authorities(&mesh).await;
-        let made = made.map_err(|error| status(&error))?;
-        Ok(wire::MakeRootResponse {
-            root: Some(authority(made.root)),
-            issuing: Some(authority(made.issuing)),
-        })
+        Ok(mesh)
     }
 
     async fn make_issuing(
@@ -271,6 +290,7 @@ impl Service<http::Request<Body>> for Answering {
             call::ISSUE => self.unary(request, Desk::issue),
             call::MAKE_ROOT => self.unary(request, Desk::make_root),
             call::MAKE_ISSUING => self.unary(request, Desk::make_issuing),
+            call::MAKE_REQUEST => self.unary(request, Desk::make_request),
             call::SEAL_SESSION_KEY => self.unary(request, Desk::seal_session_key),
             call::OPEN_SESSION_KEY => self.unary(request, Desk::open_session_key),
             call::CHECK => self.unary(request, Desk::check),

@@ -12,6 +12,7 @@ pub(crate) mod call {
     pub(crate) const ISSUE: &str = "/heddle.ca.v1.Authority/Issue";
     pub(crate) const MAKE_ROOT: &str = "/heddle.ca.v1.Authority/MakeRoot";
     pub(crate) const MAKE_ISSUING: &str = "/heddle.ca.v1.Authority/MakeIssuing";
+    pub(crate) const MAKE_REQUEST: &str = "/heddle.ca.v1.Authority/MakeRequest";
     pub(crate) const SEAL_SESSION_KEY: &str = "/heddle.ca.v1.Authority/SealSessionKey";
     pub(crate) const OPEN_SESSION_KEY: &str = "/heddle.ca.v1.Authority/OpenSessionKey";
     pub(crate) const CHECK: &str = "/heddle.ca.v1.Authority/Check";
@@ -122,6 +123,24 @@ pub(crate) struct MakeIssuingRequest {
 pub(crate) struct MakeIssuingResponse {
     #[prost(message, optional, tag = "1")]
     pub(crate) issuing: Option<Authority>,
+}
+
+/// A key is wanted, and a request for an issuing authority under a root of somebody else.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct MakeRequestRequest {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) mesh: Option<Mesh>,
+}
+
+/// It is made; nothing is stored.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct MakeRequestResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) id: Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub(crate) request_pem: String,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) sealed_key: Vec<u8>,
 }
 
 /// A key that signs sessions' tokens, to be sealed or opened; and the answer. `Debug` shows nothing.

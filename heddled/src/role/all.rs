@@ -209,8 +209,11 @@ fn app(
     let suffix = config.trust_domain_suffix.clone();
     // Whether a suffix can be one shows at the first name that is drawn from it.
     TrustDomain::generate("mesh", &SystemRandom, &suffix).context("trust_domain_suffix")?;
+    let maker = Maker::new(Arc::clone(&signing.signer), Arc::clone(&clock));
+    let maker = Arc::new(maker);
     Ok(App {
-        authorities: Arc::new(Maker::new(Arc::clone(&signing.signer))),
+        authorities: Arc::clone(&maker) as _,
+        outside: maker,
         clock,
         ids: Arc::new(SystemIds),
         sealer: Arc::clone(&signing.sealer),

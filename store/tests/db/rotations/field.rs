@@ -9,6 +9,9 @@ use heddle_model::authz::permission::{MeshRead, MeshWrite};
 use heddle_model::clock::SharedClock;
 use heddle_model::id::{AuthorityId, ProxyId, RotationId};
 use heddle_store::authorities::{self, AuthorityRow};
+use heddle_store::authority_requests::{
+    AuthorityRequestRow, NewAuthorityRequest, OutsideAuthorities,
+};
 use heddle_store::certificates::{self, CertificateEntry};
 use heddle_store::proxies::{self, Checkpoint};
 use heddle_store::rotations::{
@@ -52,6 +55,38 @@ impl AuthorityMaker for Maker {
         let mut issuing = self.draw().pop().ok_or("a row")?;
         issuing.parent = Some(root.id);
         Ok(issuing)
+    }
+}
+
+#[async_trait::async_trait]
+impl OutsideAuthorities for Maker {
+    async fn request(&self, _: &MeshRef, _: &str) -> Result<NewAuthorityRequest, Cause> {
+        let id = self.draw().pop().ok_or("a row")?.id;
+        Ok(NewAuthorityRequest {
+            id,
+            request_pem: format!("request of {id}"),
+            sealed_key: vec![9; 300],
+        })
+    }
+
+    fn adopt(
+        &self,
+        _: &MeshRef,
+        _: &str,
+        request: &AuthorityRequestRow,
+        chain_pem: &str,
+        _: &[AuthorityRow],
+    ) -> Result<Result<[AuthorityRow; 2], String>, Cause> {
+        let Some(seed) = chain_pem.strip_prefix("good ") else {
+            return Ok(Err(String::from("it is no chain")));
+        };
+        let [mut root, mut issuing]: [_; 2] = hierarchy(seed.parse()?)
+            .try_into()
+            .map_err(|_| "two rows")?;
+        root.sealed_key = Vec::new();
+        issuing.id = request.id;
+        issuing.sealed_key.clone_from(&request.sealed_key);
+        Ok(Ok([root, issuing]))
     }
 }
 

@@ -1,0 +1,185 @@
+//! Issuing authorities under a root that is not ours. The customer signs a request; the private key of what it is for never leaves
+//! this place, and theirs never comes here.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer};
+use uuid::Uuid;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer as _;
+
+use crate::ambient::{Random, new_id};
+use crate::authority::{AuthorityKind, AuthorityRow, Draft, Hierarchy, MeshIdentity};
+use crate::check::{self, Fault};
+use crate::error::Error;
+use crate::seal::SealingKey;
+
+/// The most certificates that are read, with issuing authority and root.
+const CHAIN: usize = 5;
+
+/// An issuing authority that has a key and no certificate yet.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthorityRequest {
+    /// The id of the authority to be.
+    pub id: Uuid,
+    /// What is to be signed: PKCS#10, PEM.
+    pub request_pem: String,
+    /// The private key, sealed as that of the authority.
+    pub sealed_key: Vec<u8>,
+}
+
+impl fmt::Debug for AuthorityRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuthorityRequest({})", self.id)
+    }
+}
+
+impl AuthorityRequest {
+    /// A request for an issuing authority of this mesh, with a new key.
+    ///
+    /// # Errors
+    /// [`Error::Random`], [`Error::Key`], [`Error::Seal`], [`Error::Encode`].
+    pub fn new(
+        mesh: &MeshIdentity,
+        sealing: &dyn SealingKey,
+        now: DateTime<Utc>,
+        random: &dyn Random,
+    ) -> Result<Self, Error> {
+        let until = DateTime::<Utc>::MAX_UTC;
+        let mut draft = Draft::new(AuthorityKind::Issuing, mesh, now, until, random)?;
+        // What only who signs can say.
+        draft.params.serial_number = None;
+        draft.params.use_authority_key_identifier_extension = false;
+        let request = draft.params.serialize_request(&draft.key);
+        let request = request
+            .and_then(|request| request.pem())
+            .map_err(Error::Encode)?;
+        let row = draft.seal(String::new(), sealing)?;
+        Ok(Self {
+            id: row.id,
+            request_pem: request,
+            sealed_key: row.sealed_key,
+        })
+    }
+
+    /// The authority and its root, as `chain_pem` has them: the certificate for this request, what signed it, and so on to the root.
+    /// Where the mesh has such a root already, the row of `known` is it.
+    ///
+    /// # Errors
+    /// [`Error::Check`] for what is wrong with the chain; [`Error::ForeignTrustDomain`]; [`Error::IssuerNotYetValid`] and
+    /// [`Error::IssuerExpired`] where it is not valid now; [`Error::Random`].
+    pub fn adopt(
+        &self,
+        mesh: &MeshIdentity,
+        chain_pem: &str,
+        known: &[AuthorityRow],
+        now: DateTime<Utc>,
+        random: &dyn Random,
+    ) -> Result<Hierarchy, Error> {
+        let chain = read_chain(chain_pem)?;
+        let (root_der, below) = chain.split_last().ok_or(none())?;
+        if below.is_empty() {
+            return Err(fault("one certificate only: the root belongs to it").into());
+        }
+        let root = check::root(root_der)?;
+        if root.name.is_some() {
+            return Err(
+                fault("the root is one of Heddle's, or names a trust domain itself").into(),
+            );
+        }
+        let issuing = check::under(below, &root)?;
+        if issuing.public_key != self.public_key()? {
+            return Err(
+                fault("the first certificate is for another key than that of the request").into(),
+            );
+        }
+        let held = issuing.trust_domain()?;
+        if held != mesh.trust_domain {
+            let asked = mesh.trust_domain.clone();
+            return Err(Error::ForeignTrustDomain { asked, held });
+        }
+        let (not_before, not_after) = (issuing.validity.not_before, issuing.validity.not_after);
+        if now < not_before {
+            return Err(Error::IssuerNotYetValid { not_before, now });
+        }
+        if now >= not_after {
+            return Err(Error::IssuerExpired { not_after, now });
+        }
+        let row = |id, kind, der: &[Vec<u8>], sealed_key, cert: &check::SigningCert| AuthorityRow {
+            id,
+            org: mesh.org,
+            mesh: mesh.mesh,
+            kind,
+            certificate_pem: der.iter().map(|der| pem(der)).collect(),
+            sealed_key,
+            serial: hex::encode(&cert.serial),
+            not_before: cert.validity.not_before,
+            not_after: cert.validity.not_after,
+        };
+        let root_row = row(
+            new_id(now, random)?,
+            AuthorityKind::Root,
+            std::slice::from_ref(root_der),
+            Vec::new(),
+            &root,
+        );
+        let same = |one: &&AuthorityRow| one.certificate_pem == root_row.certificate_pem;
+        let root_row = known.iter().find(same).cloned().unwrap_or(root_row);
+        let issuing_row = row(
+            self.id,
+            AuthorityKind::Issuing,
+            below,
+            self.sealed_key.clone(),
+            &issuing,
+        );
+        Ok(Hierarchy::new(root_row, issuing_row))
+    }
+
+    fn public_key(&self) -> Result<Vec<u8>, Error> {
+        let broken = || Error::Inconsistent("request of an authority");
+        let der = CertificateSigningRequestDer::from_pem_slice(self.request_pem.as_bytes());
+        let der = der.map_err(|_| broken())?;
+        let (_, request) = X509CertificationRequest::from_der(&der).map_err(|_| broken())?;
+        Ok(request.certification_request_info.subject_pki.raw.to_vec())
+    }
+}
+
+fn none() -> Fault {
+    fault("there is no certificate in it")
+}
+
+const fn fault(what: &'static str) -> Fault {
+    Fault { rule: "x509", what }
+}
+
+/// The certificates of a PEM text, in their order.
+pub(crate) fn read_chain(pem: &str) -> Result<Vec<Vec<u8>>, Fault> {
+    let found = CertificateDer::pem_slice_iter(pem.as_bytes());
+    let read: Result<Vec<_>, _> = found.take(CHAIN + 1).collect();
+    let read = read.map_err(|_| fault("it is not PEM"))?;
+    match read.len() {
+        0 => Err(none()),
+        1..=CHAIN => Ok(read.iter().map(|der| der.to_vec()).collect()),
+        _ => Err(fault("more than five certificates")),
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    let text = BASE64_STANDARD.encode(der);
+    let mut lines = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64)); // base64 is ASCII
+        lines.push_str(line);
+        lines.push('\n');
+        rest = after;
+    }
+    lines + "-----END CERTIFICATE-----\n"
+}
+
+#[cfg(test)]
+mod tests;
