@@ -177,15 +177,15 @@ pub(crate) fn sent<T: ToSchema + PartialSchema>(all: &mut Vec<(String, RefOr<Sch
     }
 }
 
-fn text(about: &str) -> Value {
+pub(crate) fn text(about: &str) -> Value {
     json!({"type": "string", "description": about})
 }
 
-fn maybe(about: &str) -> Value {
+pub(crate) fn maybe(about: &str) -> Value {
     json!({"type": ["string", "null"], "description": about})
 }
 
-fn time(about: &str) -> Value {
+pub(crate) fn time(about: &str) -> Value {
     json!({"type": "string", "format": "date-time", "description": about})
 }
 
@@ -194,7 +194,7 @@ fn maybe_time(about: &str) -> Value {
 }
 
 /// An object all of whose fields are in every answer.
-fn object(about: &str, fields: &Value) -> Value {
+pub(crate) fn object(about: &str, fields: &Value) -> Value {
     let required: Vec<&String> = fields
         .as_object()
         .into_iter()
@@ -204,7 +204,7 @@ fn object(about: &str, fields: &Value) -> Value {
     json!({"type": "object", "description": about, "required": required, "properties": fields})
 }
 
-fn meta(mut further: Value) -> Value {
+pub(crate) fn meta(mut further: Value) -> Value {
     further["uid"] = text("The identifier.");
     further["kind"] = text("The kind.");
     further["created_at"] = time("When it was created.");

@@ -21,6 +21,7 @@ mod extract;
 mod guardrails;
 pub mod health;
 mod intent;
+mod invited;
 mod limits;
 mod listing;
 mod live;

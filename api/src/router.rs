@@ -14,6 +14,7 @@ use crate::audit_log;
 use crate::authority_requests;
 use crate::complete::complete;
 use crate::declared::{collection, singleton};
+use crate::invited;
 use crate::openapi::{Op, frame, history, live, proxy_config as shapes};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
@@ -45,6 +46,7 @@ fn table() -> Table {
     let table = authority_requests::operations(table);
     let table = trust_bundle::operations(table);
     let table = accounts::operations(table);
+    let table = invited::operations(table);
     let table = history_operations(table);
     let table = live_operations(table);
     let table = audit_log::operations(table);

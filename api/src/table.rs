@@ -141,6 +141,7 @@ fn describe(parameter: &str) -> &'static str {
         "api_token" => "The API token: its name or its id.",
         "role_binding" => "The role binding: its id.",
         "user_code" => "What the device shows: eight letters, with or without the hyphen.",
+        "invitation" => "The invitation: its id.",
         "session" => "The session: its id, or `current`.",
         "revision" => "The number of the revision.",
         "uid" => "The id of the object (`meta.uid`).",

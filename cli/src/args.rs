@@ -82,7 +82,7 @@ pub(crate) enum Command {
     /// List objects of a kind, or show one
     #[command(
         after_help = "Kinds: meshes, services, profiles, routes, splits, access-rules, join-tokens, proxies, revocations, revisions, members,\n\
-        service-accounts, role-bindings, tokens, sessions. What belongs to a service is named SERVICE/NAME.\n\n\
+        invitations, service-accounts, role-bindings, tokens, sessions. What belongs to a service is named SERVICE/NAME.\n\n\
         Examples:\n  heddle get meshes\n  heddle get services -o wide\n  heddle get service payments -o yaml\n  \
         heddle get routes --service payments\n  heddle get split payments/all\n  \
         heddle get services --filter 'labels.team = \"pay\"' -o name"

@@ -213,6 +213,22 @@ pub(crate) const NOUNS: &[Noun] = &[
         ],
     },
     Noun {
+        name: "invitation",
+        plural: "invitations",
+        short: &[],
+        item: "/invitations/{}",
+        columns: &[
+            Column("UID", "/meta/uid", false),
+            Column("EMAIL", "/email", false),
+            Column("ROLE", "/role", false),
+            Column("STATE", "/state", false),
+            Column("MAIL", "/delivery", false),
+            Column("EXPIRES", "/expires_at", false),
+            Column("INVITED BY", "/meta/created_by", true),
+            CREATED,
+        ],
+    },
+    Noun {
         name: "service_account",
         plural: "service-accounts",
         short: &["service-account", "sa"],

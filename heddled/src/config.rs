@@ -3,6 +3,7 @@
 //! [`Settings`] is what was said, all of it optional; [`Config`] is what follows from it. `heddled up`
 //! needs the difference: a port that was asked for is binding, a default one may be moved.
 
+mod mail;
 mod sealing;
 mod value;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use heddle_api::Rates;
+pub(crate) use mail::Mail;
 use sealing::Sealing;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -84,6 +86,23 @@ pub(crate) struct Settings {
     /// Where people reach the console and the API, such as https://heddle.example.com [default: where a request arrives]
     #[arg(long, value_name = "URL", env = "HEDDLE_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
+    /// The mail server: smtps://user:password@host, or smtp://host?tls=required for STARTTLS [default: none]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "HEDDLE_SMTP_URL",
+        hide_env_values = true
+    )]
+    pub(crate) smtp_url: Option<String>,
+    /// PEM file: what the mail server is verified with [default: the authorities of this machine]
+    #[arg(long, value_name = "FILE", env = "HEDDLE_SMTP_CA")]
+    pub(crate) smtp_ca: Option<PathBuf>,
+    /// Who mail is from, such as Heddle <heddle@example.com>
+    #[arg(long, value_name = "MAILBOX", env = "HEDDLE_MAIL_FROM")]
+    pub(crate) mail_from: Option<String>,
+    /// Folder in which mails are files, in place of a mail server [default with `up`: mail in the data directory]
+    #[arg(long, value_name = "DIRECTORY", env = "HEDDLE_MAIL_DIR")]
+    pub(crate) mail_dir: Option<PathBuf>,
     /// Where the xDS server listens [default: 127.0.0.1:18000]
     #[arg(long, value_name = "ADDRESS", env = "HEDDLE_XDS_LISTEN")]
     pub(crate) xds_listen: Option<SocketAddr>,
@@ -204,6 +223,10 @@ impl Settings {
             rate_org_writes: self.rate_org_writes.or(lower.rate_org_writes),
             api_listen: self.api_listen.or(lower.api_listen),
             public_url: text(self.public_url, lower.public_url),
+            smtp_url: text(self.smtp_url, lower.smtp_url),
+            smtp_ca: self.smtp_ca.or(lower.smtp_ca),
+            mail_from: text(self.mail_from, lower.mail_from),
+            mail_dir: self.mail_dir.or(lower.mail_dir),
             xds_listen: self.xds_listen.or(lower.xds_listen),
             xds_address: text(self.xds_address, lower.xds_address),
             xds_tls_cert: self.xds_tls_cert.or(lower.xds_tls_cert),
@@ -247,6 +270,8 @@ pub(crate) struct Config {
     pub(crate) api_listen: SocketAddr,
     /// Where people reach the console and the API, without a slash at the end.
     pub(crate) public_url: Option<String>,
+    /// Where mail goes.
+    pub(crate) mail: Mail,
     /// Where the xDS server listens.
     pub(crate) xds_listen: SocketAddr,
     /// The `host:port` that proxies dial.
@@ -327,6 +352,12 @@ impl Config {
             },
             api_listen: settings.api_listen.unwrap_or(DEFAULT_API_LISTEN),
             public_url: settings.public_url.as_deref().map(public_url).transpose()?,
+            mail: Mail::settle(
+                settings.smtp_url,
+                settings.smtp_ca,
+                settings.mail_from.as_deref(),
+                settings.mail_dir,
+            )?,
             xds_listen,
             xds_address,
             xds_tls_cert: settings.xds_tls_cert,
@@ -424,6 +455,7 @@ impl Config {
                 .into_iter()
                 .filter_map(|(key, value)| Some((key, value?))),
         );
+        all.extend(self.mail.environment());
         all.extend(self.sealing.environment());
         all
     }

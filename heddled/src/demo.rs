@@ -203,6 +203,7 @@ Heddle serves, and so does the demo: frontend -> checkout -> payments (v1, v2), 
   Frontend  {frontend}
   Token     {token}
             (also in {token_file}, for the API)
+  Mail      {mail}
   Logs      {logs}
             (payments-v1.log has what that Envoy let in and what it refused)
 
@@ -222,6 +223,7 @@ and allow it again:
 Ctrl-C stops everything; the same command brings it back as it was.",
             console = self.server.console_url(),
             xds = self.server.xds_url(),
+            mail = self.server.mail(),
             shift = split(0, 100),
             back = split(90, 10),
             allow = curl("DELETE", rule, None),

@@ -9,6 +9,7 @@ mod config;
 mod console;
 mod demo;
 mod ephemeral;
+mod mail;
 mod role;
 mod signing;
 mod telemetry;

@@ -123,7 +123,10 @@ async fn serve(
     let mut ready = Ready::default();
     let mut message = "PostgreSQL serves.".to_owned();
     if !args.only_postgres {
-        let settings = key_material(settings, data)?;
+        let mut settings = key_material(settings, data)?;
+        if settings.smtp_url.is_none() {
+            settings.mail_dir.get_or_insert_with(|| data.mail());
+        }
         let config = Config::settle(settings)?;
         if config.sealing.is_in_variables() {
             bail!("`heddled up` hands no variables on: keep sealing keys in files or a token");
@@ -138,10 +141,11 @@ async fn serve(
         ready.console = Some(server.console_url());
         ready.xds = Some(server.xds_url());
         message = format!(
-            "Heddle serves.\n\n  Console  {}\n  API      {}\n  xDS      {}\n  Logs     {}\n",
+            "Heddle serves.\n\n  Console  {}\n  API      {}\n  xDS      {}\n  Mail     {}\n  Logs     {}\n",
             server.console_url(),
             server.api_url(),
             server.xds_url(),
+            server.mail(),
             data.logs().display()
         );
         if let Some(envoy) = envoy {

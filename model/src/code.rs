@@ -106,6 +106,9 @@ codes! {
     RootOfOthers = "HED-2043", 409, "The root belongs to somebody else", "Heddle cannot sign an issuing authority under a root whose key it does not have.", "Create an authority request, have its owner sign it, and start the rotation with `request` and `certificates`; or rotate the root to one of Heddle's.";
     Internal = "HED-2050", 500, "Internal error", "Heddle failed.", "Repeat the request; if it fails again, report the request id.";
     Unavailable = "HED-2053", 503, "Unavailable", "Heddle cannot reach its database right now.", "Repeat the request after the time in Retry-After.";
+    LinkUnusable = "HED-2080", 404, "Link cannot be used", "The link is mistyped, was used or taken back before, or has expired.", "Ask for another one.";
+    InvitedElsewhere = "HED-2081", 403, "Invitation is for another address", "An invitation is for the e-mail address that it was sent to and for no other.", "Accept it with that address, or ask for an invitation to yours.";
+    AlreadyInvited = "HED-2082", 409, "Invited already", "There is an invitation to this address that is still open, or has expired.", "Send that one again, or withdraw it first.";
     JoinTokenUnknown = "HED-3001", 401, "Join token not valid", "The token is unknown, revoked or mistyped.", "Create a new join token.";
     JoinTokenExpired = "HED-3002", 401, "Join token expired", "The token expired before this proxy joined.", "Create a new join token.";
     JoinTokenUsed = "HED-3003", 403, "Join token already used", "The one-off token is bound to another proxy.", "Create a token for each proxy, or a reusable one.";

@@ -175,6 +175,10 @@ ids! {
     RevocationId = "rvk", "a revocation id";
     /// A rotation of a mesh's authorities.
     RotationId = "rot", "a rotation id";
+    /// An invitation to become a member.
+    InvitationId = "inv", "an invitation id";
+    /// A mail that is to be sent.
+    MailId = "mail", "a mail id";
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ mod verify;
 use chrono::{DateTime, Utc};
 use heddle_model::authz::permission::AuditRead;
 use heddle_model::id::{
-    AccessRuleId, AuthorityId, DeviceId, JoinTokenId, MemberId, MeshId, OrgId, ProfileId, ProxyId,
-    RevocationId, RoleBindingId, RotationId, RouteId, ServiceAccountId, ServiceId, SessionId,
-    SplitId, TokenId,
+    AccessRuleId, AuthorityId, DeviceId, InvitationId, JoinTokenId, MailId, MemberId, MeshId,
+    OrgId, ProfileId, ProxyId, RevocationId, RoleBindingId, RotationId, RouteId, ServiceAccountId,
+    ServiceId, SessionId, SplitId, TokenId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -93,6 +93,8 @@ impl AuditRow {
             "role_binding" => RoleBindingId::from_uuid(id).to_string(),
             "session" => SessionId::from_uuid(id).to_string(),
             "device_authorization" => DeviceId::from_uuid(id).to_string(),
+            "invitation" => InvitationId::from_uuid(id).to_string(),
+            "mail" => MailId::from_uuid(id).to_string(),
             _ => id.to_string(),
         })
     }

@@ -5,6 +5,7 @@ use heddle_model::authz::{Action, Permission, Role};
 use heddle_model::email::Email;
 
 use crate::error::{Error, Result};
+use crate::links::{self, Purpose};
 use crate::principals::{self, Kind, PrincipalRow};
 use crate::rights::Bound;
 use crate::role_bindings;
@@ -74,6 +75,7 @@ pub async fn set_password(
     .execute(work.conn())
     .await?;
     sessions::end_all(work, id, None).await?;
+    links::void(work, Purpose::PasswordReset, id).await?;
     principals::record(
         work,
         Kind::Member,

@@ -23,10 +23,21 @@ pub(crate) enum Kind {
     Join,
     /// A device's that waits to be let in.
     Device,
+    /// In a link by which a member sets a password anew.
+    Reset,
+    /// In a link by which somebody becomes a member.
+    Invitation,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Personal, Self::Service, Self::Join, Self::Device];
+    const ALL: [Self; 6] = [
+        Self::Personal,
+        Self::Service,
+        Self::Join,
+        Self::Device,
+        Self::Reset,
+        Self::Invitation,
+    ];
 
     const fn prefix(self) -> &'static str {
         match self {
@@ -34,6 +45,8 @@ impl Kind {
             Self::Service => "heddle_svc_",
             Self::Join => "heddle_join_",
             Self::Device => "heddle_dev_",
+            Self::Reset => "heddle_rst_",
+            Self::Invitation => "heddle_inv_",
         }
     }
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use crate::api::Api;
+use crate::mail::Mail;
 use crate::ports::free_ports;
 use crate::postgres::Postgres;
 use crate::process::{Child, heddled};
 use crate::tls::{write_private, write_tls};
-use crate::until::until;
+use crate::until::{until, until_some};
 
 /// What a test may want otherwise.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct ServerOptions {
     pub keys: Vec<(String, String)>,
     /// The socket of the process that signs for it; then it has no key.
     pub ca_socket: Option<PathBuf>,
+    /// Where mail goes and what it says of this server, as environment variables; none: into files.
+    pub mail: Vec<(String, String)>,
 }
 
 impl Default for ServerOptions {
@@ -55,6 +58,7 @@ impl Default for ServerOptions {
             rates: None,
             keys: Vec::new(),
             ca_socket: None,
+            mail: Vec::new(),
         }
     }
 }
@@ -133,7 +137,34 @@ impl Server {
             .env("DATABASE_URL", &self.server_url)
             .env_remove("HEDDLE_MIGRATE_DATABASE_URL")
             .envs(self.keys());
+        if self.options.mail.is_empty() {
+            command.env("HEDDLE_MAIL_DIR", self.mail_dir());
+        }
+        command.envs(self.options.mail.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// The folder in which its mails are files, unless it was told otherwise.
+    #[must_use]
+    pub fn mail_dir(&self) -> PathBuf {
+        self.directory.join("mail")
+    }
+
+    /// The mails that it has written so far, oldest first.
+    #[must_use]
+    pub fn mails(&self) -> Vec<Mail> {
+        Mail::in_folder(&self.mail_dir())
+    }
+
+    /// Waits for the newest mail to somebody, that many having come before.
+    pub async fn mail_to(&self, email: &str, before: usize) -> Mail {
+        let what = format!("there is mail to {email}");
+        until_some(&what, Duration::from_secs(20), async || {
+            let mut mails = self.mails();
+            mails.retain(|mail| mail.to == email);
+            mails.into_iter().nth(before)
+        })
+        .await
     }
 
     /// What it needs to sign.

@@ -217,6 +217,19 @@ fn accounts() -> Vec<(Method, String, Option<Value>)> {
             "/members/ada@example.com/password-resets",
             Some(json!({})),
         ),
+        (&get, "/invitations", None),
+        (
+            &post,
+            "/invitations",
+            Some(json!({"email": "intruder@example.com", "role": "viewer"})),
+        ),
+        (&get, "/invitations/inv_00000000000000000000000000", None),
+        (&delete, "/invitations/inv_00000000000000000000000000", None),
+        (
+            &post,
+            "/invitations/inv_00000000000000000000000000/sendings",
+            Some(json!({})),
+        ),
         (&get, "/service-accounts", None),
         (
             &post,

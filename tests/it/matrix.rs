@@ -72,6 +72,7 @@ fn operations(document: &Value) -> Vec<Operation> {
 struct World<'a> {
     owner: &'a Api,
     binding: String,
+    invitation: String,
 }
 
 impl World<'_> {
@@ -120,6 +121,13 @@ impl World<'_> {
         let bindings = owner.get("/role-bindings?service_account=deployer").await;
         let binding = bindings.expect(200).json["items"][0]["meta"]["uid"].clone();
         binding.as_str().unwrap().clone_into(&mut self.binding);
+        let invited = json!({"email": "dan@example.com", "role": "viewer"});
+        let _ = owner.post("/invitations", invited).await;
+        let open = owner.get("/invitations").await.expect(200).json["items"].clone();
+        let dan = |one: &&Value| one["email"] == "dan@example.com";
+        let dan = open.as_array().unwrap().iter().find(dan).unwrap();
+        let uid = dan["meta"]["uid"].as_str().unwrap();
+        uid.clone_into(&mut self.invitation);
     }
 
     fn path(&self, template: &str) -> String {
@@ -138,6 +146,7 @@ impl World<'_> {
                 Some("service_account") => String::from("deployer"),
                 Some("api_token") => String::from("deployed"),
                 Some("role_binding") => self.binding.clone(),
+                Some("invitation") => self.invitation.clone(),
                 Some("session") => String::from("current"),
                 Some("code") => String::from("HED-1002"),
                 Some("revision") => String::from("1"),
@@ -165,7 +174,9 @@ fn particular(id: &str, actor: &str, body: &mut Option<(String, Value)>) -> &'st
                 body["name"] = json!("fresh");
             }
             // Guesses at one address would be slowed down.
-            "create_session" => body["email"] = json!(format!("{actor}@example.com")),
+            "create_session" | "create_password_reset" => {
+                body["email"] = json!(format!("{actor}@example.com"));
+            }
             _ => {}
         }
         if id == "create_role_binding" {
@@ -283,6 +294,7 @@ async fn sec_t01_z09_a11_every_operation_for_every_kind_of_caller() {
     let mut world = World {
         owner: &owner,
         binding: String::new(),
+        invitation: String::new(),
     };
     world.restore().await;
     let actors = actors(&stack, &owner).await;

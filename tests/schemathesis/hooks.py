@@ -9,6 +9,7 @@ import collections
 import itertools
 import json
 import os
+import pathlib
 import random
 import re
 import threading
@@ -32,6 +33,8 @@ SPLIT = {"weights": [{"version": "v1", "weight": 100}]}
 WAIT = "(0|[1-9][0-9]{0,4})s"
 EVENTS = "GET /v1/orgs/{org}/meshes/{mesh}/events"
 PASSWORD = os.environ["HEDDLE_PASSWORD"]
+# Where the server puts its mail.
+MAIL = pathlib.Path(os.environ["HEDDLE_MAIL"])
 MANAGER = 'terraform; ref="app.terraform.io/acme/payments"'
 # How many of the well-formed requests get something real.
 SHARE = 0.5
@@ -125,6 +128,44 @@ def device():
     answer = elsewhere.post(f"{URL}/v1/device-authorizations", json={"client": "hooks"}, timeout=30)
     answer.raise_for_status()
     return answer.json()
+
+
+def mailed(to):
+    """The secret of the link in the newest mail to somebody, once it is there."""
+    for _ in range(200):
+        for file in sorted(MAIL.glob("*.eml"), reverse=True):
+            text = file.read_text()
+            if f"To: {to}\n" in text:
+                return re.search(r"#(heddle_\w+)", text)[1]
+        time.sleep(0.05)
+    raise TimeoutError(to)
+
+
+def forgotten():
+    """A member who has asked for another password."""
+    found = credentials()
+    answer = elsewhere.post(f"{URL}/v1/password-resets", json={"org": found["org"], "email": found["email"]}, timeout=30)
+    answer.raise_for_status()
+    return {"org": found["org"], "secret": mailed(found["email"]), "new_password": PASSWORD}
+
+
+def invited():
+    return post("/invitations", {"email": f"{fresh()}@example.com", "role": "viewer"})
+
+
+def invitation():
+    return invited()["meta"]["uid"]
+
+
+def invitation_link():
+    email = invited()["email"]
+    org = api.get(f"{URL}/v1/whoami", timeout=30).json()["org"]["name"]
+    return {"org": org, "secret": mailed(email)}, email
+
+
+def acceptance():
+    link, email = invitation_link()
+    return {**link, "email": email, "password": PASSWORD}
 
 
 def signed_in():
@@ -322,6 +363,12 @@ REAL = {
     f"PATCH {AT}/members/{{member}}": both(path(member=address), body(patch)),
     f"DELETE {AT}/members/{{member}}": path(member=address),
     f"POST {AT}/members/{{member}}/password-resets": path(member=address),
+    f"POST {AT}/invitations": body(lambda: {"email": f"{fresh()}@example.com", "role": "viewer"}),
+    f"DELETE {AT}/invitations/{{invitation}}": path(invitation=invitation),
+    f"POST {AT}/invitations/{{invitation}}/sendings": both(path(invitation=invitation), body(dict)),
+    "POST /v1/invitations/lookups": body(lambda: invitation_link()[0]),
+    "POST /v1/invitations/acceptances": body(acceptance),
+    "POST /v1/password-resets/completions": body(forgotten),
     f"POST {AT}/service-accounts": body(lambda: {"name": fresh()}),
     f"PATCH {AT}/service-accounts/{{service_account}}": both(path(service_account=account), body(patch)),
     f"DELETE {AT}/service-accounts/{{service_account}}": path(service_account=account),

@@ -90,7 +90,7 @@ impl Principal for Member {
     }
 }
 
-fn render(row: &PrincipalRow) -> Value {
+pub(crate) fn render(row: &PrincipalRow) -> Value {
     json!({
         "email": row.name,
         "display_name": row.display_name,

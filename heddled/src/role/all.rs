@@ -13,6 +13,7 @@ use heddle_model::clock::{Ids as _, SharedClock, SystemClock, SystemIds};
 use heddle_store::{Options, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,7 +22,9 @@ use crate::adapter::{
     journal_watch,
 };
 use crate::config::{Config, ServerFiles, split_address};
+use crate::mail::{self, Links, Postman};
 use crate::signing::Signing;
+use crate::up::server::http_url;
 use crate::xds_certificate::XdsCertificate;
 use crate::{console, ephemeral, telemetry};
 
@@ -100,6 +103,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         let shutdown = shutdown.clone();
         async move { rotations.follow(shutdown).await }
     });
+    let mailing = mailing(&config, &store, &shutdown)?;
     let watched = tokio::spawn(signing.clone().watch(shutdown.clone()));
     let (certificate, tls) = XdsCertificate::read(&files, Arc::clone(&clock))?;
     let certificate = tokio::spawn(certificate.follow(shutdown.clone()));
@@ -169,6 +173,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             .context("forgetting ephemeral proxies panicked")?;
         rotations.await.context("the rotations panicked")?;
         journal.await.context("the watch of the journal panicked")?;
+        if let Some(mailing) = mailing {
+            mailing.await.context("sending mail panicked")?;
+        }
         watched.await.context("the watch of what signs panicked")?;
         certificate
             .await
@@ -182,6 +189,25 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     }
     store.close().await;
     Ok(())
+}
+
+/// Sends mail, if there is something that hands it on.
+fn mailing(
+    config: &Config,
+    store: &Store,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<JoinHandle<()>>> {
+    let Some(mailer) = mail::mailer(&config.mail)? else {
+        tracing::info!("neither smtp_url nor mail_dir is set: mail waits");
+        return Ok(None);
+    };
+    let base = config.public_url.clone();
+    let base = base.unwrap_or_else(|| http_url(config.api_listen));
+    let postman = Postman::new(store.clone(), mailer, Links::new(base));
+    let shutdown = shutdown.clone();
+    Ok(Some(tokio::spawn(
+        async move { postman.follow(shutdown).await },
+    )))
 }
 
 pub(super) async fn wait_for_the_end() -> anyhow::Result<()> {

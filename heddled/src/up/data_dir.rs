@@ -82,6 +82,11 @@ impl DataDir {
         self.path.join("tls")
     }
 
+    /// Where mails are files, unless a mail server takes them.
+    pub(crate) fn mail(&self) -> PathBuf {
+        self.path.join("mail")
+    }
+
     /// What the demo keeps.
     pub(crate) fn demo(&self) -> PathBuf {
         self.path.join("demo")

@@ -12,7 +12,7 @@ use super::data_dir::DataDir;
 use super::http_client::Client;
 use super::process::{Child, Spec, run_once};
 use super::wait;
-use crate::config::{Config, reachable};
+use crate::config::{Config, Mail, reachable};
 
 const START: Duration = Duration::from_secs(90);
 
@@ -43,6 +43,15 @@ impl Server {
     /// The xDS server's URL as proxies see it.
     pub(crate) fn xds_url(&self) -> String {
         format!("https://{}", self.config.xds_address)
+    }
+
+    /// Where mail goes, for people.
+    pub(crate) fn mail(&self) -> String {
+        match &self.config.mail {
+            Mail::Smtp { .. } => "by the mail server that smtp_url names".to_owned(),
+            Mail::Folder { path, .. } => format!("{} (files, one for each)", path.display()),
+            Mail::Nowhere => "waits".to_owned(),
+        }
     }
 
     /// Runs `heddled migrate`, which alone gets the credentials that own the schema.

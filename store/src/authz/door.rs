@@ -138,7 +138,7 @@ impl Store {
                 credential: secret::digest(bearer),
                 claimed: None,
             }),
-            Some(Kind::Join | Kind::Device) => None,
+            Some(Kind::Join | Kind::Device | Kind::Reset | Kind::Invitation) => None,
             None => session_keys::verify(self, bearer).await?.map(|claimed| {
                 let (org, session) = (claimed.org.uuid(), claimed.session.uuid());
                 Presented {

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use super::{Refused, end_all};
 use crate::authz::{Grant, Principal};
 use crate::error::{Error, Result};
+use crate::links::{self, Purpose};
 use crate::principals::{self, Kind};
 use crate::store::Store;
 use crate::tx::Tx;
@@ -58,6 +59,7 @@ pub async fn change_password(
     }
     let keep = work.session();
     end_all(work, member.uuid(), keep).await?;
+    links::void(work, Purpose::PasswordReset, member.uuid()).await?;
     let row = principals::by_id(work, member.uuid()).await?;
     let email = row.ok_or(Error::NotFound)?.name;
     let id = member.uuid();

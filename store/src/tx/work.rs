@@ -85,6 +85,10 @@ impl Work {
         &mut self.lease
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     pub(crate) fn org(&self) -> OrgId {
         self.org
     }

@@ -81,6 +81,11 @@ impl World {
             .unwrap()
     }
 
+    pub(crate) fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        use heddle_model::clock::Clock as _;
+        self.db.clock.now()
+    }
+
     pub(crate) async fn sign_in(&self) -> SignedIn {
         let signed = self.try_sign_in("acme", "Ada@Example.com", PASSWORD).await;
         signed.unwrap()

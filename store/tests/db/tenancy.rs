@@ -39,6 +39,8 @@ struct Seeded {
     refresh_token: SecretString,
     /// The codes of a device that was let in.
     device: devices::Asked,
+    /// The secret in the link of an invitation.
+    invitation: SecretString,
     proxy: heddle_model::id::ProxyId,
     service: Uuid,
 }
@@ -115,6 +117,7 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
         .unwrap()
         .unwrap();
     let device = device(store, signed_in.access_token.expose_secret()).await;
+    let invitation = crate::invitations::invited(store, &caller).await;
     let mut tx = store.begin(&grant::<ConfigWrite>(&caller)).await.unwrap();
     let answer = idempotency::Answer {
         status: 201,
@@ -132,6 +135,7 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
         join_token,
         refresh_token: signed_in.refresh_token,
         device,
+        invitation,
         proxy: joined.proxy,
         service,
     }
@@ -421,6 +425,7 @@ async fn sec_k01_no_secret_in_the_audit_log_or_anywhere_in_plain() {
         &acme.refresh_token,
         &acme.device.device_code,
         &acme.device.user_code,
+        &acme.invitation,
         &password,
     ] {
         let text = secret.expose_secret();
