@@ -6,7 +6,7 @@ import { all, fill } from "./screens.ts";
 startBrowser();
 
 test.each(all)("%s", async (path, screen) => {
-  const token = path === "/sign-in" ? undefined : world.admin;
+  const token = screen.outside ? undefined : world.admin;
   await withPage(screen.member ? { member: true } : { token }, async (page) => {
     await page.goto(address(fill(path, screen.full(world))));
     await settled(page);

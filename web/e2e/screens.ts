@@ -20,6 +20,8 @@ export interface Screen {
   emptyIn?: "nothing" | "bare";
   /** Who may look at it and change nothing; otherwise the viewer. */
   reader?: "auditor";
+  /** For who is not signed in. */
+  outside?: true;
   /** For who signed in with a password, not with a token. */
   member?: true;
   states: Record<State, Show>;
@@ -44,6 +46,24 @@ export async function signIn(page: Page, org: string, email: string, password: s
   await page.getByRole("button", { name: "Sign in" }).click();
 }
 
+const nobody = "Nobody is signed in yet, so nobody lacks a permission.";
+
+/** As from a mail: the same page, with what makes a link of it. */
+const openLink = (page: Page, kind: "inv" | "rst") =>
+  page.evaluate((kind) => location.assign(`?org=demo#heddle_${kind}_none`), kind);
+
+async function forget(page: Page) {
+  await page.getByLabel("Organisation").fill("demo");
+  await page.getByLabel("E-mail address").fill("a@b.example");
+  await page.getByRole("button", { name: "Send the link" }).click();
+}
+
+async function resetPassword(page: Page) {
+  await openLink(page, "rst");
+  await page.getByLabel("New password").fill("long enough to be one");
+  await page.getByRole("button", { name: "Set password" }).click();
+}
+
 async function lookUpCode(page: Page) {
   await page.getByLabel("Code").fill("BCDF-GHJK");
   await page.getByRole("button", { name: "Look up" }).click();
@@ -58,6 +78,7 @@ export const screens = {
     full: () => ({}),
     bare: {},
     emptyIn: "nothing",
+    outside: true,
     states: {
       empty: { text: "E-mail address" },
       loading: { text: "Signing in…", does: (page) => signIn(page, "demo", "a@b.example", "x") },
@@ -65,7 +86,40 @@ export const screens = {
         text: "The server failed on purpose.",
         does: (page) => signIn(page, "demo", "a@b.example", "x"),
       },
-      "read-only": { none: "Nobody is signed in yet, so nobody lacks a permission." },
+      "read-only": { none: nobody },
+    },
+  },
+  "/forgot-password": {
+    full: () => ({}),
+    bare: {},
+    outside: true,
+    states: {
+      empty: { text: "You get a link by mail" },
+      loading: { text: "Sending…", does: forget },
+      error: { text: "The server failed on purpose.", does: forget },
+      "read-only": { none: nobody },
+    },
+  },
+  "/reset-password": {
+    full: () => ({}),
+    bare: {},
+    outside: true,
+    states: {
+      empty: { text: "This link cannot be used" },
+      loading: { text: "Setting…", does: resetPassword },
+      error: { text: "The server failed on purpose.", does: resetPassword },
+      "read-only": { none: nobody },
+    },
+  },
+  "/invitation": {
+    full: () => ({}),
+    bare: {},
+    outside: true,
+    states: {
+      empty: { text: "This invitation cannot be used" },
+      loading: { text: "Loading invitation…", does: (page) => openLink(page, "inv") },
+      error: { text: "The server failed on purpose.", does: (page) => openLink(page, "inv") },
+      "read-only": { none: nobody },
     },
   },
   "/": {

@@ -25,9 +25,9 @@ describe.runIf(folder)("pictures", () => {
           await page.screenshot({ path: join(to, `${name}-${theme}-${width}.png`), fullPage: true });
         });
       for (const [path, screen] of all) {
-        const full = screen.member ? { member: true } : path === "/sign-in" ? {} : { token: world.admin };
+        const full = screen.member ? { member: true } : screen.outside ? {} : { token: world.admin };
         await shot(full, path, screen.full(world), named(path));
-        if (path !== "/sign-in" && !path.endsWith("/new"))
+        if (!screen.outside && !path.endsWith("/new"))
           await shot({ token: world[screen.emptyIn ?? "bare"] }, path, screen.bare, `${named(path)}-empty`);
       }
     },

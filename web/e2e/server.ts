@@ -14,6 +14,8 @@ export interface World {
   api: string;
   console: string;
   frontend: string;
+  /** The folder in which mails are files. */
+  mail: string;
   /** Where proxies connect, and the file of the authority that vouches for it. */
   xds: string;
   xdsCa: string;
@@ -80,6 +82,7 @@ export default async function setup(project: TestProject) {
       api: told.api,
       console: told.console,
       frontend: told.frontend,
+      mail: join(directory, "data/mail"),
       xds: told.xds,
       xdsCa: join(directory, "data/tls/ca.pem"),
       mesh: told.mesh,

@@ -18,9 +18,9 @@ describe.each(all)("%s", (path, screen) => {
   test.each(states)("%s", async (state) => {
     const show = screen.states[state];
     if ("none" in show) return expect(show.none).toMatch(/\.$/);
-    const signIn = path === "/sign-in";
+    const outside = screen.outside === true;
     const empty = state === "empty";
-    const token = signIn
+    const token = outside
       ? undefined
       : empty
         ? world[screen.emptyIn ?? "bare"]
@@ -29,9 +29,9 @@ describe.each(all)("%s", (path, screen) => {
           : world.admin;
     const member = screen.member && !empty;
     await withPage(member ? { member } : { token }, async (page) => {
-      const calls = signIn ? "**/v1/sessions" : "**/v1/orgs/**";
+      const calls = outside ? /\/v1\/(sessions|password-resets|invitations)(\/\w+)?$/ : "**/v1/orgs/**";
       const reading = (method: string) => "does" in show || method === "GET";
-      const written = "does" in show && !show.reads && !signIn;
+      const written = "does" in show && !show.reads && !outside;
       if (state === "loading") await page.route(calls, () => {});
       if (state === "error") {
         await page.route(calls, (route) =>

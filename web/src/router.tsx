@@ -16,8 +16,10 @@ import { AccessScreen } from "./screens/access";
 import { Account } from "./screens/account";
 import { Connect } from "./screens/connect";
 import { Device } from "./screens/device";
+import { ForgotPassword } from "./screens/forgot-password";
 import { History } from "./screens/history";
 import { Home } from "./screens/home";
+import { Invitation } from "./screens/invitation";
 import { JoinTokens } from "./screens/join-tokens";
 import { Members } from "./screens/members";
 import { MeshNew } from "./screens/mesh-new";
@@ -26,6 +28,7 @@ import { MeshSettings } from "./screens/mesh-settings";
 import { Proxies } from "./screens/proxies";
 import { ProxyConfig } from "./screens/proxy-config";
 import { ProxyDetail } from "./screens/proxy-detail";
+import { ResetPassword } from "./screens/reset-password";
 import { RevisionDetail } from "./screens/revision";
 import { RevisionObjects } from "./screens/revision-objects";
 import { Revocations } from "./screens/revocations";
@@ -61,6 +64,30 @@ const signIn = createRoute({
     ...(typeof search.next === "string" ? { next: search.next } : {}),
     ...(search.by === "token" ? { by: "token" } : {}),
   }),
+});
+
+/** A page for whoever got a link by mail. The secret of the link stands behind the `#`. */
+const ofLink = (search: Record<string, unknown>): { org?: string } =>
+  typeof search.org === "string" && search.org !== "" ? { org: search.org } : {};
+
+const forgotPassword = createRoute({
+  getParentRoute: () => root,
+  path: "/forgot-password",
+  component: ForgotPassword,
+});
+
+const resetPassword = createRoute({
+  getParentRoute: () => root,
+  path: "/reset-password",
+  component: ResetPassword,
+  validateSearch: ofLink,
+});
+
+const invitation = createRoute({
+  getParentRoute: () => root,
+  path: "/invitation",
+  component: Invitation,
+  validateSearch: ofLink,
 });
 
 const inside = createRoute({
@@ -137,6 +164,9 @@ const device = createRoute({
 
 const tree = root.addChildren([
   signIn,
+  forgotPassword,
+  resetPassword,
+  invitation,
   inside.addChildren([
     screen("/", Home),
     screen("/account", Account),

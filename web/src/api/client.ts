@@ -17,10 +17,18 @@ async function send(request: Request): Promise<Response> {
 
 export const api = createClient<paths>({ baseUrl: location.origin, cache: "no-store", fetch: send });
 
+const OPEN = [
+  "/v1/sessions",
+  "/v1/password-resets",
+  "/v1/password-resets/completions",
+  "/v1/invitations/lookups",
+  "/v1/invitations/acceptances",
+];
+
 api.use({
   async onRequest({ request, schemaPath }) {
-    // Whoever signs in shows a password, and no session that is there already.
-    if (request.headers.has("authorization") || schemaPath === "/v1/sessions") return request;
+    // Whoever signs in shows a password, whoever has a link its secret, and no session that is there already.
+    if (request.headers.has("authorization") || OPEN.includes(schemaPath)) return request;
     const token = await session.fresh();
     if (token !== null) request.headers.set("authorization", `Bearer ${token}`);
     return request;

@@ -5,6 +5,7 @@ import { good } from "./problem";
 import { all, ORG, SLOW } from "./queries";
 
 export type Member = Schemas["Member"];
+export type Invitation = Schemas["Invitation"];
 export type ServiceAccount = Schemas["ServiceAccount"];
 export type RoleBinding = Schemas["RoleBinding"];
 export type ApiToken = Schemas["ApiToken"];
@@ -45,6 +46,26 @@ export const membersQuery = () =>
         good(api.GET("/v1/orgs/{org}/members", { params: { path, query: query as never }, signal })),
       ),
     refetchInterval: SLOW,
+  });
+
+export const invitationsQuery = () =>
+  queryOptions({
+    queryKey: ["invitations"],
+    queryFn: ({ signal }) =>
+      all<Invitation>((query) =>
+        good(api.GET("/v1/orgs/{org}/invitations", { params: { path, query: query as never }, signal })),
+      ),
+    refetchInterval: SLOW,
+  });
+
+/** What an invitation is for, by the secret of its link. */
+export const invitationQuery = (org: string, secret: string) =>
+  queryOptions({
+    queryKey: ["invitation", org, secret],
+    queryFn: ({ signal }) => good(api.POST("/v1/invitations/lookups", { body: { org, secret }, signal })),
+    // What leads to nothing is counted.
+    retry: false,
+    staleTime: Number.POSITIVE_INFINITY,
   });
 
 export const accountsQuery = () =>

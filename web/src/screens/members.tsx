@@ -1,30 +1,38 @@
 // The people of the organisation.
 import { useQuery } from "@tanstack/react-query";
-import { UserPlus, Users } from "lucide-react";
+import { Mail, UserPlus, Users } from "lucide-react";
 import { useState } from "react";
 import { api } from "../api/client";
-import { type Member, membersQuery, type Role, roles } from "../api/people";
+import { type Member, membersQuery, type Role } from "../api/people";
 import { good } from "../api/problem";
 import { useSave } from "../api/save";
 import { Guarded, ReadOnlyNote } from "../ui/access";
 import { Button, PageHead } from "../ui/basics";
 import { DeleteButton } from "../ui/delete";
 import { Dialog } from "../ui/dialog";
-import { Form, Select, Text } from "../ui/form";
+import { Form, Text } from "../ui/form";
 import { SecretOnce } from "../ui/secret";
 import { ShowAs } from "../ui/show-as";
 import { Empty, Loaded } from "../ui/states";
 import { Table } from "../ui/table";
 import { Ago } from "../ui/time";
+import { Invitations, Invite } from "./invitations";
+import { RoleSelect } from "./role-select";
 import { RolesOf } from "./roles-of";
 
 export function Members() {
   const query = useQuery(membersQuery());
   const [adding, setAdding] = useState(false);
+  const [inviting, setInviting] = useState(false);
   const add = (
-    <Guarded permission="members:write" kind="primary" onClick={() => setAdding(true)}>
-      <UserPlus aria-hidden className="size-4" /> Add member
-    </Guarded>
+    <>
+      <Guarded permission="members:write" onClick={() => setAdding(true)}>
+        <UserPlus aria-hidden className="size-4" /> Add member
+      </Guarded>
+      <Guarded permission="members:write" kind="primary" onClick={() => setInviting(true)}>
+        <Mail aria-hidden className="size-4" /> Invite
+      </Guarded>
+    </>
   );
   return (
     <>
@@ -32,46 +40,50 @@ export function Members() {
       <PageHead title="Members" about="The people who sign in to this organisation." actions={add} />
       <ReadOnlyNote permission="members:write" />
       <Loaded query={query} what="members">
-        {(list) =>
-          list.length === 0 ? (
-            <Empty icon={<Users />} title="No members yet" action={add}>
-              Everything so far was done with API tokens. A member signs in with an e-mail address and a
-              password.
-            </Empty>
-          ) : (
-            <Table
-              label="Members"
-              rows={list}
-              id={(one) => one.meta.uid}
-              columns={[
-                {
-                  head: "Member",
-                  wide: true,
-                  cell: (one) => (
-                    <span className="font-medium">
-                      {one.display_name ?? one.email}
-                      {one.display_name && <span className="ml-2 font-normal text-muted">{one.email}</span>}
-                    </span>
-                  ),
-                },
-                { head: "Roles", cell: (one) => <RolesOf roles={one.roles} /> },
-                { head: "Added", cell: (one) => <Ago at={one.meta.created_at} /> },
-                {
-                  head: "Actions",
-                  end: true,
-                  cell: (one) => (
-                    <span className="flex justify-end gap-2">
-                      <NewPassword member={one} />
-                      <Remove member={one} />
-                    </span>
-                  ),
-                },
-              ]}
-            />
-          )
-        }
+        {(list) => (
+          <>
+            {list.length === 0 ? (
+              <Empty icon={<Users />} title="No members yet" action={add}>
+                Everything so far was done with API tokens. A member signs in with an e-mail address and a
+                password.
+              </Empty>
+            ) : (
+              <Table
+                label="Members"
+                rows={list}
+                id={(one) => one.meta.uid}
+                columns={[
+                  {
+                    head: "Member",
+                    wide: true,
+                    cell: (one) => (
+                      <span className="font-medium">
+                        {one.display_name ?? one.email}
+                        {one.display_name && <span className="ml-2 font-normal text-muted">{one.email}</span>}
+                      </span>
+                    ),
+                  },
+                  { head: "Roles", cell: (one) => <RolesOf roles={one.roles} /> },
+                  { head: "Added", cell: (one) => <Ago at={one.meta.created_at} /> },
+                  {
+                    head: "Actions",
+                    end: true,
+                    cell: (one) => (
+                      <span className="flex justify-end gap-2">
+                        <NewPassword member={one} />
+                        <Remove member={one} />
+                      </span>
+                    ),
+                  },
+                ]}
+              />
+            )}
+            <Invitations />
+          </>
+        )}
       </Loaded>
       {adding && <Add close={() => setAdding(false)} />}
+      {inviting && <Invite close={() => setInviting(false)} />}
     </>
   );
 }
@@ -129,30 +141,6 @@ function Add({ close }: { close: () => void }) {
         <ShowAs request={{ method: "POST", path: "/v1/orgs/-/members", body }} />
       </Form>
     </Dialog>
-  );
-}
-
-export function RoleSelect({
-  value,
-  onChange,
-  none,
-}: {
-  value: string;
-  onChange: (role: string) => void;
-  none?: string;
-}) {
-  return (
-    <Select
-      label="Role"
-      pointer="/role"
-      value={value}
-      onChange={onChange}
-      options={[
-        ...(none ? [["", none] as [string, string]] : []),
-        ...Object.keys(roles).map((one): [string, string] => [one, one]),
-      ]}
-      hint={value === "" ? "It may do nothing until it has one." : roles[value as Role]}
-    />
   );
 }
 

@@ -18,7 +18,7 @@ import { ShowAs } from "../ui/show-as";
 import { Empty, Loaded } from "../ui/states";
 import { Table } from "../ui/table";
 import { Ago } from "../ui/time";
-import { RoleSelect } from "./members";
+import { RoleSelect } from "./role-select";
 
 const nameOf = (binding: RoleBinding) => binding.principal.email ?? binding.principal.name ?? "";
 

@@ -5,11 +5,12 @@ import { good, type Problem } from "../api/problem";
 import { queryClient } from "../api/queries";
 import { useSave } from "../api/save";
 import { session } from "../api/session";
-import { Mark } from "../shell/mark";
+import { inText, Outside } from "../shell/outside";
 import { Button } from "../ui/basics";
 import { Form, Text } from "../ui/form";
 
-const ORG = "heddle.org";
+/** Where the browser keeps the organisation that was signed in to last. */
+export const ORG = "heddle.org";
 
 /** Only an address of this console: a path that begins with exactly one slash. */
 export function safeNext(next: unknown): string {
@@ -25,33 +26,29 @@ export function SignIn() {
   };
   const [ended] = useState(session.ended);
   return (
-    <main className="flex min-h-screen items-center justify-center p-6">
-      <title>Sign in · Heddle</title>
-      <div className="w-full max-w-[25rem]">
-        <div className="mb-7 flex flex-col items-center gap-4">
-          <Mark className="size-11" />
-          <h1>Sign in to Heddle</h1>
-        </div>
-        {ended && (
+    <Outside
+      title="Sign in to Heddle"
+      notice={
+        ended && (
           <p role="status" className="mb-4 rounded-lg bg-warn-soft px-4 py-3">
             You were signed out: the session or token has expired or was ended elsewhere.
           </p>
-        )}
-        <div className="rounded-2xl border border-line bg-surface p-6 shadow-card">
-          {by === "token" ? <ByToken enter={enter} /> : <ByPassword enter={enter} />}
-        </div>
-        <p className="mt-5 text-center text-muted">
-          <Link
-            to="/sign-in"
-            search={{ ...(next ? { next } : {}), ...(by === "token" ? {} : { by: "token" as const }) }}
-            replace
-            className="font-medium text-accent underline underline-offset-2"
-          >
-            {by === "token" ? "Sign in with a password" : "Sign in with an API token"}
-          </Link>
-        </p>
-      </div>
-    </main>
+        )
+      }
+      below={
+        <Link
+          to="/sign-in"
+          search={{ ...(next ? { next } : {}), ...(by === "token" ? {} : { by: "token" as const }) }}
+          replace
+          className={inText}
+        >
+          {by === "token" ? "Sign in with a password" : "Sign in with an API token"}
+        </Link>
+      }
+    >
+      <title>Sign in · Heddle</title>
+      {by === "token" ? <ByToken enter={enter} /> : <ByPassword enter={enter} />}
+    </Outside>
   );
 }
 
@@ -100,8 +97,12 @@ function ByPassword({ enter }: { enter: () => void }) {
         autoComplete="current-password"
         value={password}
         onChange={setPassword}
-        hint="Forgotten? An owner or admin of your organisation can give you a new one."
       />
+      <p className="-mt-3 text-right">
+        <Link to="/forgot-password" className={inText}>
+          Forgot password?
+        </Link>
+      </p>
       <Submit busy={save.busy} disabled={!ready} />
     </Form>
   );
