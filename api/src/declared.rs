@@ -18,6 +18,7 @@ use heddle_store::{Sought, Tx};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::mtls::Concern;
 use crate::problem::Problem;
 
 pub(crate) use operations::{collection, singleton};
@@ -44,6 +45,11 @@ pub(crate) trait Declared: Spec {
     /// The local ports that it claims in its mesh, with pointers.
     fn local_ports(&self, _name: &Name) -> Vec<(String, u16)> {
         Vec::new()
+    }
+
+    /// What it has to do with the modes of mutual TLS of its mesh.
+    fn mtls(&self) -> Concern<'_> {
+        Concern::No
     }
 
     /// The hosts that it claims in its mesh, with pointers.

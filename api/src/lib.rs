@@ -25,6 +25,7 @@ mod invited;
 mod limits;
 mod listing;
 mod live;
+mod mtls;
 mod named;
 mod note;
 mod once;

@@ -23,7 +23,7 @@ use paths::{is_disguised, is_exactly, is_like};
 /// A request as a callee's proxy sees it; of a connection to a `tcp` port it sees the caller, its address and the port alone.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
-    /// The SPIFFE id of who calls.
+    /// The SPIFFE id of who calls; empty: somebody in plain text.
     pub caller: &'a str,
     /// Where the connection comes from.
     pub address: IpAddr,
@@ -105,6 +105,15 @@ pub fn decide<'a>(snapshot: &MeshSnapshot, node: &'a ServiceNode, call: &Call<'_
     if port.is_some_and(|port| port.protocol.is_tcp()) {
         return decide_about_connection(snapshot, node, call);
     }
+    // Where callers use plain text, nobody knows who they are.
+    let nameless = port.is_some_and(|port| !snapshot.mtls(node, port).mode.is_called_in_tls());
+    let call = &match nameless {
+        true => Call {
+            caller: "",
+            ..*call
+        },
+        false => *call,
+    };
     let Ok(path) = path::plain(call.path) else {
         return Decision::refused(Because::Malformed);
     };

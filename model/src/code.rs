@@ -105,6 +105,8 @@ codes! {
     LocalPortTaken = "HED-2042", 409, "Local port taken", "Callers find another `tcp` port of the mesh at this local port.", "Give one of the two another `local_port`.";
     RootOfOthers = "HED-2043", 409, "The root belongs to somebody else", "Heddle cannot sign an issuing authority under a root whose key it does not have.", "Create an authority request, have its owner sign it, and start the rotation with `request` and `certificates`; or rotate the root to one of Heddle's.";
     Internal = "HED-2050", 500, "Internal error", "Heddle failed.", "Repeat the request; if it fails again, report the request id.";
+    MtlsNeedsIdentity = "HED-2051", 409, "Access rules ask who calls", "A port would take calls in plain text, which do not say who calls, while an access rule of the service lets in or refuses by that.", "Change the access rule that is named to `networks` or `token`, or keep a mode of `mtls` in which callers have an identity.";
+    MtlsStep = "HED-2052", 409, "By `permissive` first", "Between `strict` and `off`, callers and callee would not understand each other until every proxy has heard of the change.", "Make it `permissive`, wait until all proxies have that revision, then choose the other mode.";
     Unavailable = "HED-2053", 503, "Unavailable", "Heddle cannot reach its database right now.", "Repeat the request after the time in Retry-After.";
     LinkUnusable = "HED-2080", 404, "Link cannot be used", "The link is mistyped, was used or taken back before, or has expired.", "Ask for another one.";
     InvitedElsewhere = "HED-2081", 403, "Invitation is for another address", "An invitation is for the e-mail address that it was sent to and for no other.", "Accept it with that address, or ask for an invitation to yours.";

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::code::Code;
 use crate::duration::HumanDuration;
+use crate::mtls::MtlsMode;
 use crate::settings::retries::DEFAULT_ATTEMPTS;
 use crate::settings::{Settings, timeout};
 use crate::violation::{Pointer, Violations};
@@ -23,7 +24,7 @@ pub struct Guardrails {
     #[schema(minimum = 0, maximum = 10, example = 3)]
     pub max_retries: Option<u32>,
     /// What may not be written at all.
-    #[schema(min_items = 1, max_items = 2)]
+    #[schema(min_items = 1, max_items = 4)]
     pub forbid: Option<Vec<Forbidden>>,
 }
 
@@ -38,6 +39,10 @@ pub enum Forbidden {
     /// To say in a profile or a service who may call without the token of an end user: `required: false`, `open_paths` or other
     /// `providers` in its `authentication`. Needs `required: true` in the mesh's `defaults`.
     OptionalToken,
+    /// To be called in plain text: `mtls: off` of the mesh, a service or a port.
+    MtlsOff,
+    /// To take plain text beside mutual TLS: `mtls: permissive` of the mesh, a service or a port.
+    MtlsPermissive,
 }
 
 impl Guardrails {
@@ -72,6 +77,25 @@ impl Guardrails {
         for (field, _) in loosened.into_iter().filter(|(_, is)| *is) {
             let detail = "the mesh's guardrails forbid `optional_token`: its `defaults` say who needs a token";
             violations.add(&at.field(field), Code::Guardrail, detail);
+        }
+    }
+
+    /// Adds that a mode of mutual TLS is forbidden.
+    pub(crate) fn check_mtls(
+        &self,
+        mode: Option<MtlsMode>,
+        at: &Pointer<'_>,
+        violations: &mut Violations,
+    ) {
+        let (what, name) = match mode {
+            None | Some(MtlsMode::Strict) => return,
+            Some(MtlsMode::Permissive) => (Forbidden::MtlsPermissive, "mtls_permissive"),
+            Some(MtlsMode::Off) => (Forbidden::MtlsOff, "mtls_off"),
+        };
+        if self.forbids(what) {
+            let detail =
+                format!("the mesh's guardrails forbid `{name}`: to take calls in plain text");
+            violations.add(at, Code::Guardrail, detail);
         }
     }
 
@@ -191,6 +215,37 @@ mod tests {
         // Who has no token may still come where the mesh itself says so.
         let open = r#"{"authentication": {"required": true, "open_paths": [{"exact": "/login"}]}}"#;
         assert_eq!(defaults(open), 0);
+    }
+
+    #[test]
+    fn sec_z03_no_service_takes_plain_text_where_its_mesh_forbids_it() {
+        use crate::kind::{Mesh, Service, Spec as _};
+        let broken = |forbid: &str| {
+            let service = r#"{"mtls": "permissive", "ports": [
+                {"name": "a", "port": 1, "protocol": "http", "mtls": "off"},
+                {"name": "b", "port": 2, "protocol": "http", "mtls": "strict"}]}"#;
+            let service: Service = serde_json::from_str(service).unwrap();
+            let text = format!(r#"{{"forbid": [{forbid}]}}"#);
+            let guardrails: Guardrails = serde_json::from_str(&text).unwrap();
+            let mut violations = Violations::new();
+            service.guard(&guardrails, &Pointer::Root, &mut violations);
+            let mesh = format!(r#"{{"mtls": "off", "guardrails": {text}}}"#);
+            let mesh: Mesh = serde_json::from_str(&mesh).unwrap();
+            let mut of_mesh = Violations::new();
+            mesh.validate(&Pointer::Root, &mut of_mesh);
+            let all = violations
+                .into_sorted()
+                .into_iter()
+                .chain(of_mesh.into_sorted());
+            let all: Vec<String> = all
+                .map(|one| format!("{} {}", one.code.as_str(), one.pointer))
+                .collect();
+            all.join(", ")
+        };
+        let (off, permissive) = ("HED-1020 /ports/0/mtls, HED-1020 /mtls", "HED-1020 /mtls");
+        assert_eq!(broken(r#""mtls_off""#), off);
+        assert_eq!(broken(r#""mtls_permissive""#), permissive);
+        assert_eq!(broken(r#""wildcard_allow""#), "");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod id;
 pub mod kind;
 pub mod manager;
 pub mod merge;
+pub mod mtls;
 pub mod name;
 pub mod net;
 pub mod path;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::id::{AccessRuleId, MeshId, OrgId, ProfileId, RouteId, ServiceId, SplitId};
+use crate::kind::service::Port;
 use crate::kind::{AccessRule, Mesh, Profile, Route, Service, Split};
+use crate::mtls::{self, InForce};
 use crate::name::Name;
 use crate::settings::Levels;
 
@@ -118,6 +120,12 @@ impl MeshSnapshot {
             service: service.service.spec.defaults.as_ref(),
             ..Levels::default()
         }
+    }
+
+    /// How a port of a service is called.
+    #[must_use]
+    pub fn mtls(&self, service: &ServiceNode, port: &Port) -> InForce {
+        mtls::in_force(&self.mesh.spec, &service.service.spec, port)
     }
 
     /// The hosts that a service answers for, most specific meaning first: `<service>`, `<service>.<mesh>.mesh`,

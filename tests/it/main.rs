@@ -28,6 +28,7 @@ mod limits;
 mod lost;
 mod mail;
 mod matrix;
+mod mtls;
 mod outage;
 mod overlay;
 mod parameters;

@@ -24,6 +24,7 @@ use heddle_model::settings::authentication::{RemoteJwks, Uri};
 use heddle_model::snapshot::{MeshSnapshot, ServiceNode};
 
 use crate::envoy::{address, ads, duration, file_at, host_address, http, inline_string, tls};
+use crate::mtls::mode;
 use crate::naming;
 use crate::origin::Source;
 use crate::resource::{Origin, Resource, ResourceType};
@@ -144,6 +145,9 @@ fn eds(
     let service = &node.service.name;
     let id = naming::spiffe_id(&snapshot.trust_domain, service);
     let server_name = naming::server_name(service, &snapshot.mesh.name);
+    let mtls = snapshot.mtls(node, port);
+    let in_tls = mtls.mode.is_called_in_tls();
+    origins.extend(mode(snapshot, node, port, mtls.said, &name));
     let mut cluster = Cluster {
         eds_cluster_config: Some(EdsClusterConfig {
             eds_config: Some(ads()),
@@ -156,7 +160,7 @@ fn eds(
             }),
             ..CommonLbConfig::default()
         }),
-        transport_socket: Some(tls::upstream(&id, server_name.clone())),
+        transport_socket: in_tls.then(|| tls::upstream(&id, server_name.clone())),
         ignore_health_on_host_removal: true,
         ..base(&name, DiscoveryType::Eds, hop)
     };

@@ -20,6 +20,7 @@ mod endpoints;
 mod envoy;
 mod matching;
 mod mesh;
+mod mtls;
 mod nack;
 mod origin;
 mod outbound;

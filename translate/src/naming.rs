@@ -136,6 +136,12 @@ pub fn inbound_stats(port: &Name) -> String {
     format!("heddle_inbound_{port}")
 }
 
+/// The same of what comes in plain text, where the port takes that: how much is left to be moved to mutual TLS.
+#[must_use]
+pub fn plain_text_stats(port: &Name) -> String {
+    format!("heddle_plain_text_{port}")
+}
+
 /// The virtual host of a service's port.
 #[must_use]
 pub fn virtual_host(service: &Name, port: &Name) -> String {

@@ -18,7 +18,7 @@ use crate::envoy::{access_log, address, duration, http, tls};
 use crate::origin::Source;
 use crate::resource::{Diagnostic, Output, Resource, ResourceType};
 use crate::settings::{self, Scope, authentication};
-use crate::{cluster, matching, naming, rbac, tcp};
+use crate::{cluster, matching, mtls, naming, rbac, tcp};
 
 /// What Envoy removes by itself only where the mesh ends. Here every caller is of the mesh, and still none of
 /// these is a caller's to say.
@@ -85,6 +85,7 @@ pub fn proxy(snapshot: &MeshSnapshot, view: &ProxyView) -> Output {
             }
         }
         diagnostics.extend(rbac::diagnostics(snapshot, node));
+        diagnostics.extend(mtls::diagnostics(snapshot, node));
         let scope = Scope::own(snapshot, node);
         let levels = scope.levels(None);
         let tokens = authentication::resolve(snapshot, node);
@@ -205,21 +206,42 @@ fn inbound(
         ..access_log::Of::new(view.service.as_str(), true)
     };
     let (access_log, applied) = settings::access_log::logs(&levels, of);
-    let filter = http::manager(Manager {
-        stat_prefix: naming::inbound_stats(&port.name),
-        routes: routes.clone(),
-        filters,
-        access_log,
-        mesh_side: Some(MeshSide {
-            leaf_lifetime: view.leaf_lifetime,
-        }),
-    });
+    let mtls = snapshot.mtls(node, port);
+    let manager = |stat_prefix: String, knows_callers: bool| {
+        http::manager(Manager {
+            stat_prefix,
+            routes: routes.clone(),
+            filters: filters.clone(),
+            access_log: access_log.clone(),
+            mesh_side: Some(MeshSide {
+                leaf_lifetime: view.leaf_lifetime,
+                knows_callers,
+            }),
+        })
+    };
+    let in_tls = FilterChain {
+        transport_socket: Some(tls::downstream(&snapshot.trust_domain)),
+        transport_socket_connect_timeout: Some(duration(HANDSHAKE)),
+        ..chain(manager(naming::inbound_stats(&port.name), true))
+    };
+    // Of a port that is `off`, too: its callers hear of a change before or after this listener, and find what they look for.
+    let (listener_filters, filter_chains) = match mtls.mode.takes_plain_text() {
+        false => (Vec::new(), vec![in_tls]),
+        true => {
+            let in_tls = FilterChain {
+                filter_chain_match: Some(tls::in_tls()),
+                ..in_tls
+            };
+            let plain = FilterChain {
+                filter_chain_match: Some(tls::in_plain_text()),
+                ..chain(manager(naming::plain_text_stats(&port.name), false))
+            };
+            (vec![tls::inspector()], vec![in_tls, plain])
+        }
+    };
     let message = Listener {
-        filter_chains: vec![FilterChain {
-            transport_socket: Some(tls::downstream(&snapshot.trust_domain)),
-            transport_socket_connect_timeout: Some(duration(HANDSHAKE)),
-            ..chain(filter)
-        }],
+        listener_filters,
+        filter_chains,
         ..listener(
             &name,
             places.bind_address,
@@ -231,6 +253,7 @@ fn inbound(
         Source::Service(node).at(format!("/ports/{index}"), name.clone()),
         Source::Mesh(snapshot).at("", ""),
     ];
+    origins.extend(mtls::mode(snapshot, node, port, mtls.said, &name));
     let tokens = match tcp {
         true => Vec::new(),
         false => authentication::applied(&tokens),

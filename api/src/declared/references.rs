@@ -11,8 +11,8 @@ use heddle_store::Tx;
 use heddle_store::resources::{self, Stored};
 
 use super::{Declared, Place};
-use crate::guardrails;
 use crate::problem::Problem;
+use crate::{guardrails, mtls};
 
 /// What an object newly names and claims, each with its pointer.
 #[derive(Debug, Default)]
@@ -52,11 +52,13 @@ impl New {
 
 /// Whether an object can take the place of another without a look at the rest of its mesh.
 pub(super) fn names_nothing_new<T: Declared>(value: &T, name: &Name, existing: &Stored) -> bool {
+    let before = wire::read_object::<T>(&existing.sent);
     let new = New::of(value, name, Some(existing));
     new.services.is_empty()
         && new.profile.is_none()
         && new.hosts.is_empty()
         && new.local_ports.is_empty()
+        && before.is_some_and(|before| value.mtls().is_like(before.mtls()))
 }
 
 /// An object keeps the guardrails of its mesh. What it names must exist in this mesh, and the hosts that it claims must be free. What it named before is not
@@ -118,7 +120,9 @@ pub(super) async fn check_references<T: Declared>(
         }
     }
     taken.into_result().map_err(Problem::host_taken)?;
-    check_local_ports::<T>(tx, place, local_ports, own).await
+    check_local_ports::<T>(tx, place, local_ports, own).await?;
+    let judged = (name, value.mtls());
+    mtls::check(tx, &place.mesh, place.parent, judged, existing).await
 }
 
 /// Callers find one `tcp` port of the mesh at each local port.

@@ -71,7 +71,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             json!({
                 "type": "object",
                 "description": "The settings in force.",
-                "required": ["items", "self"],
+                "required": ["items", "mtls", "self"],
                 "properties": {
                     "items": {"type": "array", "description": "Every setting.", "items": {"$ref": "#/components/schemas/EffectiveSetting"}},
                     "local_ports": {
@@ -84,6 +84,19 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
                                 "port": like("The port of the service, by name.", "pg"),
                                 "local_port": {"type": "integer", "minimum": 1024, "maximum": 65535, "description": "Where callers connect to.", "examples": [23041]},
                                 "derived": {"type": "boolean", "description": "Whether it follows from names; otherwise the service says so."},
+                            },
+                        },
+                    },
+                    "mtls": {
+                        "type": "array",
+                        "description": "How each port of the service is called.",
+                        "items": {
+                            "type": "object",
+                            "required": ["port", "mode", "from"],
+                            "properties": {
+                                "port": like("The port, by name.", "http"),
+                                "mode": one_of("How it is called: in mutual TLS alone, in either, or in plain text.", &["strict", "permissive", "off"]),
+                                "from": one_of("Who says so: nobody, the mesh, the service, the port, or what the port speaks: `tcp` is always `strict`.", &["built_in", "mesh", "service", "port", "protocol"]),
                             },
                         },
                     },

@@ -4,6 +4,7 @@ use heddle_model::authz::permission::AccessWrite;
 use heddle_model::kind::{AccessRule, Kind};
 
 use crate::declared::Declared;
+use crate::mtls::Concern;
 
 impl Declared for AccessRule {
     const COLLECTION: &'static str = "/v1/orgs/{org}/meshes/{mesh}/services/{service}/access-rules";
@@ -13,4 +14,8 @@ impl Declared for AccessRule {
     const IDS: (&'static str, &'static str) = ("access_rule", "access_rules");
     const TAG: &'static str = "Access rules";
     type Write = AccessWrite;
+
+    fn mtls(&self) -> Concern<'_> {
+        Concern::Rule(self)
+    }
 }

@@ -23,11 +23,10 @@ use uuid::Uuid;
 use crate::auth::{Allow, Maybe};
 use crate::declared::{changes_of, kinds};
 use crate::extract::{Headers, JsonBytes, Query, Segments};
-use crate::guardrails;
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
-use crate::view;
+use crate::{guardrails, mtls, view};
 
 pub(crate) use body::sample;
 use plan::{Done, Plan};
@@ -75,6 +74,7 @@ pub(crate) async fn apply(
         tx.also(&access?, mesh.id)?;
     }
     let (results, changed) = write(&mut tx, &mesh, &plan, &described).await?;
+    check_mtls(&mut tx, &mesh, &plan, &current).await?;
     let answer = Json(json!({
         "mode": wanted.mode,
         "changed": changed,
@@ -100,6 +100,44 @@ fn guard(mesh: &MeshRow, plan: &Plan<'_>) -> Result<(), Problem> {
         }
     }
     violations.into_result().map_err(refused)
+}
+
+/// What was written fits the modes of mutual TLS, with what was left as it was.
+async fn check_mtls(
+    tx: &mut Tx<ConfigWrite>,
+    mesh: &MeshRow,
+    plan: &Plan<'_>,
+    current: &[Stored],
+) -> Result<(), Problem> {
+    let mut surroundings = mtls::Surroundings::of(mesh);
+    let services = current.iter().filter(|one| one.kind == Kind::Service);
+    let written = plan.items.iter().filter(|one| one.done != Done::Unchanged);
+    let sent = written.clone().map(|planned| &planned.item.sent);
+    let mut all = services.map(|stored| &stored.sent).chain(sent);
+    if !mtls::is_mentioned(&mesh.spec.sent) && !all.any(mtls::is_mentioned) {
+        return Ok(());
+    }
+    let mut listed: BTreeMap<(Kind, &[Name]), usize> = BTreeMap::new();
+    for planned in written {
+        let kind = planned.item.described.kind;
+        listed.insert((kind, planned.item.path()), planned.index);
+        if let (Kind::Service, Some(stored)) = (kind, planned.existing) {
+            surroundings.was(stored.id, Some(&stored.sent));
+        }
+    }
+    let found = surroundings.judge(tx, mesh.id).await?;
+    // What is not in the list was judged when it was written.
+    mtls::refuse_at(found, |one| {
+        let of_service = [one.service.clone()];
+        let rule = one.objection.rule.as_ref();
+        let of_rule = rule.map(|rule| [one.service.clone(), rule.clone()]);
+        let rule = of_rule.and_then(|path| listed.get(&(Kind::AccessRule, &path[..])).copied());
+        if let Some(index) = rule {
+            return Some(format!("/resources/{index}"));
+        }
+        let index = listed.get(&(Kind::Service, &of_service[..]))?;
+        Some(format!("/resources/{index}{}", one.objection.pointer))
+    })
 }
 
 /// Does what was planned, and says of each object what became of it: in the order of the list, then what it left out.

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{OriginalUri, State};
 use heddle_model::authz::permission::ConfigRead;
 use heddle_model::kind::{Kind, Mesh, Profile, Route, Service, Spec};
+use heddle_model::mtls;
 use heddle_model::name::Name;
 use heddle_model::settings::{Level, Levels, Settings};
 use heddle_model::wire;
@@ -71,12 +72,13 @@ pub(crate) async fn get(
         .flatten()
         .find(|upstream| upstream.service == service.name)
         .and_then(|upstream| upstream.exception.as_ref());
-    let of_mesh = spec::<Mesh>(&mesh.spec)?.defaults;
+    let of_whole = spec::<Mesh>(&mesh.spec)?;
+    let of_mesh = of_whole.defaults.as_ref();
     let of_profile = profile.as_ref().map(spec::<Profile>).transpose()?;
     let of_route = route.as_ref().map(spec::<Route>).transpose()?;
     let of_route = of_route.and_then(|route| route.settings);
     let levels = Levels {
-        mesh: of_mesh.as_ref(),
+        mesh: of_mesh,
         profile: of_profile.as_ref().map(|profile| &profile.settings),
         service: of_service.defaults.as_ref(),
         route: of_route.as_ref(),
@@ -112,6 +114,11 @@ pub(crate) async fn get(
     if !local.is_empty() {
         answer["local_ports"] = json!(local);
     }
+    let modes = of_service.ports.iter().map(|port| {
+        let found = mtls::in_force(&of_whole, &of_service, port);
+        json!({"port": port.name, "mode": found.mode, "from": found.said})
+    });
+    answer["mtls"] = modes.collect();
     Ok(Json(answer))
 }
 

@@ -17,13 +17,12 @@ use serde_json::{Value, json};
 use crate::auth::Allow;
 use crate::declared::changes_of;
 use crate::extract::{Headers, JsonBytes, PatchBytes, Query, Segments, precondition};
-use crate::guardrails;
 use crate::intent::Intent;
 use crate::listing::Listing;
 use crate::named::{decode_named, name_in_path, same_name};
 use crate::problem::Problem;
 use crate::state::App;
-use crate::view;
+use crate::{guardrails, mtls, view};
 
 /// The path of the collection.
 pub(crate) const COLLECTION: &str = "/v1/orgs/{org}/meshes";
@@ -108,6 +107,7 @@ async fn replace(
         .may(Some(&before.spec), &changes, precondition)?;
     let mut row = meshes::replace(tx, before, &decoded.sent, precondition).await?;
     guardrails::check_mesh(tx, row.id, &decoded.value).await?;
+    mtls::check_mesh(tx, before, &decoded.value).await?;
     let changed = row.revision != before.revision;
     let owner = verdict.owner.as_ref();
     resources::own(tx, row.id, &mut row.spec, owner, changed).await?;

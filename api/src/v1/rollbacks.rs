@@ -21,12 +21,11 @@ use utoipa::ToSchema;
 use crate::auth::{Allow, Maybe};
 use crate::declared::changes_of;
 use crate::extract::{Headers, JsonBytes, Query, Segments, decode, precondition};
-use crate::guardrails;
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
 use crate::v1::revisions;
-use crate::view;
+use crate::{guardrails, mtls, view};
 
 /// The path of the collection.
 pub(crate) const COLLECTION: &str = "/v1/orgs/{org}/meshes/{mesh}/rollbacks";
@@ -185,7 +184,33 @@ async fn guard(tx: &mut Tx<ConfigWrite>, mesh: &MeshRow, plan: &Plan) -> Result<
     let back = objects.filter(|object| object.kind == Kind::Mesh);
     let back = back.filter_map(|object| object.after.as_ref()).next();
     let spec = wire::decode_object::<Mesh>(back.unwrap_or(&mesh.spec.sent));
-    guardrails::check_mesh(tx, mesh.id, &spec.map_err(Problem::invalid)?).await
+    let spec = spec.map_err(Problem::invalid)?;
+    guardrails::check_mesh(tx, mesh.id, &spec).await?;
+    check_mtls(tx, mesh, plan, spec).await
+}
+
+/// What came back fits the modes of mutual TLS that the mesh has then, and no port jumps from one to another.
+async fn check_mtls(
+    tx: &mut Tx<ConfigWrite>,
+    mesh: &MeshRow,
+    plan: &Plan,
+    after: Mesh,
+) -> Result<(), Problem> {
+    let kinds = [Kind::Mesh, Kind::Service, Kind::AccessRule];
+    if !kinds.into_iter().any(|kind| plan.touches(kind)) {
+        return Ok(());
+    }
+    let before = wire::read_object(&mesh.spec.sent).unwrap_or_default();
+    let mut surroundings = mtls::Surroundings::new(before, after);
+    let objects = plan.steps.iter().map(|step| &step.placed.object);
+    for object in objects.filter(|object| object.kind == Kind::Service) {
+        surroundings.was(object.id, object.before.as_ref());
+    }
+    let found = surroundings.judge(tx, mesh.id).await?;
+    mtls::refuse_at(found, |one| {
+        let service = pointer(Kind::Service, &[], &one.service);
+        Some(format!("{service}{}", one.objection.pointer))
+    })
 }
 
 pub(crate) async fn create(

@@ -5,6 +5,7 @@ use heddle_model::kind::{Kind, Service};
 use heddle_model::name::Name;
 
 use crate::declared::Declared;
+use crate::mtls::Concern;
 
 impl Declared for Service {
     const COLLECTION: &'static str = "/v1/orgs/{org}/meshes/{mesh}/services";
@@ -19,6 +20,10 @@ impl Declared for Service {
         let all = self.ports.iter().enumerate();
         all.filter_map(|(i, port)| Some((format!("/ports/{i}/local_port"), port.local_port(name)?)))
             .collect()
+    }
+
+    fn mtls(&self) -> Concern<'_> {
+        Concern::Service(self)
     }
 
     fn hosts(&self, name: &Name) -> Vec<(String, String)> {

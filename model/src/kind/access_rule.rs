@@ -96,6 +96,24 @@ impl AccessRule {
         self.to.as_ref().is_none_or(|to| to.iter().any(named))
     }
 
+    /// Whether it tells some callers from others by their certificates: by name, or workloads of the mesh from everybody else.
+    #[must_use]
+    pub fn asks_who_calls(&self) -> bool {
+        match (&self.from, self.action) {
+            (None, Effect::Allow) => true,
+            (None, Effect::Deny) => false,
+            (Some(callers), _) => callers.iter().any(Caller::is_somebody),
+        }
+    }
+
+    /// Whether it is about some callers that have no certificate.
+    #[must_use]
+    pub fn takes_in_the_unnamed(&self) -> bool {
+        let callers = self.from.iter().flatten();
+        let mut unnamed = callers.filter(|caller| !caller.is_somebody());
+        unnamed.next().is_some()
+    }
+
     /// Whether it only reports what it would do.
     #[must_use]
     pub fn is_report_only(&self) -> bool {

@@ -9,6 +9,7 @@ use super::labels::{self, Labels};
 use super::{Kind, Spec};
 use crate::code::Code;
 use crate::guardrails::{Forbidden, Guardrails};
+use crate::mtls::MtlsMode;
 use crate::settings::Settings;
 use crate::violation::{Pointer, Violations};
 
@@ -28,6 +29,8 @@ pub struct Mesh {
     pub defaults: Option<Settings>,
     /// Bounds of what may be written in this mesh.
     pub guardrails: Option<Guardrails>,
+    /// How the services of this mesh are called, unless they say otherwise. `strict` when absent: in mutual TLS.
+    pub mtls: Option<MtlsMode>,
     /// What happens to a call that no access rule matches. `deny` when absent.
     pub access_default: Option<AccessDefault>,
     /// What a proxy answers for a host that the mesh does not know. `not_found` when absent.
@@ -98,6 +101,7 @@ impl Spec for Mesh {
             guardrails.validate(&at.field("guardrails"), violations);
             let at_defaults = at.field("defaults");
             guardrails.check_defaults(self.defaults.as_ref(), &at_defaults, violations);
+            guardrails.check_mtls(self.mtls, &at.field("mtls"), violations);
             if guardrails.forbids(Forbidden::WildcardAllow)
                 && self.access_default() == AccessDefault::Allow
             {
@@ -116,6 +120,7 @@ impl Spec for Mesh {
             "labels": {"tier": "1"},
             "defaults": Settings::sample(),
             "guardrails": Guardrails::sample(),
+            "mtls": "strict",
             "access_default": "deny",
             "unknown_hosts": "not_found",
             "deletion_protection": false,

@@ -10,6 +10,7 @@ use super::labels::{self, Labels};
 use super::{Kind, Spec};
 use crate::code::Code;
 use crate::guardrails::Guardrails;
+use crate::mtls::MtlsMode;
 use crate::name::Name;
 use crate::net::Host;
 use crate::settings::Settings;
@@ -34,6 +35,9 @@ pub struct Service {
     /// Where the application listens. The first port also answers for hosts without a port.
     #[schema(min_items = 1, max_items = 16)]
     pub ports: Vec<Port>,
+    /// How this service is called, at every port that does not say otherwise and does not speak `tcp`. What the mesh's `mtls` says when
+    /// absent.
+    pub mtls: Option<MtlsMode>,
     /// A profile of the mesh, by name: settings above those of the mesh and below `defaults`.
     pub profile: Option<Name>,
     /// Settings of every caller of this service.
@@ -73,6 +77,9 @@ pub struct Port {
     /// When absent, one between 20000 and 29999 that follows from the names of the service and the port.
     #[schema(minimum = 1024, maximum = 65535, example = 15432)]
     pub local_port: Option<u16>,
+    /// How this port is called. What the service's `mtls` says when absent. `tcp` is always `strict`: its connections are carried
+    /// between proxies alone.
+    pub mtls: Option<MtlsMode>,
 }
 
 /// The first of the local ports that follow from names, and how many there are. Below those that hosts give to outgoing
@@ -171,6 +178,33 @@ impl Service {
         }
     }
 
+    /// Plain text has no meaning for `tcp`: what comes to the listener is HTTP/2 that carries a connection, and no caller but a proxy
+    /// speaks that.
+    fn validate_mtls(&self, at: &Pointer<'_>, violations: &mut Violations) {
+        let plain = |mode: Option<MtlsMode>| mode.filter(|mode| mode.takes_plain_text());
+        let ports = at.field("ports");
+        for (i, port) in self.ports.iter().enumerate() {
+            if let (true, Some(mode)) = (port.protocol.is_tcp(), plain(port.mtls)) {
+                let detail = format!(
+                    "a `tcp` port cannot be `{}`: its connections are carried between proxies, in mutual TLS; call the application \
+                     itself where there is no proxy",
+                    mode.as_str()
+                );
+                let at = ports.index(i);
+                violations.add(&at.field("mtls"), Code::Mismatch, detail);
+            }
+        }
+        let nowhere = !self.ports.is_empty() && self.http_ports().next().is_none();
+        if let (true, Some(mode)) = (nowhere, plain(self.mtls)) {
+            let detail = format!(
+                "the service has nothing but `tcp` ports, and none of those can be `{}`: their connections are carried between \
+                 proxies, in mutual TLS",
+                mode.as_str()
+            );
+            violations.add(&at.field("mtls"), Code::Mismatch, detail);
+        }
+    }
+
     /// What its own settings ask for that its ports cannot do.
     fn validate_against_ports(
         &self,
@@ -233,6 +267,7 @@ impl Spec for Service {
             }
         }
         self.validate_local_ports(&ports, violations);
+        self.validate_mtls(at, violations);
         let mut hosts = BTreeSet::new();
         let hostnames = at.field("hostnames");
         for (i, host) in self.hostnames.iter().flatten().enumerate() {
@@ -291,6 +326,12 @@ impl Spec for Service {
     }
 
     fn guard(&self, guardrails: &Guardrails, at: &Pointer<'_>, violations: &mut Violations) {
+        guardrails.check_mtls(self.mtls, &at.field("mtls"), violations);
+        let ports = at.field("ports");
+        for (i, port) in self.ports.iter().enumerate() {
+            let at = ports.index(i);
+            guardrails.check_mtls(port.mtls, &at.field("mtls"), violations);
+        }
         if let Some(defaults) = &self.defaults {
             guardrails.check(defaults, &at.field("defaults"), violations);
         }
@@ -311,8 +352,9 @@ impl Spec for Service {
             "hostnames": ["payments.internal"],
             "ports": [
                 {"name": "http", "port": 8080, "protocol": "http"},
-                {"name": "grpc", "port": 9090, "protocol": "grpc"},
+                {"name": "grpc", "port": 9090, "protocol": "grpc", "mtls": "permissive"},
             ],
+            "mtls": "strict",
             "defaults": Settings::sample(),
         })
     }
@@ -348,6 +390,21 @@ mod tests {
             seen.insert(number);
         }
         assert!(seen.len() > 900, "{} of 1000 differ", seen.len());
+    }
+
+    #[test]
+    fn plain_text_is_refused_where_only_proxies_could_speak_it() {
+        let service = r#"{"mtls": "permissive", "ports": [
+                {"name": "a", "port": 1, "protocol": "tcp", "mtls": "off"},
+                {"name": "b", "port": 2, "protocol": "tcp", "mtls": "strict"},
+                {"name": "c", "port": 3, "protocol": "tcp"}]}"#;
+        let expected = [("/mtls", "HED-1012"), ("/ports/0/mtls", "HED-1012")];
+        let expected = expected.map(|(pointer, code)| (pointer.to_owned(), code));
+        assert_eq!(violations(service), expected);
+        let beside = r#"{"mtls": "permissive", "ports": [
+                {"name": "a", "port": 1, "protocol": "tcp"},
+                {"name": "b", "port": 2, "protocol": "http", "mtls": "off"}]}"#;
+        assert_eq!(violations(beside), []);
     }
 
     #[test]

@@ -70,8 +70,11 @@ pub(crate) struct Manager {
 }
 
 /// What only the side that other proxies connect to has.
+#[derive(Clone, Copy)]
 pub(crate) struct MeshSide {
     pub(crate) leaf_lifetime: Time,
+    /// Whether callers have shown a certificate.
+    pub(crate) knows_callers: bool,
 }
 
 /// An HTTP filter with its configuration.
@@ -122,11 +125,14 @@ pub(crate) fn manager(spec: Manager) -> Filter {
         ..HttpConnectionManager::default()
     };
     if let Some(side) = spec.mesh_side {
-        http.forward_client_cert_details = manager::ForwardClientCertDetails::SanitizeSet.into();
-        http.set_current_client_cert_details = Some(manager::SetCurrentClientCertDetails {
-            uri: true,
-            ..manager::SetCurrentClientCertDetails::default()
-        });
+        if side.knows_callers {
+            let set = manager::ForwardClientCertDetails::SanitizeSet;
+            http.forward_client_cert_details = set.into();
+            http.set_current_client_cert_details = Some(manager::SetCurrentClientCertDetails {
+                uri: true,
+                ..manager::SetCurrentClientCertDetails::default()
+            });
+        }
         http.strip_port_mode = Some(manager::StripPortMode::StripAnyHostPort(true));
         if let Some(options) = &mut http.common_http_protocol_options {
             let at_most = max_connection_duration(side.leaf_lifetime);

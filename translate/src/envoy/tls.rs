@@ -1,6 +1,10 @@
-//! Mutual TLS between the proxies of a mesh. Always on, never resumed: a resumed session would carry a peer
-//! past the checks that its certificate no longer passes.
+//! Mutual TLS between the proxies of a mesh. Never resumed: a resumed session would carry a peer past the checks that its
+//! certificate no longer passes. And how plain text is told from it where a port takes both.
 
+use envoy_types::pb::envoy::config::listener::v3::{
+    FilterChainMatch, ListenerFilter, listener_filter,
+};
+use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, SdsSecretConfig,
     SubjectAltNameMatcher, TlsParameters, UpstreamTlsContext, common_tls_context,
@@ -113,4 +117,32 @@ pub(crate) fn downstream(trust_domain: &str) -> TransportSocket {
         )),
         ..DownstreamTlsContext::default()
     })
+}
+
+/// Looks at the first bytes of a connection, so that its filter chain can be chosen by what they are.
+pub(crate) fn inspector() -> ListenerFilter {
+    ListenerFilter {
+        name: "envoy.filters.listener.tls_inspector".to_owned(),
+        config_type: Some(listener_filter::ConfigType::TypedConfig(any(
+            &TlsInspector::default(),
+        ))),
+        ..ListenerFilter::default()
+    }
+}
+
+/// Connections that begin as TLS does.
+pub(crate) fn in_tls() -> FilterChainMatch {
+    by_transport("tls")
+}
+
+/// All others.
+pub(crate) fn in_plain_text() -> FilterChainMatch {
+    by_transport("raw_buffer")
+}
+
+fn by_transport(protocol: &str) -> FilterChainMatch {
+    FilterChainMatch {
+        transport_protocol: protocol.to_owned(),
+        ..FilterChainMatch::default()
+    }
 }

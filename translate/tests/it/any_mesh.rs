@@ -8,6 +8,7 @@ use heddle_model::kind::route::{Backend, Match, Method, PathMatch};
 use heddle_model::kind::service::{Port, Protocol, Upstream};
 use heddle_model::kind::split::Weight;
 use heddle_model::kind::{Mesh, Profile, Route, Service, Split};
+use heddle_model::mtls::MtlsMode;
 use heddle_model::name::Name;
 use heddle_model::settings::Settings;
 use heddle_model::settings::health_check::Check;
@@ -52,6 +53,14 @@ const OF_WORKLOADS: [&str; 6] = [
 fn one_of(texts: &[&[&'static str]]) -> impl Strategy<Value = Option<Settings>> + use<> {
     proptest::option::of(select(texts.concat()))
         .prop_map(|text| text.map(|text| serde_json::from_str(text).unwrap()))
+}
+
+fn mode() -> impl Strategy<Value = Option<MtlsMode>> + use<> {
+    proptest::option::of(select(vec![
+        MtlsMode::Strict,
+        MtlsMode::Permissive,
+        MtlsMode::Off,
+    ]))
 }
 
 /// What may stand for a whole service.
@@ -190,11 +199,12 @@ fn service() -> impl Strategy<Value = ServiceDescription> {
             let number = 8000 + u16::try_from(i).unwrap();
             // Some are another's, too.
             let local = proptest::option::of(15_006 + 2 * u16::try_from(i).unwrap()..15_012);
-            (protocol.clone(), local).prop_map(move |(protocol, local)| Port {
+            (protocol.clone(), local, mode()).prop_map(move |(protocol, local, mtls)| Port {
                 name: name(port),
                 port: number,
                 protocol,
                 local_port: local.filter(|_| protocol.is_tcp()),
+                mtls,
             })
         };
         names.into_iter().enumerate().map(port).collect::<Vec<_>>()
@@ -212,8 +222,8 @@ fn service() -> impl Strategy<Value = ServiceDescription> {
             };
             names.into_iter().map(upstream).collect::<Vec<_>>()
         });
-    let spec = (ports, hostnames, settings(), profile, upstreams).prop_map(
-        |(mut ports, hostnames, defaults, profile, upstreams)| {
+    let spec = (ports, hostnames, settings(), profile, upstreams, mode()).prop_map(
+        |(mut ports, hostnames, defaults, profile, upstreams, mtls)| {
             let mut local = BTreeSet::new();
             for port in &mut ports {
                 port.local_port = port.local_port.filter(|number| local.insert(*number));
@@ -243,12 +253,20 @@ fn service() -> impl Strategy<Value = ServiceDescription> {
                     port.local_port = None;
                 }
             }
+            // Plain text has no meaning for connections.
+            let plain = |mode: &MtlsMode| mode.takes_plain_text();
+            for port in ports.iter_mut().filter(|port| port.protocol.is_tcp()) {
+                port.mtls = port.mtls.filter(|mode| !plain(mode));
+            }
+            let requests = ports.iter().any(|port| !port.protocol.is_tcp());
+            let mtls = mtls.filter(|mode| requests || !plain(mode));
             Service {
                 display_name: None,
                 labels: None,
                 annotations: None,
                 hostnames: Some(hostnames.iter().map(|host| host.parse().unwrap()).collect()),
                 ports,
+                mtls,
                 profile: profile.map(name),
                 defaults,
                 upstreams: Some(upstreams),
@@ -280,9 +298,9 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
         let one = |called| service().prop_map(move |parts| (name(called), parts));
         names.into_iter().map(one).collect::<Vec<_>>()
     });
-    let mesh = (settings(), settings(), any::<bool>());
+    let mesh = (settings(), settings(), any::<bool>(), mode());
     let revoked = subsequence(SERVICES.to_vec(), 0..=2);
-    (services, mesh, revoked).prop_map(|(services, (defaults, profile, allow), revoked)| {
+    (services, mesh, revoked).prop_map(|(services, (defaults, profile, allow, mtls), revoked)| {
         let profile = profile.map(|settings| {
             let profile = Profile {
                 display_name: None,
@@ -296,6 +314,7 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
                      outbound_port: 15001, inbound_ports: {http: 15006, grpc: 15007, web: 15008}}";
         let mesh = Mesh {
             defaults,
+            mtls,
             access_default: allow.then_some(AccessDefault::Allow),
             ..Mesh::default()
         };

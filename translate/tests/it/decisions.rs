@@ -26,6 +26,8 @@ const CALLERS: [(&str, u8); 4] = [
     ("pay/api", 3),
     ("payroll", 4),
 ];
+/// Who calls in plain text, where that is taken: nobody, from this address.
+const NOBODY: u8 = 5;
 
 /// A small generator, so that a seed says everything.
 struct Random(u64);
@@ -166,7 +168,7 @@ fn case(random: &mut Random, [app, raw_app]: [u16; 2], inbound: &[u16]) -> Case 
     let description = json!({
         "mesh": {"access_default": default},
         "services": {"svc": {
-            "spec": {"ports": [
+            "spec": {"mtls": random.one(&["strict", "permissive"]), "ports": [
                 {"name": "http", "port": app, "protocol": "http"},
                 {"name": "raw", "port": raw_app, "protocol": "tcp"},
             ]},
@@ -347,7 +349,7 @@ struct Town {
 }
 
 fn town(random: &mut Random, apps: [u16; 2]) -> Town {
-    let mut ports = free_ports((SERVICES + RAW) * (1 + CALLERS.len())).into_iter();
+    let mut ports = free_ports((SERVICES + RAW) * (2 + CALLERS.len())).into_iter();
     let mut port = || ports.next().unwrap();
     let ids = CALLERS.map(|(id, _)| format!("spiffe://{TRUST_DOMAIN}/{id}"));
     let server = format!("spiffe://{TRUST_DOMAIN}/service/svc");
@@ -380,11 +382,24 @@ fn town(random: &mut Random, apps: [u16; 2]) -> Town {
             town.bootstrap = one;
         }
         let mut peers = Vec::new();
-        for (identity, (_, byte)) in callers.iter().zip(CALLERS) {
+        let mut all: Vec<_> = callers
+            .iter()
+            .map(Some)
+            .zip(CALLERS.map(|(_, byte)| byte))
+            .collect();
+        let node = &case.snapshot.services["svc"];
+        let open = case.snapshot.mtls(node, &node.service.spec.ports[0]).mode;
+        all.extend(open.takes_plain_text().then_some((None, NOBODY)));
+        for (identity, byte) in all {
+            // Nobody comes to the other port in plain text.
+            let inbound = &inbound[..if identity.is_some() { inbound.len() } else { 1 }];
             let each = inbound.iter().map(|inbound| {
                 let at = port();
                 let name = format!("peer-{at}");
-                let (listener, mut cluster) = peer(&name, at, *inbound, identity);
+                let (listener, mut cluster) = peer(&name, at, *inbound, identity.unwrap_or(own));
+                if identity.is_none() {
+                    cluster.as_object_mut().unwrap().remove("transport_socket");
+                }
                 cluster["upstream_bind_config"] = json!({"source_address": {"address": format!("127.0.0.{byte}"), "port_value": 0}});
                 listeners.push(listener);
                 clusters.push(cluster);
@@ -411,8 +426,11 @@ fn questions(binary: &Path, town: &Town, random: &mut Random, count: usize) -> [
     let each = count.div_ceil(SERVICES * CALLERS.len()) + 1;
     for (case, peers) in town.cases.iter().zip(&town.peers) {
         let node = &case.snapshot.services["svc"];
-        for ((id, byte), at) in CALLERS.iter().zip(peers) {
-            let caller = format!("spiffe://{TRUST_DOMAIN}/{id}");
+        for ((id, byte), at) in CALLERS.iter().chain(&[("", NOBODY)]).zip(peers) {
+            let caller = match *id {
+                "" => String::new(),
+                id => format!("spiffe://{TRUST_DOMAIN}/{id}"),
+            };
             let mut line = Line {
                 port: at[0],
                 stream: None,
@@ -494,6 +512,34 @@ fn agree(seed: u64, pairs: usize) -> ([usize; 3], usize) {
         towns += 1;
     }
     (total, towns)
+}
+
+/// Where everybody uses plain text, the evaluator believes nobody, however they are called.
+#[test]
+fn sec_z04_where_callers_use_plain_text_they_are_nobody() {
+    let allowed = |mode: &str, from: &str| {
+        let case = Case::parse(&format!(
+            "services:
+  svc:
+    spec: {{mtls: '{mode}', ports: [{{name: http, port: 1, protocol: http}}]}}
+    access_rules: {{one: {{action: allow, from: [{from}]}}}}
+proxy: {{service: svc, bind_address: 127.0.0.1, app_address: 127.0.0.1, outbound_port: 1, inbound_ports: {{}}}}"
+        ));
+        let caller = format!("spiffe://{TRUST_DOMAIN}/service/alpha");
+        let call = Call {
+            port: &"http".parse().unwrap(),
+            ..connection(&caller, Ipv4Addr::LOCALHOST.into())
+        };
+        let node = &case.snapshot.services["svc"];
+        access::decide(&case.snapshot, node, &call).allowed
+    };
+    let (name, network) = ("{service: alpha}", "{networks: [127.0.0.0/8]}");
+    assert!(allowed("strict", name) && allowed("permissive", name) && !allowed("off", name));
+    assert!(
+        ["strict", "permissive", "off"]
+            .iter()
+            .all(|mode| allowed(mode, network))
+    );
 }
 
 /// Half of them to the oldest Envoy that is supported, half to the newest.

@@ -188,10 +188,15 @@ proptest! {
                 false => order.clone(),
             };
             if resource.kind == ResourceType::Listener {
-                let manager = &value["filter_chains"][0]["filters"][0]["typed_config"];
-                let filters = manager["http_filters"].as_array().unwrap();
-                let names: Vec<_> = filters.iter().map(|one| one["name"].as_str().unwrap()).collect();
-                prop_assert_eq!(&names, &order);
+                // Plain text, where it is taken, goes through the same.
+                for chain in value["filter_chains"].as_array().unwrap() {
+                    let manager = &chain["filters"][0]["typed_config"];
+                    let filters = manager["http_filters"].as_array().unwrap();
+                    let names: Vec<_> = filters.iter().map(|one| one["name"].as_str().unwrap()).collect();
+                    prop_assert_eq!(&names, &order);
+                    let routes = format!("heddle/inbound/payments/{port}");
+                    prop_assert_eq!(&manager["rds"]["route_config_name"], &Value::from(routes));
+                }
                 continue;
             }
             let policies = &value["typed_per_filter_config"]["heddle.rbac.deny"]["rbac"]["rules"]["policies"];
@@ -208,6 +213,47 @@ proptest! {
             prop_assert_eq!(&asked(last)["requirement_name"], &wanted);
             prop_assert!(open.iter().all(|one| asked(one)["disabled"] == true));
             prop_assert!(checked || open.is_empty());
+        }
+    }
+
+    #[test]
+    fn sec_z02_plain_text_is_taken_where_it_may_be_and_names_nobody(given in case()) {
+        let Some(node) = given.snapshot.services.get("payments") else { return Ok(()) };
+        let resources = heddle_translate::proxy(&given.snapshot, &given.view).resources;
+        for port in &node.service.spec.ports {
+            let mode = given.snapshot.mtls(node, port).mode;
+            let name = format!("heddle/inbound/{}", port.name);
+            let listener = resources.iter().filter(|one| one.kind == ResourceType::Listener).find(|one| one.name == name);
+            let Some(value) = listener.map(protos::json) else { continue };
+            let chains = value["filter_chains"].as_array().unwrap();
+            let in_tls = |chain: &Value| chain.get("transport_socket").is_some();
+            prop_assert_eq!(chains.len(), if mode.takes_plain_text() { 2 } else { 1 });
+            prop_assert!(in_tls(&chains[0]));
+            prop_assert!(!chains.iter().skip(1).any(in_tls));
+            prop_assert_eq!(value.get("listener_filters").is_some(), mode.takes_plain_text());
+            for chain in chains {
+                let matched = chain["filter_chain_match"]["transport_protocol"].as_str();
+                let wanted = match (mode.takes_plain_text(), in_tls(chain)) {
+                    (false, _) => None,
+                    (true, true) => Some("tls"),
+                    (true, false) => Some("raw_buffer"),
+                };
+                prop_assert_eq!(matched, wanted);
+                // Sanitize is what Envoy does when nothing is said.
+                let details = &chain["filters"][0]["typed_config"]["forward_client_cert_details"];
+                prop_assert_eq!(details == "SANITIZE_SET", in_tls(chain));
+                prop_assert!(details == "SANITIZE_SET" || details.is_null());
+            }
+        }
+        for resource in given.translate().resources.iter().filter(|one| one.kind == ResourceType::Cluster) {
+            let Some(rest) = resource.name.strip_prefix("heddle/") else { continue };
+            let (service, rest) = rest.split_once('/').unwrap();
+            let node = given.snapshot.service(service).unwrap();
+            let port = rest.split('/').next().unwrap();
+            let port = node.service.spec.ports.iter().find(|one| one.name.as_str() == port).unwrap();
+            let mode = given.snapshot.mtls(node, port).mode;
+            let in_tls = protos::json(resource).get("transport_socket").is_some();
+            prop_assert_eq!(in_tls, mode.is_called_in_tls());
         }
     }
 

@@ -73,6 +73,11 @@ impl Caller {
         }
     }
 
+    /// Whether it is about an identity, however it is named.
+    pub(super) const fn is_somebody(&self) -> bool {
+        self.service.is_some() || self.spiffe.is_some() || self.spiffe_prefix.is_some()
+    }
+
     /// Whether it names nobody in particular: neither a workload nor a user.
     pub(super) fn is_anybody(&self) -> bool {
         match self.who() {

@@ -1,0 +1,281 @@
+//! The modes of mutual TLS of a mesh at the moment of a write: no access rule is about somebody where everybody is nobody, and
+//! no step from one mode to another is one that callers would stumble over.
+
+use std::collections::BTreeMap;
+
+use heddle_model::authz::{Permission, access};
+use heddle_model::id::MeshId;
+use heddle_model::kind::{AccessRule, Kind, Mesh, Service};
+use heddle_model::mtls::{self, Objection, Side};
+use heddle_model::name::Name;
+use heddle_model::violation::Violation;
+use heddle_model::wire;
+use heddle_store::Tx;
+use heddle_store::meshes::MeshRow;
+use heddle_store::resources::{self, Placed, Stored};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::problem::Problem;
+
+/// The most objections that one answer lists.
+const LISTED: usize = 1000;
+
+/// What an object has to do with the modes of its mesh.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Concern<'a> {
+    /// Nothing.
+    No,
+    /// It has ports that have modes.
+    Service(&'a Service),
+    /// It may ask who calls.
+    Rule(&'a AccessRule),
+}
+
+impl Concern<'_> {
+    /// Whether what took the place of another object can be judged by that one.
+    pub(crate) fn is_like(self, before: Concern<'_>) -> bool {
+        match (self, before) {
+            (Self::No, _) => true,
+            (Self::Service(now), Concern::Service(was)) => {
+                now.mtls == was.mtls && said(now).eq(said(was))
+            }
+            (Self::Rule(now), Concern::Rule(was)) => {
+                !decides_by_identity(now)
+                    || (decides_by_identity(was)
+                        && now.action == was.action
+                        && reach(now) == reach(was))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What the ports of a service say.
+fn said(service: &Service) -> impl Iterator<Item = (&Name, bool, Option<mtls::MtlsMode>)> {
+    let ports = service.ports.iter();
+    ports.map(|port| (&port.name, port.protocol.is_tcp(), port.mtls))
+}
+
+/// The ports that a rule is about; `None`: all.
+fn reach(rule: &AccessRule) -> Option<Vec<&Option<Vec<Name>>>> {
+    let targets = rule.to.as_ref()?;
+    Some(targets.iter().map(|target| &target.ports).collect())
+}
+
+fn decides_by_identity(rule: &AccessRule) -> bool {
+    rule.asks_who_calls() && !rule.is_report_only()
+}
+
+fn takes_plain_text(side: Side<'_>) -> bool {
+    let mut ports = side.service.ports.iter();
+    ports.any(|port| {
+        let found = mtls::in_force(side.mesh, side.service, port);
+        found.mode.takes_plain_text()
+    })
+}
+
+/// A stored mesh that cannot be read says nothing, as in translation.
+fn mesh_of(row: &MeshRow) -> Mesh {
+    wire::read_object(&row.spec.sent).unwrap_or_default()
+}
+
+/// What is to be written fits the modes of its mesh. Called under the lock of the mesh; `above` is the service of a rule.
+pub(crate) async fn check<P: Permission<Access = access::Write>>(
+    tx: &mut Tx<P>,
+    row: &MeshRow,
+    above: Option<Uuid>,
+    (name, now): (&Name, Concern<'_>),
+    existing: Option<&Stored>,
+) -> Result<(), Problem> {
+    match now {
+        Concern::No => Ok(()),
+        Concern::Service(service) => {
+            let mesh = mesh_of(row);
+            let was = existing.and_then(|stored| wire::read_object::<Service>(&stored.sent));
+            let mesh = &mesh;
+            let after = Side { mesh, service };
+            let before = was.as_ref().map(|service| Side { mesh, service });
+            let plain = takes_plain_text(after);
+            if !plain && !before.is_some_and(takes_plain_text) {
+                return Ok(());
+            }
+            let rules = match existing.filter(|_| plain) {
+                None => Vec::new(),
+                Some(stored) => {
+                    let all = resources::placed(tx, row.id, &[Kind::AccessRule]).await?;
+                    rules_of(&all, stored.id)
+                }
+            };
+            let objections = mtls::judge(before, after, &rules).into_iter();
+            refuse(objections.map(|one| (one.pointer.clone(), one)))
+        }
+        Concern::Rule(rule) => {
+            if !decides_by_identity(rule) {
+                return Ok(());
+            }
+            let all = resources::placed(tx, row.id, &[Kind::Service]).await?;
+            let mut all = all.iter().map(|placed| &placed.stored);
+            let stored = all.find(|stored| Some(stored.id) == above);
+            let Some(service) = stored.and_then(|one| wire::read_object::<Service>(&one.sent))
+            else {
+                return Ok(());
+            };
+            let (mesh, service) = (&mesh_of(row), &service);
+            let rules = [(name.clone(), rule.clone())];
+            let objections = mtls::judge(None, Side { mesh, service }, &rules).into_iter();
+            refuse(objections.map(|one| (in_rule(rule), one)))
+        }
+    }
+}
+
+/// Where a rule asks who calls.
+fn in_rule(rule: &AccessRule) -> String {
+    let field = match rule.from {
+        Some(_) => "/from",
+        // All workloads of the mesh.
+        None => "",
+    };
+    field.to_owned()
+}
+
+fn rules_of(all: &[Placed], service: Uuid) -> Vec<(Name, AccessRule)> {
+    let stored = all.iter().map(|placed| &placed.stored);
+    let own =
+        stored.filter(|stored| stored.kind == Kind::AccessRule && stored.parent == Some(service));
+    own.filter_map(|stored| Some((stored.name.clone(), wire::read_object(&stored.sent)?)))
+        .collect()
+}
+
+/// Under the code of the first: rules that would be about nobody before steps.
+fn refuse(objections: impl Iterator<Item = (String, Objection)>) -> Result<(), Problem> {
+    let violation = |(pointer, one): (String, Objection)| Violation {
+        pointer,
+        code: one.code,
+        detail: one.detail,
+        hint: None,
+    };
+    let mut errors: Vec<Violation> = objections.map(violation).take(LISTED).collect();
+    errors.sort_by(|a, b| (a.code, &a.pointer).cmp(&(b.code, &b.pointer)));
+    match errors.first() {
+        None => Ok(()),
+        Some(first) => Err(Problem::broken(first.code, errors)),
+    }
+}
+
+/// A mesh that says another mode than before fits its services and their rules. Called once it is written, so that nobody writes
+/// anything in between.
+pub(crate) async fn check_mesh<P: Permission<Access = access::Write>>(
+    tx: &mut Tx<P>,
+    row: &MeshRow,
+    after: &Mesh,
+) -> Result<(), Problem> {
+    let before = mesh_of(row);
+    if before.mtls == after.mtls {
+        return Ok(());
+    }
+    let found = Surroundings::new(before, after.clone())
+        .judge(tx, row.id)
+        .await?;
+    refuse(found.into_iter().map(|Found { service, objection }| {
+        let detail = format!("service {service}: {}", objection.detail);
+        (
+            String::from("/mtls"),
+            Objection {
+                detail,
+                ..objection
+            },
+        )
+    }))
+}
+
+/// A mesh before and after a write of several objects.
+pub(crate) struct Surroundings {
+    before: Mesh,
+    after: Mesh,
+    /// The services that were something else before, or nothing.
+    were: BTreeMap<Uuid, Option<Service>>,
+}
+
+/// What stands against the modes of a service.
+pub(crate) struct Found {
+    pub(crate) service: Name,
+    pub(crate) objection: Objection,
+}
+
+impl Surroundings {
+    /// The mesh itself before and after.
+    pub(crate) const fn new(before: Mesh, after: Mesh) -> Self {
+        Self {
+            before,
+            after,
+            were: BTreeMap::new(),
+        }
+    }
+
+    /// The same mesh before and after.
+    pub(crate) fn of(row: &MeshRow) -> Self {
+        Self::new(mesh_of(row), mesh_of(row))
+    }
+
+    /// A service was this before it was written.
+    pub(crate) fn was(&mut self, service: Uuid, sent: Option<&Map<String, Value>>) {
+        self.were.insert(service, sent.and_then(wire::read_object));
+    }
+
+    /// Judges all services of the mesh as they were written.
+    pub(crate) async fn judge<P: Permission<Access = access::Write>>(
+        &self,
+        tx: &mut Tx<P>,
+        mesh: MeshId,
+    ) -> Result<Vec<Found>, Problem> {
+        let all = resources::placed(tx, mesh, &[Kind::Service, Kind::AccessRule]).await?;
+        let mut found = Vec::new();
+        for placed in all.iter().filter(|one| one.stored.kind == Kind::Service) {
+            let stored = &placed.stored;
+            let Some(service) = wire::read_object::<Service>(&stored.sent) else {
+                continue;
+            };
+            let was = match self.were.get(&stored.id) {
+                Some(was) => was.as_ref(),
+                None => Some(&service),
+            };
+            let before = was.map(|service| Side {
+                mesh: &self.before,
+                service,
+            });
+            let after = Side {
+                mesh: &self.after,
+                service: &service,
+            };
+            let rules = match takes_plain_text(after) {
+                true => rules_of(&all, stored.id),
+                false => Vec::new(),
+            };
+            let objections = mtls::judge(before, after, &rules).into_iter();
+            found.extend(objections.map(|objection| Found {
+                service: stored.name.clone(),
+                objection,
+            }));
+        }
+        Ok(found)
+    }
+}
+
+/// The same as [`refuse`] for objects in a list of their own.
+pub(crate) fn refuse_at(
+    found: Vec<Found>,
+    place: impl Fn(&Found) -> Option<String>,
+) -> Result<(), Problem> {
+    let placed = found
+        .into_iter()
+        .filter_map(|one| Some((place(&one)?, one.objection)));
+    refuse(placed)
+}
+
+/// Whether what was sent as a service could be about modes.
+pub(crate) fn is_mentioned(sent: &Map<String, Value>) -> bool {
+    let ports = sent.get("ports").and_then(Value::as_array);
+    let mut ports = ports.into_iter().flatten();
+    sent.contains_key("mtls") || ports.any(|port| port.get("mtls").is_some())
+}
