@@ -11,7 +11,9 @@ use crate::kind::{Mesh, Service};
 
 pub use steps::{Objection, Side, judge};
 
-/// How callers and a port speak with each other.
+/// How callers and a port speak with each other. `strict`: in mutual TLS alone. `permissive`: callers of the mesh use mutual TLS, and
+/// plain text is taken, too, from callers that have no proxy yet; these are nobody to the access rules. `off`: callers of the mesh
+/// use plain text, and nobody knows who they are.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]

@@ -2,8 +2,8 @@
 
 use std::process::Stdio;
 
-use heddle_tests::{Api, ServerOptions, Stack, repository};
-use serde_json::Value;
+use heddle_tests::{Api, EnvoyVersion, ServerOptions, Stack, Workload, WorkloadSpec, repository};
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// A command of a page and the answer that follows it, if one is shown.
@@ -101,6 +101,39 @@ async fn the_guide_to_tcp_services_does_what_it_shows() {
     let page = std::fs::read_to_string(path).unwrap();
     let shown = steps(&page).iter().filter(|s| s.shown.is_some()).count();
     assert_eq!(shown, 4);
+    execute(&page, |script| bash(&stack, &api, script)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_guide_to_mutual_tls_does_what_it_shows() {
+    let stack = Stack::start(ServerOptions::default()).await;
+    let services = ["payments", "checkout"];
+    let api = stack.mesh("acme", "prod", json!({}), &services).await;
+    let start = async |service, proxy| {
+        let spec = WorkloadSpec {
+            mesh: "prod",
+            ..WorkloadSpec::of_shop(service, proxy, EnvoyVersion::Newest)
+        };
+        let workload = Workload::start(&stack, &api, &spec).await;
+        workload.ready(&api, "prod").await;
+        workload
+    };
+    let payments = start("payments", "payments-1").await;
+    let checkout = start("checkout", "checkout-1").await;
+    let path = repository().join("docs/guides/move-callers-to-mtls.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let shown = steps(&page).iter().filter(|s| s.shown.is_some()).count();
+    assert_eq!(shown, 7);
+    let page = page
+        .replace(
+            "127.0.0.1:15006",
+            &format!("127.0.0.1:{}", payments.inbound_port),
+        )
+        .replace(
+            "127.0.0.1:15001",
+            &format!("127.0.0.1:{}", checkout.outbound_port),
+        )
+        .replace("http://127.0.0.1:9901", &payments.envoy.admin_url());
     execute(&page, |script| bash(&stack, &api, script)).await;
 }
 

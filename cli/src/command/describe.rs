@@ -104,12 +104,19 @@ impl Around<'_> {
         }
     }
 
-    async fn effective(&self, below: &str) -> Result<Value, Failure> {
+    /// The settings in force, and how the ports of the service are called.
+    async fn effective(
+        &self,
+        document: &mut Map<String, Value>,
+        below: &str,
+    ) -> Result<(), Failure> {
         let mut answer = self
             .client
             .get(self.path(&format!("{below}/effective")))
             .await?;
-        Ok(answer["items"].take())
+        document.insert(String::from("effective"), answer["items"].take());
+        document.insert(String::from("mtls"), answer["mtls"].take());
+        Ok(())
     }
 
     /// The rules about calls of the service, those elsewhere that name it as a caller, and what holds without any.
@@ -143,8 +150,7 @@ impl Around<'_> {
         service: &str,
     ) -> Result<(), Failure> {
         let below = format!("/services/{}", segment(service));
-        let effective = self.effective(&below).await?;
-        document.insert(String::from("effective"), effective);
+        self.effective(document, &below).await?;
         let mut routes = Vec::new();
         for route in self.list(&format!("{below}/routes")).await? {
             let name = route["name"].as_str().unwrap_or_default();
@@ -166,8 +172,7 @@ impl Around<'_> {
         name: &str,
     ) -> Result<(), Failure> {
         let below = format!("/services/{}/routes/{}", segment(service), segment(name));
-        let effective = self.effective(&below).await?;
-        document.insert(String::from("effective"), effective);
+        self.effective(document, &below).await?;
         let route = self.client.get(self.path(&below)).await?;
         let split = self.split(service, name).await?;
         document.insert(

@@ -45,6 +45,11 @@ async fn a_service_comes_with_everything_that_concerns_it() {
         .patch(&format!("{services}/payments"), retries)
         .await
         .expect(200);
+    let mtls = json!({"mtls": "permissive"});
+    let _ = api
+        .patch(&format!("{services}/payments"), mtls)
+        .await
+        .expect(200);
     let spec = WorkloadSpec::of_shop("payments", "payments-1", EnvoyVersion::Newest);
     let workload = Workload::start(&stack, &api, &spec).await;
     workload.ready(&api, "shop").await;
@@ -66,6 +71,7 @@ async fn a_service_comes_with_everything_that_concerns_it() {
         .await
         .expect(200);
     assert_eq!(document["effective"], effective.json["items"]);
+    assert_eq!(document["mtls"], effective.json["mtls"]);
     assert_eq!(document["routes"][0]["split"]["weights"][1]["weight"], 1);
     assert_eq!(document["access"]["default"], "deny");
     assert_eq!(document["access"]["rules"][0]["name"], "may");
@@ -87,6 +93,7 @@ async fn a_service_comes_with_everything_that_concerns_it() {
         "ports http:8080",
         "retries.attempts 4 service payments",
         "timeout 5s mesh shop",
+        "http permissive service",
         "100 all every request v1=9,v2=1",
         "allow may checkout every request PAY-1",
         "deny (default) everybody else every request -",
@@ -101,6 +108,16 @@ async fn a_service_comes_with_everything_that_concerns_it() {
             .any(|line| line.starts_with("payments-1 payments v1 ready")),
         "{page}"
     );
+    // Nobody says anything about this one, so neither does the page. `off` is a word and not a flag.
+    let (_, plain, _) = heddle("heddle describe service ledger", &api.token).await;
+    assert!(!plain.contains("Mutual TLS"), "{plain}");
+    let new = "heddle apply -f - <<'END'\n{kind: service, name: open, mtls: off, ports: [{name: http, port: 1, protocol: http}]}\nEND\n";
+    let script = format!("{new}heddle describe service open; heddle get service open -o yaml");
+    let (code, shown, said) = heddle(&script, &api.token).await;
+    assert!(code == 0 && shown.contains("mtls: off"), "{shown} {said}");
+    let line = shown.lines().find(|line| line.trim().starts_with("http "));
+    let line = line.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    assert_eq!(line.as_deref(), Some("http off service"), "{shown}");
     let (_, wide, _) = heddle("heddle describe service payments -o wide", &api.token).await;
     assert!(wide.lines().count() > page.lines().count() + 3, "{wide}");
     for (script, says) in [

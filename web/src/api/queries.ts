@@ -285,6 +285,6 @@ export const effectiveQuery = (mesh: string, service: string, route?: string) =>
                 signal,
               }),
             );
-      return { items: answer.items, local_ports: answer.local_ports ?? [] };
+      return { items: answer.items, local_ports: answer.local_ports ?? [], mtls: answer.mtls };
     },
   });

@@ -15,6 +15,7 @@ import { Check, Form, Select, Text } from "../ui/form";
 import { ShowAs } from "../ui/show-as";
 import { Loaded } from "../ui/states";
 import { Why } from "../ui/why";
+import { type Mode, mtlsHint, mtlsOptions, said } from "./mtls";
 import { settingsWith } from "./service-form";
 
 export function MeshSettings() {
@@ -37,15 +38,17 @@ function Edit({ mesh }: { mesh: Mesh }) {
   const navigate = useNavigate();
   const [display, setDisplay] = useState(mesh.display_name ?? "");
   const [access, setAccess] = useState<"deny" | "allow">(mesh.access_default ?? "deny");
+  const [mtls, setMtls] = useState<Mode>(mesh.mtls ?? "");
   const [timeout, setTimeout] = useState(mesh.defaults?.timeout ?? "");
   const [attempts, setAttempts] = useState(mesh.defaults?.retries?.attempts?.toString() ?? "");
   const [guarded, setGuarded] = useState(mesh.deletion_protection ?? true);
   const { name, meta } = mesh;
-  const { display_name: _, defaults, ...others } = sent(mesh);
+  const { display_name: _, mtls: __, defaults, ...others } = sent(mesh);
   const settings = settingsWith(defaults, timeout, attempts);
   const body: Schemas["MeshSpec"] = {
     ...others,
     ...(display.trim() === "" ? {} : { display_name: display.trim() }),
+    ...said(mtls),
     access_default: access,
     ...(settings ? { defaults: settings } : {}),
     deletion_protection: guarded,
@@ -79,7 +82,13 @@ function Edit({ mesh }: { mesh: Mesh }) {
       <Card>
         <Form
           problem={save.problem}
-          pointers={["/display_name", "/access_default", "/defaults/timeout", "/defaults/retries/attempts"]}
+          pointers={[
+            "/display_name",
+            "/mtls",
+            "/access_default",
+            "/defaults/timeout",
+            "/defaults/retries/attempts",
+          ]}
           onSubmit={() => void save.run()}
         >
           <Text
@@ -88,6 +97,15 @@ function Edit({ mesh }: { mesh: Mesh }) {
             value={display}
             onChange={setDisplay}
             disabled={!may}
+          />
+          <Select
+            label="Mutual TLS"
+            pointer="/mtls"
+            value={mtls}
+            onChange={(mode) => setMtls(mode as Mode)}
+            disabled={!may}
+            options={mtlsOptions("not set: strict")}
+            hint={`Of every service that says nothing else. ${mtlsHint}`}
           />
           <Select
             label="A call that no access rule matches is"

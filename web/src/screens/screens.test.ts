@@ -185,10 +185,11 @@ test("a form that nobody touched sends back what was sent", async () => {
     display_name: "Pay",
     labels: { team: "pay" },
     ports: [
-      { name: "http", port: 80, protocol: "grpc" as const },
+      { name: "http", port: 80, protocol: "grpc" as const, mtls: "off" as const },
       { name: "pg", port: 5432, protocol: "tcp" as const, local_port: 15432 },
-      { name: "raw", port: 5433, protocol: "tcp" as const },
+      { name: "raw", port: 5433, protocol: "tcp" as const, mtls: "strict" as const },
     ],
+    mtls: "permissive" as const,
     hostnames: ["a.b", "c"],
     defaults,
   };

@@ -23,6 +23,7 @@ import { Table } from "../ui/table";
 import { Ago } from "../ui/time";
 import { ConnectLink } from "./connect-link";
 import { EffectiveSettings } from "./effective";
+import { Modes } from "./mtls";
 import { ProxyState } from "./proxy-state";
 import { Quiet } from "./quiet";
 import { RevokeCard } from "./revoke";
@@ -309,6 +310,7 @@ function Instances({
 function About({ mesh, service }: { mesh: string; service: Service }) {
   const effective = useQuery(effectiveQuery(mesh, service.name));
   const local = effective.data?.local_ports ?? [];
+  const modes = effective.data?.mtls ?? [];
   const hosts = [service.name, `${service.name}.${mesh}.mesh`, ...(service.hostnames ?? [])];
   return (
     <Card>
@@ -321,6 +323,9 @@ function About({ mesh, service }: { mesh: string; service: Service }) {
             <Mono key={one.port}>{`127.0.0.1:${one.local_port}`}</Mono>,
           ]),
           ["Ports", service.ports.map((port) => `${port.name}: ${port.port} (${port.protocol})`).join(", ")],
+          ...(modes.length === 0
+            ? []
+            : [["Mutual TLS", <Modes key="mtls" ports={modes} />] as [string, ReactNode]]),
           [
             "Last change",
             <span key="rev">

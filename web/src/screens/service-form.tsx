@@ -4,13 +4,15 @@ import type { Schemas } from "../api/client";
 import { sent } from "../api/sent";
 import { Select, Text } from "../ui/form";
 import { Rows } from "../ui/rows";
+import { type Mode, mtlsHint, mtlsOptions, said } from "./mtls";
 
 export type Port = Schemas["ServicePort"];
 type Settings = Schemas["Settings"];
 
 export interface ServiceFields {
   display_name: string;
-  ports: { name: string; port: string; protocol: Port["protocol"]; local_port: string }[];
+  ports: { name: string; port: string; protocol: Port["protocol"]; local_port: string; mtls: Mode }[];
+  mtls: Mode;
   hostnames: string;
   timeout: string;
   attempts: string;
@@ -18,7 +20,8 @@ export interface ServiceFields {
 
 export const noFields: ServiceFields = {
   display_name: "",
-  ports: [{ name: "http", port: "8080", protocol: "http", local_port: "" }],
+  ports: [{ name: "http", port: "8080", protocol: "http", local_port: "", mtls: "" }],
+  mtls: "",
   hostnames: "",
   timeout: "",
   attempts: "",
@@ -31,7 +34,9 @@ export function fieldsOf(spec: Schemas["Service"]): ServiceFields {
       ...port,
       port: String(port.port),
       local_port: port.local_port?.toString() ?? "",
+      mtls: port.mtls ?? "",
     })),
+    mtls: spec.mtls ?? "",
     hostnames: (spec.hostnames ?? []).join(", "),
     timeout: spec.defaults?.timeout ?? "",
     attempts: spec.defaults?.retries?.attempts?.toString() ?? "",
@@ -58,17 +63,19 @@ export function settingsWith(
 }
 
 export function specOf(fields: ServiceFields, before?: Schemas["Service"]): Schemas["ServiceSpec"] {
-  const { display_name: _, hostnames: __, defaults, ...others } = sent(before);
+  const { display_name: _, hostnames: __, mtls: ___, defaults, ...others } = sent(before);
   const hostnames = fields.hostnames.split(/[\s,]+/).filter((host) => host !== "");
   const settings = settingsWith(defaults, fields.timeout, fields.attempts);
   return {
     ...others,
     ...(fields.display_name.trim() === "" ? {} : { display_name: fields.display_name.trim() }),
-    ports: fields.ports.map(({ local_port, ...port }) => ({
+    ports: fields.ports.map(({ local_port, mtls, ...port }) => ({
       ...port,
       port: numeric(port.port),
       ...(port.protocol === "tcp" && local_port.trim() !== "" ? { local_port: numeric(local_port) } : {}),
+      ...(port.protocol === "tcp" && mtls !== "strict" ? {} : said(mtls)),
     })),
+    ...said(fields.mtls),
     ...(hostnames.length === 0 ? {} : { hostnames }),
     ...(settings === undefined ? {} : { defaults: settings }),
   };
@@ -78,6 +85,7 @@ export const servicePointers = [
   "/name",
   "/display_name",
   "/ports",
+  "/mtls",
   "/hostnames",
   "/defaults/timeout",
   "/defaults/retries/attempts",
@@ -108,10 +116,10 @@ export function ServiceFieldset({
         one="port"
         rows={fields.ports}
         set={(ports) => change({ ports })}
-        added={() => ({ name: "", port: "", protocol: "http" as const, local_port: "" })}
+        added={() => ({ name: "", port: "", protocol: "http" as const, local_port: "", mtls: "" as const })}
         least={1}
-        hint="Where the application listens on each host that runs it. Callers connect to a tcp port at a local port of theirs; empty: one that follows from the names."
-        columns="grid-cols-[1fr_6rem_6rem_6rem_auto]"
+        hint="Where the application listens on each host that runs it. Callers connect to a tcp port at a local port of theirs; empty: one that follows from the names. Last comes its mutual TLS."
+        columns="grid-cols-[1fr_4.5rem_5.5rem_5rem_8.5rem_auto]"
         disabled={disabled}
       >
         {(one, index, port) => (
@@ -153,9 +161,27 @@ export function ServiceFieldset({
               placeholder={one.protocol === "tcp" ? "derived" : ""}
               mono
             />
+            <Select
+              label={`Mutual TLS of port ${index + 1}`}
+              hideLabel
+              pointer={`/ports/${index}/mtls`}
+              value={one.protocol === "tcp" ? "strict" : one.mtls}
+              onChange={(mtls) => port({ ...one, mtls: mtls as Mode })}
+              options={one.protocol === "tcp" ? ["strict"] : mtlsOptions("as below")}
+              disabled={disabled || one.protocol === "tcp"}
+            />
           </>
         )}
       </Rows>
+      <Select
+        label="Mutual TLS"
+        pointer="/mtls"
+        value={fields.mtls}
+        onChange={(mtls) => change({ mtls: mtls as Mode })}
+        disabled={disabled}
+        options={mtlsOptions("as the mesh says")}
+        hint={mtlsHint}
+      />
       <Text
         label="Further host names"
         pointer="/hostnames"

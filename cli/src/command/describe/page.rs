@@ -17,6 +17,7 @@ pub(crate) fn page(noun: &Noun, document: &Value, wide: bool) -> String {
     };
     page.head(noun, document);
     page.effective(document["effective"].as_array());
+    page.mtls(document["mtls"].as_array());
     page.routes(document["routes"].as_array());
     page.access(&document["access"]);
     page.objects("Services", "service", &document["services"]);
@@ -98,6 +99,26 @@ impl Page {
             let note = format!("  {hidden} more are as built in; -o wide shows them.");
             let _ = writeln!(self.text, "{}", self.paint.dim(&note));
         }
+    }
+
+    fn mtls(&mut self, ports: Option<&Vec<Value>>) {
+        let ports = ports.map(Vec::as_slice).unwrap_or_default();
+        // Where nobody says anything it is mutual TLS, as everywhere.
+        let said = |port: &Value| {
+            !["built_in", "protocol"]
+                .map(Value::from)
+                .contains(&port["from"])
+        };
+        if !self.wide && !ports.iter().any(said) || ports.is_empty() {
+            return;
+        }
+        self.heading("Mutual TLS");
+        let row = |port: &Value| {
+            let from = cell(&port["from"]).replace('_', " ");
+            vec![cell(&port["port"]), cell(&port["mode"]), from]
+        };
+        let rows: Vec<_> = ports.iter().map(row).collect();
+        self.rows(&["PORT", "MODE", "SET BY"], &rows);
     }
 
     fn routes(&mut self, routes: Option<&Vec<Value>>) {

@@ -14,6 +14,8 @@ resource "heddle_service" "payments" {
   ports = [
     { name = "http", port = 8080, protocol = "http" },
     { name = "grpc", port = 9090, protocol = "grpc" },
+    # Called in mutual TLS, also if the mesh says `permissive` while callers move.
+    { name = "admin", port = 9100, protocol = "http", mtls = "strict" },
   ]
 
   # What every caller of payments gets.

@@ -145,6 +145,16 @@ impl World {
         }
     }
 
+    fn mtls(&mut self) -> Value {
+        let modes = [
+            Value::Null,
+            json!("strict"),
+            json!("permissive"),
+            json!("off"),
+        ];
+        modes[self.below(modes.len())].clone()
+    }
+
     /// A name of a service that is there.
     fn service(&mut self) -> Option<Name> {
         let there: Vec<Name> = self.snapshot.services.keys().cloned().collect();
@@ -196,7 +206,8 @@ impl World {
     fn change_mesh(&mut self) {
         let defaults = self.settings();
         let revision = self.snapshot.revision;
-        let choice = self.below(7);
+        let choice = self.below(8);
+        let mtls = self.mtls();
         let revoked = name(self.any(&SERVICES));
         let unknown = self.any(&["not_found", "bad_gateway"]);
         let mesh = &mut self.snapshot.mesh;
@@ -211,7 +222,8 @@ impl World {
                 self.snapshot.mesh.name = name(called);
                 self.snapshot.trust_domain = format!("{domain}.example");
             }
-            5 => {
+            5 => mesh.spec.mtls = spec(mtls),
+            6 => {
                 let all = &mut self.snapshot.revoked;
                 if !all.remove(&revoked) {
                     all.insert(revoked);
@@ -256,14 +268,16 @@ impl World {
                 let protocol = self.any(&["http", "http2", "grpc", "tcp"]);
                 // Some are another's, too.
                 let local = (protocol == "tcp" && self.one_in(2)).then(|| 20_000 + self.below(3));
-                json!({"name": port, "port": 8080 + i, "protocol": protocol, "local_port": local})
+                let mtls = if protocol == "tcp" { Value::Null } else { self.mtls() };
+                json!({"name": port, "port": 8080 + i, "protocol": protocol, "local_port": local, "mtls": mtls})
             })
             .collect();
         let hosts = self.some(&HOSTS, 0);
         let profile = self.any(&["std", "slow", "gone"]);
         let profile = (!self.one_in(3)).then_some(profile);
         let settings = self.settings();
-        let choice = self.below(5);
+        let mtls = self.mtls();
+        let choice = self.below(6);
         let revision = self.snapshot.revision;
         let Some(node) = self.node() else { return };
         node.service.revision = revision;
@@ -273,6 +287,7 @@ impl World {
             1 => service.hostnames = spec(json!(hosts)),
             2 => service.profile = spec(json!(profile)),
             3 => service.defaults = spec(settings),
+            4 => service.mtls = spec(mtls),
             // A name for people is not for Envoy.
             _ => service.display_name = spec(json!(profile)),
         }
