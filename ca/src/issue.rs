@@ -18,7 +18,9 @@ use crate::check::{self, Expected, SigningCert};
 use crate::error::Error;
 use crate::journal::{Entry, Journal};
 use crate::key::{P256Key, SecretPem};
+use crate::leaf_key::{KeyPair, LeafKey, Requested};
 use crate::profile::{Profile, Subject, Validity};
+use crate::request::CertificateRequest;
 use crate::seal::SealingKey;
 use crate::spiffe::SpiffeId;
 use crate::template::{self, Serial};
@@ -32,27 +34,27 @@ pub struct Issuer {
     key: P256Key,
 }
 
-/// A leaf that could be signed, once. Holds its private key; not yet known to anyone.
+/// A leaf that could be signed, once. Holds its key, which is a pair or the half of one that a request brought; not yet known to anyone.
 #[derive(Debug)]
 #[must_use = "a prepared certificate is neither recorded nor signed"]
-pub struct Prepared {
+pub struct Prepared<K> {
     entry: Entry,
     name: SpiffeId,
     serial: Serial,
     validity: Validity,
     params: CertificateParams,
-    key: P256Key,
+    key: K,
     tbs_sha256: [u8; 32],
 }
 
 /// A prepared leaf whose journal row is durable.
 #[derive(Debug)]
 #[must_use = "a recorded certificate is not signed yet"]
-pub struct Recorded(Prepared);
+pub struct Recorded<K>(Prepared<K>);
 
-/// A leaf certificate with its private key.
+/// A leaf certificate with its private key, or without one when whoever asked for it has that.
 #[derive(Debug)]
-pub struct Leaf {
+pub struct Leaf<K = SecretPem> {
     /// Serial number: 32 lower-case hex digits. The version of the secret.
     pub serial: String,
     /// What signed it.
@@ -62,7 +64,7 @@ pub struct Leaf {
     /// The leaf, then the issuing certificate, in PEM.
     pub chain_pem: String,
     /// The private key. Never stored.
-    pub key_pem: SecretPem,
+    pub key_pem: K,
     /// When it was issued.
     pub issued_at: DateTime<Utc>,
     /// Start of validity; back-dated.
@@ -144,7 +146,34 @@ impl Issuer {
         profile: &Profile,
         now: DateTime<Utc>,
         random: &dyn Random,
-    ) -> Result<Prepared, Error> {
+    ) -> Result<Prepared<KeyPair>, Error> {
+        let key = KeyPair::generate()?;
+        self.prepare_for(key, subject, profile, now, random)
+    }
+
+    /// Prepares a leaf for the key of a request. Of the request, nothing but the key gets into it.
+    ///
+    /// # Errors
+    /// As [`Issuer::prepare`].
+    pub fn prepare_requested(
+        &self,
+        request: &CertificateRequest,
+        subject: &Subject,
+        profile: &Profile,
+        now: DateTime<Utc>,
+        random: &dyn Random,
+    ) -> Result<Prepared<Requested>, Error> {
+        self.prepare_for(request.key(), subject, profile, now, random)
+    }
+
+    fn prepare_for<K: PublicKeyData>(
+        &self,
+        key: K,
+        subject: &Subject,
+        profile: &Profile,
+        now: DateTime<Utc>,
+        random: &dyn Random,
+    ) -> Result<Prepared<K>, Error> {
         if subject.trust_domain != self.mesh.trust_domain {
             let (asked, held) = (subject.trust_domain.clone(), self.mesh.trust_domain.clone());
             return Err(Error::ForeignTrustDomain { asked, held });
@@ -156,7 +185,6 @@ impl Issuer {
         let validity = profile.validity(self.certificate.validity, now)?;
         let serial = Serial::draw(random)?;
         let params = template::leaf(&name, serial, validity)?;
-        let key = P256Key::generate()?;
 
         let draft = Draft {
             issuer: &self.key,
@@ -199,7 +227,7 @@ impl Issuer {
     /// # Errors
     /// [`Error::Encode`] when the bytes are not the recorded ones, as with another issuer than the one that
     /// prepared; [`Error::Check`]; [`Error::Key`].
-    pub fn issue(&self, recorded: Recorded) -> Result<Leaf, Error> {
+    pub fn issue<K: LeafKey>(&self, recorded: Recorded<K>) -> Result<Leaf<K::Kept>, Error> {
         let Recorded(Prepared {
             entry,
             name,
@@ -225,7 +253,7 @@ impl Issuer {
             authority: entry.authority,
             spiffe_id: name,
             chain_pem: certificate.pem() + &self.row.certificate_pem,
-            key_pem: key.to_pem()?,
+            key_pem: key.keep()?,
             issued_at: entry.issued_at,
             not_before: validity.not_before,
             not_after: validity.not_after,
@@ -235,7 +263,7 @@ impl Issuer {
     fn encode(
         &self,
         params: &CertificateParams,
-        key: &P256Key,
+        key: &impl PublicKeyData,
         signer: &impl SigningKey,
     ) -> Result<rcgen::Certificate, Error> {
         let own = CertificateDer::from(self.certificate.der.as_slice());
@@ -260,7 +288,7 @@ impl Issuer {
     }
 }
 
-impl Prepared {
+impl<K> Prepared<K> {
     /// The row that [`Prepared::record`] writes.
     #[must_use]
     pub fn entry(&self) -> &Entry {
@@ -271,7 +299,7 @@ impl Prepared {
     ///
     /// # Errors
     /// [`Error::Journal`], [`Error::Superseded`]; the preparation is then lost, and its key with it.
-    pub async fn record(self, journal: &dyn Journal) -> Result<Recorded, Error> {
+    pub async fn record(self, journal: &dyn Journal) -> Result<Recorded<K>, Error> {
         let recorded = journal.record(&self.entry).await.map_err(Error::Journal)?;
         if !recorded {
             return Err(Error::Superseded);

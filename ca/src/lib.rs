@@ -5,7 +5,9 @@
 //! [`Subject`] from a proof -> [`Profile`] -> template -> [`Prepared`] -> journal row -> signature ->
 //! check of the finished certificate -> [`Leaf`].
 //!
-//! What does not: Postgres, Envoy, gRPC and the reading of certificate requests. Rows are plain data ([`AuthorityRow`],
+//! A key that is made elsewhere comes by a [`CertificateRequest`], of which nothing but the key is read.
+//!
+//! What does not: Postgres, Envoy and gRPC. Rows are plain data ([`AuthorityRow`],
 //! [`Entry`]) that cross the traits [`AuthorityStore`] and [`Journal`], which the server joins to its
 //! store. Time and randomness are parameters too ([`Clock`], [`Random`]); only keys and nonces are
 //! always drawn from the operating system's generator, so that no test double can weaken them.
@@ -27,9 +29,11 @@ mod journal;
 mod kek;
 mod key;
 mod keyring;
+mod leaf_key;
 mod local_key;
 mod outside;
 mod profile;
+mod request;
 mod seal;
 mod serve;
 mod signer;
@@ -39,6 +43,7 @@ mod template;
 mod testing;
 mod token_key;
 mod token_uri;
+mod weak_rsa;
 
 pub use ambient::{Clock, Random, SystemRandom};
 pub use authority::{
@@ -53,9 +58,11 @@ pub use journal::{Entry, Journal, Journalled};
 pub use kek::{KekId, KeyEncryptionKey};
 pub use key::SecretPem;
 pub use keyring::Keyring;
+pub use leaf_key::{KeyPair, LeafKey, Requested};
 pub use local_key::LocalKey;
 pub use outside::AuthorityRequest;
 pub use profile::{Profile, Subject, Validity};
+pub use request::{CertificateRequest, RequestFault};
 pub use seal::{Aad, SealError, SealingKey, sealed_under};
 pub use serve::{AuthorityStore, CertificateAuthority, Held, Parts, Trust};
 pub use signer::{LocalSigner, Signer};

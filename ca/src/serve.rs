@@ -13,6 +13,7 @@ use crate::error::{Error, Failure};
 use crate::issue::{Leaf, renew_at};
 use crate::journal::Journal;
 use crate::profile::Subject;
+use crate::request::CertificateRequest;
 use crate::signer::Signer;
 use crate::spiffe::TrustDomain;
 
@@ -124,14 +125,31 @@ impl CertificateAuthority {
             }
             issued => issued?,
         };
-        tracing::debug!(
-            org.id = %subject.org,
-            mesh.id = %subject.mesh,
-            proxy.id = %subject.proxy,
-            serial = %leaf.serial,
-            not_after = %leaf.not_after,
-            "leaf issued"
-        );
+        issued(subject, &leaf);
+        Ok(leaf)
+    }
+
+    /// A new leaf for the key of a request, for a subject that has proved who it is by other means than the request.
+    ///
+    /// # Errors
+    /// As [`CertificateAuthority::leaf`].
+    pub async fn certify(
+        &self,
+        request: &CertificateRequest,
+        subject: &Subject,
+    ) -> Result<Leaf<()>, Error> {
+        let mesh = subject.mesh_identity();
+        let signer = &self.parts.signer;
+        let known = self.read(&mesh).await?;
+        let leaf = match signer.certify(request, subject, &known.hierarchy).await {
+            // As above.
+            Err(Error::Superseded) => {
+                let known = self.read_again(&mesh).await?;
+                signer.certify(request, subject, &known.hierarchy).await?
+            }
+            signed => signed?,
+        };
+        issued(subject, &leaf);
         Ok(leaf)
     }
 
@@ -280,6 +298,17 @@ impl CertificateAuthority {
     fn all(&self) -> MutexGuard<'_, BTreeMap<MeshKey, Arc<Known>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn issued<K>(subject: &Subject, leaf: &Leaf<K>) {
+    tracing::debug!(
+        org.id = %subject.org,
+        mesh.id = %subject.mesh,
+        proxy.id = %subject.proxy,
+        serial = %leaf.serial,
+        not_after = %leaf.not_after,
+        "leaf issued"
+    );
 }
 
 /// C07: a mesh is served only under the trust domain its authorities were made for.

@@ -14,6 +14,7 @@ use crate::issue::{Issuer, Leaf};
 use crate::journal::Journal;
 use crate::outside::AuthorityRequest;
 use crate::profile::{Profile, Subject};
+use crate::request::CertificateRequest;
 use crate::seal::SealingKey;
 
 /// Signs. In this process ([`LocalSigner`]), or in one of its own.
@@ -25,6 +26,17 @@ pub trait Signer: Send + Sync {
     /// Any [`Error`]; [`Error::Superseded`] when that authority signs no more. Nothing was signed, unless it is
     /// [`Error::Check`], and then nobody has seen it.
     async fn leaf(&self, subject: &Subject, authorities: &Hierarchy) -> Result<Leaf, Error>;
+
+    /// A new leaf for the key of a request. Recorded in the journal before it is signed, as any other.
+    ///
+    /// # Errors
+    /// As [`Signer::leaf`].
+    async fn certify(
+        &self,
+        request: &CertificateRequest,
+        subject: &Subject,
+        authorities: &Hierarchy,
+    ) -> Result<Leaf<()>, Error>;
 
     /// A root and an issuing authority for a mesh. Nothing is stored.
     ///
@@ -125,6 +137,22 @@ impl Signer for LocalSigner {
         let prepared = opened
             .issuer
             .prepare(subject, &self.profile, now, &*self.random)?;
+        let recorded = prepared.record(&*self.journal).await?;
+        opened.issuer.issue(recorded)
+    }
+
+    async fn certify(
+        &self,
+        request: &CertificateRequest,
+        subject: &Subject,
+        authorities: &Hierarchy,
+    ) -> Result<Leaf<()>, Error> {
+        let opened = self.open(authorities)?;
+        let now = self.clock.now();
+        let prepared =
+            opened
+                .issuer
+                .prepare_requested(request, subject, &self.profile, now, &*self.random)?;
         let recorded = prepared.record(&*self.journal).await?;
         opened.issuer.issue(recorded)
     }

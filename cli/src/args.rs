@@ -1,5 +1,6 @@
 //! What people type. Every command has an example, and a test runs each of them.
 
+pub(crate) mod agent;
 pub(crate) mod history;
 pub(crate) mod look;
 pub(crate) mod revoke;
@@ -126,6 +127,9 @@ pub(crate) enum Command {
     /// Let an Envoy of this host join the mesh, and watch it arrive
     #[command(after_help = proxy::CONNECT_EXAMPLES)]
     Connect(proxy::Connect),
+    /// Hand out certificates on this host, for a key that never leaves it
+    #[command(after_help = agent::EXAMPLES)]
+    Agent(Box<agent::Agent>),
     /// Find out why an Envoy on this host does not work
     #[command(after_help = proxy::DOCTOR_EXAMPLES)]
     Doctor(proxy::Doctor),

@@ -1,5 +1,6 @@
 //! What each command does: one file each, or one for a noun.
 
+mod agent;
 mod apply;
 mod bootstrap;
 mod connect;
@@ -49,6 +50,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Proxies(command) => proxies::run(&Here::find(place)?, command).await,
         Command::Bootstrap(args) => bootstrap::bootstrap(&Here::find(place)?, &args).await,
         Command::Connect(args) => connect::connect(&Here::find(place)?, &args).await,
+        Command::Agent(args) => agent::agent(*args).await,
         Command::Doctor(args) => doctor::doctor(Here::find(place).ok().as_ref(), &args).await,
         Command::Api(args) => small::api(&Here::find(place)?, &args).await,
     }

@@ -120,6 +120,8 @@ codes! {
     ProxyRejected = "HED-3007", 409, "Rejected by the proxy", "The Envoy refused a resource that was generated from this object.", "Correct the field that is named; the proxy keeps its last good configuration.";
     JoinTokenElsewhere = "HED-3008", 403, "Join token not for this network", "The token is bound to networks, and the connection comes from none of them.", "Join from one of the token's `networks`, as the control plane sees the address, or create another token.";
     EnvoyTooOld = "HED-3009", 403, "Envoy too old", "The Envoy is of a release older than 1.36, which would misread some of what it is sent.", "Run a supported release of Envoy; `heddle doctor` says which one a host has.";
+    RequestRefused = "HED-3010", 400, "Certificate request refused", "The certificate request is malformed, is not signed by its own key, or is for a key that is not taken.", "Send one PKCS#10 request in DER for a key on P-256 or P-384, or RSA with 2048 to 4096 bits.";
+    CertificatesTooOften = "HED-3011", 429, "Too many certificates", "The proxy asked for more certificates in a short time than any proxy needs.", "Keep a certificate until half of its life is over, and wait longer after each failure.";
     ReferenceGone = "HED-4001", 422, "Refers to something that is gone", "The object names another one that was deleted; what it asks for there is not in force.", "Change the object, or create the other one again.";
     ManagedElsewhere = "HED-4091", 409, "Managed elsewhere", "A program looks after this object and may undo what others change.", "Change it where it is managed, or take it over with `?takeover=true`.";
 }

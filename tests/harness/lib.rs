@@ -1,6 +1,7 @@
 //! What the end-to-end tests stand on: a real PostgreSQL, the real binary, real Envoys, small applications, and
 //! clients. Everything listens on loopback, on ports that were free, and ends with the test.
 
+mod agent;
 mod api;
 mod application;
 mod authority;
@@ -25,6 +26,7 @@ mod up;
 mod workload;
 mod xds;
 
+pub use agent::Agent;
 pub use api::{Api, Reply};
 pub use application::Application;
 pub use authority::Authority;

@@ -2,7 +2,9 @@
 
 use std::process::Stdio;
 
-use heddle_tests::{Api, EnvoyVersion, ServerOptions, Stack, Workload, WorkloadSpec, repository};
+use heddle_tests::{
+    Api, EnvoyVersion, ServerOptions, Stack, Workload, WorkloadSpec, heddle, repository,
+};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -135,6 +137,25 @@ async fn the_guide_to_mutual_tls_does_what_it_shows() {
         )
         .replace("http://127.0.0.1:9901", &payments.envoy.admin_url());
     execute(&page, |script| bash(&stack, &api, script)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_guide_to_the_agent_does_what_it_shows() {
+    let stack = Stack::start(ServerOptions::default()).await;
+    let api = stack.mesh("acme", "prod", json!({}), &["payments"]).await;
+    let path = repository().join("docs/guides/agent.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let shown = steps(&page).iter().filter(|s| s.shown.is_some()).count();
+    assert_eq!(shown, 3);
+    let own = heddle();
+    let beside = own.parent().unwrap().display().to_string();
+    execute(&page, |script| {
+        let mut command = bash(&stack, &api, script);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{beside}:{path}"));
+        command
+    })
+    .await;
 }
 
 fn bash(stack: &Stack, api: &Api, script: &str) -> Command {

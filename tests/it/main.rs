@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod access;
+mod agent;
 mod apart;
 mod audit;
 mod bad_input;

@@ -175,7 +175,7 @@ impl Hub {
         hub
     }
 
-    pub(crate) fn parts(&self) -> &Parts {
+    pub(crate) fn parts(&self) -> &Arc<Parts> {
         &self.parts
     }
 

@@ -1,4 +1,5 @@
-//! Streams to Envoys: ADS over TLS, in the incremental and the state-of-the-world protocol.
+//! Streams to Envoys: ADS over TLS, in the incremental and the state-of-the-world protocol; and certificates for workloads that keep
+//! their keys.
 //!
 //! Here live the protocol state machines (`engine`, which knows nothing of meshes), the graph that turns changes of
 //! a mesh into resources ([`translate`](heddle_translate) does the work), the registry of workloads, and the server
@@ -23,9 +24,9 @@ mod trust;
 
 pub use serve::{Options, ServeError, serve};
 pub use source::{
-    Heads, IdentitySource, Joined, Kept, Leaf, ListenerClaims, MeshKey, Nack, NackOrigin, News,
-    NodeClaims, Proxy, ProxyStatus, Refusal, Setup, SnapshotSource, SourceError, Workload,
-    Workloads,
+    Certified, Heads, IdentitySource, Joined, Kept, Leaf, ListenerClaims, MeshKey, Nack,
+    NackOrigin, News, NodeClaims, Proxy, ProxyStatus, Refusal, RequestRefused, Setup,
+    SnapshotSource, SourceError, Workload, Workloads,
 };
 pub use tls::ServerTls;
 pub use trust::{Held, Replacing, Trust};

@@ -76,6 +76,24 @@ pub(crate) fn claims(node: &Node) -> Result<NodeClaims, NodeError> {
     })
 }
 
+/// What an agent says of itself: no Envoy's node, and the same words for the same things.
+pub(crate) fn agent(proxy: &str, service: &str) -> Result<NodeClaims, NodeError> {
+    if !is_id(proxy) {
+        return Err(NodeError(
+            "the proxy is not named by 1 to 253 letters, digits or any of -_.:~/@",
+        ));
+    }
+    if !service.is_empty() && service.parse::<Name>().is_err() {
+        return Err(NodeError("the service is not named as services are"));
+    }
+    Ok(NodeClaims {
+        id: proxy.to_owned(),
+        cluster: Some(service.to_owned()).filter(|service| !service.is_empty()),
+        listeners: None,
+        envoy_version: None,
+    })
+}
+
 /// Whose listeners a proxy has.
 #[derive(PartialEq, Eq)]
 enum Mode {

@@ -3,6 +3,7 @@
 //! Every method of every service is authenticated before anything else is said about it (X02); the
 //! streams of the discovery services, aggregated or of one type, are then served.
 
+mod certificates;
 mod connection;
 mod frames;
 mod identity;
@@ -110,6 +111,7 @@ pub async fn serve(
         tls: tls.acceptor(),
         handshakes: Semaphore::new(HANDSHAKES),
         options: options.clone(),
+        certificates: certificates::Desk::default(),
         tasks: TaskTracker::new(),
     });
     let kill = CancellationToken::new();

@@ -53,6 +53,8 @@ pub struct Heads {
 pub struct Joined {
     /// It.
     pub proxy: Proxy,
+    /// The SPIFFE trust domain of its mesh, without the scheme.
+    pub trust_domain: String,
     /// How far its mesh was then. Whatever another server has shown it is no newer, so from here on it is shown nothing that is older.
     pub heads: Heads,
 }
@@ -349,6 +351,26 @@ impl std::fmt::Debug for Leaf {
     }
 }
 
+/// A certificate for a key that somebody else has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certified {
+    /// The only name in it.
+    pub spiffe_id: String,
+    /// Lower-case hex.
+    pub serial: String,
+    /// It, then the one that signed it.
+    pub chain_pem: String,
+    /// When to replace it.
+    pub renew_at: DateTime<Utc>,
+    /// When it ends.
+    pub not_after: DateTime<Utc>,
+}
+
+/// Why a certificate request is not taken: a sentence for whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RequestRefused(pub String);
+
 /// Where identities come from: the CA of the mesh.
 #[async_trait]
 pub trait IdentitySource: Send + Sync + 'static {
@@ -357,6 +379,17 @@ pub trait IdentitySource: Send + Sync + 'static {
     /// # Errors
     /// None can be issued right now.
     async fn leaf(&self, proxy: &Proxy, trust_domain: &str) -> Result<Leaf, SourceError>;
+
+    /// A certificate for the key of a request (PKCS#10 in DER, from outside). Who it names is this proxy, whatever the request says.
+    ///
+    /// # Errors
+    /// None can be issued right now.
+    async fn certify(
+        &self,
+        proxy: &Proxy,
+        trust_domain: &str,
+        request: &[u8],
+    ) -> Result<Result<Certified, RequestRefused>, SourceError>;
 
     /// The leaf of this serial, which the proxy says it holds; `None` when it needs replacement
     /// now: unknown, another proxy's, revoked, or past its half-life. The serial is text from outside.

@@ -5,6 +5,8 @@
 mod access;
 #[path = "server/augment.rs"]
 mod augment;
+#[path = "server/certificates.rs"]
+mod certificates;
 #[path = "server/changes.rs"]
 mod changes;
 #[path = "server/client.rs"]

@@ -44,8 +44,23 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "heddle",
-        may: &["heddle-client", "heddle-model", "heddle-translate"],
-        because: "the command line speaks to the API and validates offline",
+        may: &[
+            "heddle-client",
+            "heddle-model",
+            "heddle-translate",
+            "heddle-agent",
+        ],
+        because: "the command line speaks to the API, validates offline, and is the agent of a host",
+    },
+    Layer {
+        name: "heddle-identity",
+        may: &[],
+        because: "messages have no behaviour",
+    },
+    Layer {
+        name: "heddle-agent",
+        may: &["heddle-identity", "heddle-model"],
+        because: "it runs on customers' hosts and speaks to a server over the wire only",
     },
     Layer {
         name: "heddle-store",
@@ -64,7 +79,12 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "heddle-xds-server",
-        may: &["heddle-model", "heddle-translate", "heddle-evidence"],
+        may: &[
+            "heddle-model",
+            "heddle-translate",
+            "heddle-identity",
+            "heddle-evidence",
+        ],
         because: "it asks for what it needs by its own traits and never sees Postgres",
     },
     Layer {
@@ -112,6 +132,8 @@ const LAYERS: &[Layer] = &[
             "heddle-store",
             "heddle-translate",
             "heddle-ca",
+            "heddle-identity",
+            "heddle-agent",
             "heddle-xds-server",
             "heddle-api",
             "heddle-jobs",

@@ -41,7 +41,7 @@ impl Bench {
         }
     }
 
-    fn prepare(&self, subject: &Subject, now: DateTime<Utc>) -> Result<Prepared, Error> {
+    fn prepare(&self, subject: &Subject, now: DateTime<Utc>) -> Result<Prepared<KeyPair>, Error> {
         self.issuer
             .prepare(subject, &self.profile, now, &SystemRandom)
     }

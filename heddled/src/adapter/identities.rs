@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use heddle_ca::{CertificateAuthority, MeshIdentity, Subject, TrustDomain};
+use heddle_ca::{CertificateAuthority, CertificateRequest, MeshIdentity, Subject, TrustDomain};
 use heddle_model::id::AuthorityId;
 use heddle_xds_server::{
-    Held, IdentitySource, Leaf, MeshKey, Proxy, Replacing, SourceError, Trust,
+    Certified, Held, IdentitySource, Leaf, MeshKey, Proxy, Replacing, RequestRefused, SourceError,
+    Trust,
 };
 use zeroize::Zeroizing;
 
@@ -55,6 +56,31 @@ impl IdentitySource for Identities {
             renew_at: leaf.renew_at,
             not_after: leaf.not_after,
         })
+    }
+
+    async fn certify(
+        &self,
+        proxy: &Proxy,
+        trust_domain: &str,
+        request: &[u8],
+    ) -> Result<Result<Certified, RequestRefused>, SourceError> {
+        let request = match CertificateRequest::read(request) {
+            Ok(request) => request,
+            Err(fault) => return Ok(Err(RequestRefused(fault.to_string()))),
+        };
+        let subject = subject(proxy, trust_domain)?;
+        let leaf = self
+            .0
+            .certify(&request, &subject)
+            .await
+            .map_err(|error| SourceError::new("certify a key", chain(&error)))?;
+        Ok(Ok(Certified {
+            spiffe_id: leaf.spiffe_id.as_str().to_owned(),
+            serial: leaf.serial,
+            chain_pem: leaf.chain_pem,
+            renew_at: leaf.renew_at,
+            not_after: leaf.not_after,
+        }))
     }
 
     async fn is_current(

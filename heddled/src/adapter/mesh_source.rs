@@ -283,6 +283,7 @@ impl SnapshotSource for MeshSource {
                 proxy: joined.proxy,
                 service: joined.service,
             },
+            trust_domain: joined.trust_domain,
             heads: Heads {
                 revision: joined.heads.revision,
                 status: joined.heads.status,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use heddle_ca::{
-    AuthorityKind, AuthorityRequest, AuthorityRow, Error, Failure, Hierarchy, Leaf, MeshIdentity,
+    AuthorityKind, AuthorityRequest, AuthorityRow, CertificateRequest, Error, Failure, Hierarchy,
+    Leaf, MeshIdentity,
     MeshKey, SecretPem, Signer, SpiffeId, Subject,
 };
 use heddle_store::{Cause, KeySealer};
@@ -102,18 +103,27 @@ fn mesh(of: &MeshIdentity) -> Option<wire::Mesh> {
     })
 }
 
+fn wanted(subject: &Subject, authorities: &Hierarchy) -> wire::IssueRequest {
+    wire::IssueRequest {
+        mesh: mesh(&subject.mesh_identity()),
+        service: subject.service.clone(),
+        proxy: bytes(subject.proxy),
+        issuing: bytes(authorities.issuing.id),
+    }
+}
+
 /// The other end is of our own making; an answer that makes no sense is still an error and no panic.
 fn senseless(error: &anyhow::Error) -> Error {
     Error::Refused(format!("its answer makes no sense: {error:#}"))
 }
 
-fn leaf(answer: wire::IssueResponse) -> anyhow::Result<Leaf> {
+fn leaf<K>(answer: wire::IssueResponse, key: fn(String) -> K) -> anyhow::Result<Leaf<K>> {
     Ok(Leaf {
         serial: answer.serial,
         authority: wire::id(&answer.authority)?,
         spiffe_id: SpiffeId::parse(&answer.spiffe_id)?,
         chain_pem: answer.chain_pem,
-        key_pem: SecretPem::new(answer.key_pem),
+        key_pem: key(answer.key_pem),
         issued_at: wire::time(answer.issued_at)?,
         not_before: wire::time(answer.not_before)?,
         not_after: wire::time(answer.not_after)?,
@@ -143,13 +153,21 @@ fn authority(
 #[async_trait]
 impl Signer for Remote {
     async fn leaf(&self, subject: &Subject, authorities: &Hierarchy) -> Result<Leaf, Error> {
-        let asked = wire::IssueRequest {
-            mesh: mesh(&subject.mesh_identity()),
-            service: subject.service.clone(),
-            proxy: bytes(subject.proxy),
-            issuing: bytes(authorities.issuing.id),
+        let asked = wanted(subject, authorities);
+        leaf(self.ask(call::ISSUE, asked).await?, SecretPem::new).map_err(|error| senseless(&error))
+    }
+
+    async fn certify(
+        &self,
+        request: &CertificateRequest,
+        subject: &Subject,
+        authorities: &Hierarchy,
+    ) -> Result<Leaf<()>, Error> {
+        let asked = wire::CertifyRequest {
+            leaf: Some(wanted(subject, authorities)),
+            request: request.der().to_vec(),
         };
-        leaf(self.ask(call::ISSUE, asked).await?).map_err(|error| senseless(&error))
+        leaf(self.ask(call::CERTIFY, asked).await?, drop).map_err(|error| senseless(&error))
     }
 
     async fn authorities(&self, of: &MeshIdentity) -> Result<Hierarchy, Error> {

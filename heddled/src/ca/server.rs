@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 use anyhow::{Context as _, bail};
 use futures::future::BoxFuture;
 use heddle_ca::{
-    AuthorityRow, Error, Hierarchy, Keyring, LocalSigner, MeshIdentity, MeshKey, SealError,
-    SealingKey as _, Signer as _, Subject, TrustDomain,
+    AuthorityRow, CertificateRequest, Error, Hierarchy, Keyring, Leaf, LocalSigner, MeshIdentity,
+    MeshKey, SealError, SealingKey as _, Signer as _, Subject, TrustDomain,
 };
 use heddle_store::reseal::Place;
 use prost::Message;
@@ -56,6 +56,30 @@ impl Desk {
         self: Arc<Self>,
         asked: wire::IssueRequest,
     ) -> Result<wire::IssueResponse, Status> {
+        let (subject, hierarchy) = self.wanted(asked).await?;
+        let leaf = self.signer.leaf(&subject, &hierarchy).await;
+        let leaf = leaf.map_err(|error| status(&error))?;
+        let key = leaf.key_pem.expose().to_owned();
+        Ok(issued(leaf, key))
+    }
+
+    async fn certify(
+        self: Arc<Self>,
+        asked: wire::CertifyRequest,
+    ) -> Result<wire::IssueResponse, Status> {
+        let request = CertificateRequest::read(&asked.request);
+        let request = request.map_err(|fault| Status::invalid_argument(fault.to_string()))?;
+        let wanted = asked
+            .leaf
+            .ok_or_else(|| Status::invalid_argument("no leaf is described"))?;
+        let (subject, hierarchy) = self.wanted(wanted).await?;
+        let leaf = self.signer.certify(&request, &subject, &hierarchy).await;
+        let leaf = leaf.map_err(|error| status(&error))?;
+        Ok(issued(leaf, String::new()))
+    }
+
+    /// Whom a leaf is for, and what signs it.
+    async fn wanted(&self, asked: wire::IssueRequest) -> Result<(Subject, Arc<Hierarchy>), Status> {
         let mesh = mesh(asked.mesh)?;
         let subject = Subject {
             org: mesh.org,
@@ -65,19 +89,7 @@ impl Desk {
             proxy: id(&asked.proxy)?,
         };
         let hierarchy = self.signing(mesh.key(), id(&asked.issuing)?).await?;
-        let leaf = self.signer.leaf(&subject, &hierarchy).await;
-        let leaf = leaf.map_err(|error| status(&error))?;
-        Ok(wire::IssueResponse {
-            serial: leaf.serial,
-            authority: bytes(leaf.authority),
-            spiffe_id: leaf.spiffe_id.as_str().to_owned(),
-            chain_pem: leaf.chain_pem,
-            key_pem: leaf.key_pem.expose().to_owned(),
-            issued_at: leaf.issued_at.timestamp_micros(),
-            not_before: leaf.not_before.timestamp_micros(),
-            not_after: leaf.not_after.timestamp_micros(),
-            renew_at: leaf.renew_at.timestamp_micros(),
-        })
+        Ok((subject, hierarchy))
     }
 
     /// The authorities whose issuing one is the one asked for, read again when it is not the one that is known.
@@ -211,6 +223,20 @@ fn mesh(asked: Option<wire::Mesh>) -> Result<MeshIdentity, Status> {
     })
 }
 
+fn issued<K>(leaf: Leaf<K>, key_pem: String) -> wire::IssueResponse {
+    wire::IssueResponse {
+        serial: leaf.serial,
+        authority: bytes(leaf.authority),
+        spiffe_id: leaf.spiffe_id.as_str().to_owned(),
+        chain_pem: leaf.chain_pem,
+        key_pem,
+        issued_at: leaf.issued_at.timestamp_micros(),
+        not_before: leaf.not_before.timestamp_micros(),
+        not_after: leaf.not_after.timestamp_micros(),
+        renew_at: leaf.renew_at.timestamp_micros(),
+    }
+}
+
 fn authority(row: AuthorityRow) -> wire::Authority {
     wire::Authority {
         id: bytes(row.id),
@@ -288,6 +314,7 @@ impl Service<http::Request<Body>> for Answering {
     fn call(&mut self, request: http::Request<Body>) -> Answer {
         match request.uri().path() {
             call::ISSUE => self.unary(request, Desk::issue),
+            call::CERTIFY => self.unary(request, Desk::certify),
             call::MAKE_ROOT => self.unary(request, Desk::make_root),
             call::MAKE_ISSUING => self.unary(request, Desk::make_issuing),
             call::MAKE_REQUEST => self.unary(request, Desk::make_request),

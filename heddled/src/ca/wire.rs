@@ -10,6 +10,7 @@ use uuid::Uuid;
 /// What can be asked: the names of the calls.
 pub(crate) mod call {
     pub(crate) const ISSUE: &str = "/heddle.ca.v1.Authority/Issue";
+    pub(crate) const CERTIFY: &str = "/heddle.ca.v1.Authority/Certify";
     pub(crate) const MAKE_ROOT: &str = "/heddle.ca.v1.Authority/MakeRoot";
     pub(crate) const MAKE_ISSUING: &str = "/heddle.ca.v1.Authority/MakeIssuing";
     pub(crate) const MAKE_REQUEST: &str = "/heddle.ca.v1.Authority/MakeRequest";
@@ -43,7 +44,7 @@ pub(crate) struct IssueRequest {
     pub(crate) issuing: Vec<u8>,
 }
 
-/// A leaf with its private key. `Debug` shows neither.
+/// A leaf with its private key, unless whoever asked has that. `Debug` shows neither.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
 pub(crate) struct IssueResponse {
@@ -72,6 +73,16 @@ impl fmt::Debug for IssueResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "IssueResponse({})", self.serial)
     }
+}
+
+/// A leaf is wanted for a key that somebody else has.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct CertifyRequest {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) leaf: Option<IssueRequest>,
+    /// PKCS#10, in DER: the proof is looked at where the signature is made.
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) request: Vec<u8>,
 }
 
 /// An authority, its private key sealed.

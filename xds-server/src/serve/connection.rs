@@ -22,7 +22,7 @@ use super::method::Method;
 use super::outbox::{Outlet, outbox};
 use super::stream::Stream;
 use super::together::{Handover, Together};
-use super::{Options, refuse};
+use super::{Options, certificates, refuse};
 use crate::codec::{Inbound, Requests};
 use crate::graph::Hub;
 use crate::node;
@@ -44,6 +44,7 @@ pub(super) struct Server {
     pub(super) tls: TlsAcceptor,
     pub(super) handshakes: Semaphore,
     pub(super) options: Options,
+    pub(super) certificates: certificates::Desk,
     pub(super) tasks: TaskTracker,
 }
 
@@ -161,9 +162,14 @@ impl Connection {
         if let Err(refusal) = known {
             return refuse::refusal(refusal).into_http();
         }
+        if let Some(call) = certificates::Call::at(request.uri().path()) {
+            return certificates::answer(self, call, token, request).await;
+        }
         let Some(method) = Method::at(request.uri().path()) else {
-            return Status::unimplemented("only streams of the discovery services are served here")
-                .into_http();
+            return Status::unimplemented(
+                "only streams of the discovery services and certificates are served here",
+            )
+            .into_http();
         };
         let requests = Requests(method.protocol);
         let inbound = Streaming::new_request(requests, request.into_body(), None, Some(MESSAGE));

@@ -6,7 +6,7 @@ use tonic::Status;
 use crate::engine::session::CloseReason;
 use crate::graph::Ended;
 use crate::node::NodeError;
-use crate::source::{Refusal, SourceError};
+use crate::source::{Refusal, RequestRefused, SourceError};
 
 fn sentence(code: Code) -> String {
     format!("{}: {} {}", code.as_str(), code.cause(), code.fix())
@@ -33,6 +33,17 @@ pub(super) fn refusal(refusal: Refusal) -> Status {
 pub(super) fn node(error: NodeError) -> Status {
     let code = Code::NodeInvalid;
     let message = format!("{}: {error}. {}", code.as_str(), code.fix());
+    status(code, message)
+}
+
+/// As [`node`], for somebody who has no such thing.
+pub(super) fn caller(error: NodeError) -> Status {
+    Status::invalid_argument(format!("{}: {error}.", Code::NodeInvalid.as_str()))
+}
+
+pub(super) fn request(refused: &RequestRefused) -> Status {
+    let code = Code::RequestRefused;
+    let message = format!("{}: {refused}. {}", code.as_str(), code.fix());
     status(code, message)
 }
 

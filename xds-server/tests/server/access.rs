@@ -11,7 +11,9 @@ use crate::client::{Ads, Node, channel, with_token};
 use crate::world::World;
 
 /// Served: a known caller is told what is wrong with the message.
-const SERVED: [&str; 12] = [
+const SERVED: [&str; 14] = [
+    heddle_identity::call::ISSUE,
+    heddle_identity::call::WATCH,
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
     "/envoy.service.cluster.v3.ClusterDiscoveryService/StreamClusters",
@@ -26,7 +28,8 @@ const SERVED: [&str; 12] = [
     "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets",
 ];
 
-const UNSERVED: [&str; 15] = [
+const UNSERVED: [&str; 16] = [
+    "/heddle.identity.v1.Certificates/Revoke",
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/FetchAggregatedResources",
     "/envoy.service.cluster.v3.ClusterDiscoveryService/FetchClusters",
     "/envoy.service.endpoint.v3.EndpointDiscoveryService/FetchEndpoints",

@@ -13,8 +13,9 @@ use heddle_model::id::{AccessRuleId, AuthorityId, MeshId, OrgId, ProxyId, Servic
 use heddle_model::name::Name;
 use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
 use heddle_xds_server::{
-    Heads, Held, IdentitySource, Joined, Kept, Leaf, MeshKey, News, NodeClaims, Proxy, ProxyStatus,
-    Refusal, Replacing, SnapshotSource, SourceError, Trust, Workload, Workloads,
+    Certified, Heads, Held, IdentitySource, Joined, Kept, Leaf, MeshKey, News, NodeClaims, Proxy,
+    ProxyStatus, Refusal, Replacing, RequestRefused, SnapshotSource, SourceError, Trust, Workload,
+    Workloads,
 };
 use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
@@ -201,13 +202,16 @@ impl SnapshotSource for Source {
         let id = state.id();
         let key = (secret.to_owned(), node.id.clone());
         let proxy = *state.proxies.entry(key).or_insert(ProxyId::from_uuid(id));
-        let revision = state.meshes.get(&mesh).map_or(0, |m| m.revision);
+        let found = state.meshes.get(&mesh);
+        let revision = found.map_or(0, |m| m.revision);
+        let trust_domain = found.map_or_else(String::new, |m| m.trust_domain.clone());
         Ok(Ok(Joined {
             proxy: Proxy {
                 mesh,
                 proxy,
                 service,
             },
+            trust_domain,
             heads: Heads {
                 revision,
                 status: 0,
@@ -299,6 +303,13 @@ pub(crate) struct Identities {
     signs: Mutex<(AuthorityId, Replacing)>,
 }
 
+/// What looks like a certificate, of this text.
+pub(crate) fn pem(text: &str) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(text);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
 fn authority(n: u128) -> AuthorityId {
     AuthorityId::from_uuid(Uuid::from_u128(n))
 }
@@ -350,6 +361,25 @@ impl IdentitySource for Identities {
         })
     }
 
+    async fn certify(
+        &self,
+        proxy: &Proxy,
+        trust_domain: &str,
+        request: &[u8],
+    ) -> Result<Result<Certified, RequestRefused>, SourceError> {
+        if request != b"a request" {
+            return Ok(Err(RequestRefused("this is no request".to_owned())));
+        }
+        let leaf = self.leaf(proxy, trust_domain).await?;
+        Ok(Ok(Certified {
+            spiffe_id: format!("spiffe://{trust_domain}/service/{}", proxy.service),
+            chain_pem: pem(&leaf.serial) + &pem("issuing"),
+            serial: leaf.serial,
+            renew_at: leaf.renew_at,
+            not_after: leaf.not_after,
+        }))
+    }
+
     async fn is_current(
         &self,
         proxy: &Proxy,
@@ -364,8 +394,9 @@ impl IdentitySource for Identities {
     }
 
     async fn trust(&self, _: MeshKey, trust_domain: &str) -> Result<Trust, SourceError> {
+        let root = self.signs.lock().unwrap().0;
         Ok(Trust {
-            roots: format!("roots of {trust_domain}"),
+            roots: format!("roots of {trust_domain}\n{}", pem(&format!("root {root}"))),
             replacing: self.signs.lock().unwrap().1.clone(),
         })
     }

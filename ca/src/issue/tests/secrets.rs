@@ -19,7 +19,7 @@ async fn sec_c15_nothing_secret_is_printed() {
     let prepared = bench
         .prepare(&subject(1, "payments", 1), start())
         .expect("prepare");
-    let leaf_key = P256Key::from_pkcs8(prepared.key.to_pkcs8().expect("pkcs8").as_ref());
+    let leaf_key = P256Key::from_pkcs8(prepared.key.0.to_pkcs8().expect("pkcs8").as_ref());
     let mut secrets = Vec::new();
     for key in [&bench.issuer.key, &root_key, &leaf_key.expect("key")] {
         let pkcs8 = key.to_pkcs8().expect("pkcs8");

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::bootstrap::{Facts, Token};
 use super::{NETWORK, Report};
 use crate::args::proxy::Doctor;
 use crate::host::admin::Admin;
+use crate::host::bootstrap::{Facts, Token};
 use crate::host::envoy::{self, OLDEST, Version};
 
 const CONNECTED: &str = "control_plane.connected_state";

@@ -8,8 +8,8 @@ use heddle_model::clock::{Clock as _, SystemClock};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Report;
-use super::bootstrap::Facts;
 use crate::host::admin::bottom;
+use crate::host::bootstrap::Facts;
 
 /// How long a step may take.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Report;
-use super::bootstrap::{Facts, Token};
+use crate::host::bootstrap::{Facts, Token};
 use crate::kinds::segment;
 use crate::output::cell;
 use crate::place::Here;

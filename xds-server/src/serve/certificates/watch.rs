@@ -1,0 +1,121 @@
+//! One who watches: told at once, and again when that is no longer true.
+
+use std::pin::Pin;
+
+use futures::stream::{BoxStream, StreamExt as _};
+use heddle_identity::{WatchRequest, WatchResponse};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::Status;
+
+use super::circle::Place;
+use super::{ders, join};
+use crate::serve::connection::Connection;
+use crate::serve::refuse;
+use crate::source::Proxy;
+use crate::trust::Trust;
+
+/// When to replace what is held: nothing is known but what was said at its issue, and at once. A constant, so that it is said once.
+const AS_ISSUED: i64 = 0;
+const NOW: i64 = 1;
+
+/// What it holds, and what it was told.
+struct Watcher {
+    connection: Connection,
+    proxy: Proxy,
+    trust_domain: String,
+    serial: String,
+    place: Place,
+    told: Option<WatchResponse>,
+    drained: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// Lets somebody watch.
+pub(super) async fn watch(
+    connection: Connection,
+    token: String,
+    asked: WatchRequest,
+) -> Result<BoxStream<'static, Result<WatchResponse, Status>>, Status> {
+    let joined = join(&connection, &token, asked.caller).await?;
+    let server = &connection.server;
+    let (mesh, proxy) = (joined.proxy.mesh, joined.proxy.proxy);
+    let circles = &server.certificates.circles;
+    let place = circles.enter(server.hub.parts(), mesh, &joined.trust_domain, proxy);
+    let watcher = Watcher {
+        drained: Box::pin(connection.drain.clone().cancelled_owned()),
+        proxy: joined.proxy,
+        trust_domain: joined.trust_domain,
+        serial: asked.serial,
+        place,
+        told: None,
+        connection,
+    };
+    let told = futures::stream::unfold(Some(watcher), |watcher| async {
+        let mut watcher = watcher?;
+        match watcher.next().await {
+            Ok(response) => Some((Ok(response), Some(watcher))),
+            Err(status) => Some((Err(status), None)),
+        }
+    });
+    Ok(told.boxed())
+}
+
+impl Watcher {
+    /// The next thing to say; how it ends.
+    async fn next(&mut self) -> Result<WatchResponse, Status> {
+        loop {
+            let seen = self.place.seen.borrow_and_update().clone();
+            if let Some(refusal) = seen.refused.get(&self.proxy.proxy) {
+                return Err(refuse::refusal(*refusal));
+            }
+            if let Some(trust) = &seen.trust {
+                let response = self.response(trust).await?;
+                if self.told.as_ref() != Some(&response) {
+                    self.told = Some(response.clone());
+                    return Ok(response);
+                }
+            }
+            tokio::select! {
+                changed = self.place.seen.changed() => {
+                    changed.map_err(|_| refuse::stopping())?;
+                }
+                () = self.drained.as_mut() => return Err(refuse::stopping()),
+            }
+        }
+    }
+
+    async fn response(&self, trust: &Trust) -> Result<WatchResponse, Status> {
+        let before = self.told.as_ref().map_or(AS_ISSUED, |told| told.renew_at);
+        let renew_at = self.renew_at(trust).await.unwrap_or(before);
+        Ok(WatchResponse {
+            trust_domain: self.trust_domain.clone(),
+            bundle: ders(&trust.roots)?,
+            version: blake3::hash(trust.roots.as_bytes()).to_hex()[..32].to_owned(),
+            renew_at,
+        })
+    }
+
+    /// When to replace what is held: as was said at its issue, earlier when what signed it gives way, and now when it is no longer good.
+    /// `None` while nobody can tell.
+    async fn renew_at(&self, trust: &Trust) -> Option<i64> {
+        if self.serial.is_empty() {
+            return Some(AS_ISSUED);
+        }
+        let identities = &self.connection.server.hub.parts().identities;
+        let held = identities
+            .is_current(&self.proxy, &self.trust_domain, &self.serial)
+            .await;
+        match held {
+            Ok(Some(held)) => {
+                let due = trust.replacing.due(held.authority, &self.serial);
+                let at = due.map_or(held.renew_at, |due| due.min(held.renew_at));
+                Some(at.timestamp())
+            }
+            Ok(None) => Some(NOW),
+            Err(error) => {
+                let cause = error.source.to_string();
+                tracing::warn!(%error, cause, "cannot look a held certificate up");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Certificates for keys of others: who gets one, for whom, and how whoever watches is told.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use heddle_identity::{
+    Caller, IssueRequest, IssueResponse, WatchRequest, WatchResponse, call as path,
+};
+use heddle_model::code::Code as Known;
+use tonic::{Code, Status, Streaming};
+
+use crate::client::{channel, with_token};
+use crate::world::World;
+
+fn caller(proxy: &str, service: &str) -> Option<Caller> {
+    Some(Caller {
+        proxy: proxy.to_owned(),
+        service: service.to_owned(),
+    })
+}
+
+async fn issue(world: &World, token: &str, asked: IssueRequest) -> Result<IssueResponse, Status> {
+    let mut grpc = tonic::client::Grpc::new(channel(world).await);
+    grpc.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<IssueRequest, IssueResponse>::default();
+    let path = http::uri::PathAndQuery::from_static(path::ISSUE);
+    let answer = grpc.unary(with_token(asked, token), path, codec).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+fn asked(proxy: &str, service: &str) -> IssueRequest {
+    IssueRequest {
+        caller: caller(proxy, service),
+        request: b"a request".to_vec(),
+    }
+}
+
+async fn watch(world: &World, token: &str, serial: &str) -> Streaming<WatchResponse> {
+    let mut grpc = tonic::client::Grpc::new(channel(world).await);
+    grpc.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<WatchRequest, WatchResponse>::default();
+    let path = http::uri::PathAndQuery::from_static(path::WATCH);
+    let asked = WatchRequest {
+        caller: caller("p-1", ""),
+        serial: serial.to_owned(),
+        version: String::new(),
+    };
+    let answer = grpc.server_streaming(with_token(asked, token), path, codec);
+    answer.await.unwrap().into_inner()
+}
+
+async fn told(watching: &mut Streaming<WatchResponse>) -> Result<WatchResponse, Status> {
+    let message = tokio::time::timeout(Duration::from_secs(15), watching.message()).await;
+    message.expect("it is told in time").map(Option::unwrap)
+}
+
+#[tokio::test]
+async fn sec_c01_p03_who_a_certificate_is_for_follows_from_the_token_alone() {
+    let world = World::start().await;
+    world.source.mesh("a", &["payments", "ledger"]);
+    let issued = issue(&world, "a-payments", asked("p-1", "")).await.unwrap();
+    assert_eq!(
+        issued.spiffe_id,
+        "spiffe://shop-a.heddle.example/service/payments"
+    );
+    assert_eq!(issued.trust_domain, "shop-a.heddle.example");
+    assert_eq!(issued.chain.len(), 2);
+    assert_eq!(issued.chain[0], issued.serial.as_bytes());
+    assert_eq!(issued.bundle.len(), 1);
+    assert!(issued.renew_at > 0 && issued.not_after > issued.renew_at);
+    assert!(
+        issue(&world, "a-payments", asked("p-1", "payments"))
+            .await
+            .is_ok()
+    );
+
+    // Naming another service gets nobody its certificate.
+    let other = issue(&world, "a-payments", asked("p-1", "ledger")).await;
+    let other = other.unwrap_err();
+    assert_eq!(other.code(), Code::PermissionDenied);
+    assert!(other.message().starts_with("HED-3004"), "{other}");
+    for (proxy, service) in [("", ""), ("p 1", ""), ("p-1", "Not A Name")] {
+        let refused = issue(&world, "a-payments", asked(proxy, service)).await;
+        assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+    }
+    let nobody = IssueRequest {
+        caller: None,
+        ..asked("p-1", "")
+    };
+    let refused = issue(&world, "a-payments", nobody).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn sec_c03_a_request_that_is_not_taken_says_why() {
+    let world = World::start().await;
+    world.source.mesh("a", &["payments"]);
+    let junk = IssueRequest {
+        request: vec![0x30; 100],
+        ..asked("p-1", "")
+    };
+    let refused = issue(&world, "a-payments", junk).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let said = "HED-3010: this is no request. Send one PKCS#10 request in DER";
+    assert!(refused.message().starts_with(said), "{refused}");
+    let huge = IssueRequest {
+        request: vec![0x30; 1 << 20],
+        ..asked("p-1", "")
+    };
+    let refused = issue(&world, "a-payments", huge).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+    assert_eq!(world.identities.count(), 0);
+}
+
+#[tokio::test]
+async fn sec_d03_a_proxy_cannot_have_certificates_without_end() {
+    let world = World::start().await;
+    world.source.mesh("a", &["payments", "ledger"]);
+    for _ in 0..10 {
+        issue(&world, "a-payments", asked("p-1", "")).await.unwrap();
+    }
+    let refused = issue(&world, "a-payments", asked("p-1", "")).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.message().starts_with("HED-3011"), "{refused}");
+    assert!(issue(&world, "a-ledger", asked("l-1", "")).await.is_ok());
+}
+
+#[tokio::test]
+async fn whoever_watches_is_told_at_once_and_when_what_signs_gives_way() {
+    let world = World::start().await;
+    let mesh = world.source.mesh("a", &["payments"]);
+    let issued = issue(&world, "a-payments", asked("p-1", "")).await.unwrap();
+    let mut watching = watch(&world, "a-payments", &issued.serial).await;
+    let first = told(&mut watching).await.unwrap();
+    assert_eq!(first.trust_domain, issued.trust_domain);
+    assert_eq!(first.bundle, issued.bundle);
+    assert_eq!(first.renew_at, issued.renew_at);
+
+    // Nothing that concerns it: nothing is said.
+    world.source.hint(mesh);
+    world.identities.replace();
+    world.source.hint(mesh);
+    let second = told(&mut watching).await.unwrap();
+    assert!(second.renew_at < first.renew_at, "now");
+    assert_ne!(second.bundle, first.bundle);
+    assert_ne!(second.version, first.version);
+
+    // Somebody with a certificate that is not its own is told to replace it.
+    let mut stranger = watch(&world, "a-payments", &"f".repeat(32)).await;
+    assert_eq!(told(&mut stranger).await.unwrap().renew_at, 1);
+    let mut nobody = watch(&world, "a-payments", "").await;
+    assert_eq!(told(&mut nobody).await.unwrap().renew_at, 0);
+}
+
+#[tokio::test]
+async fn sec_c18_whoever_is_revoked_is_told_to_go() {
+    let world = World::with_leaves_of(TimeDelta::hours(1)).await;
+    let mesh = world.source.mesh("a", &["payments"]);
+    let mut watching = watch(&world, "a-payments", "").await;
+    told(&mut watching).await.unwrap();
+    let proxy = world.source.proxy("a-payments", "p-1");
+    let revoked = Known::ProxyRevoked;
+    world.source.state().revoked.insert(proxy, revoked);
+    world.source.hint(mesh);
+    let end = told(&mut watching).await.unwrap_err();
+    assert_eq!(end.code(), Code::PermissionDenied);
+    assert!(end.message().starts_with("HED-3006"), "{end}");
+}
+
+#[tokio::test]
+async fn a_source_that_is_away_ends_nobodys_watch() {
+    let mut world = World::start().await;
+    let mesh = world.source.mesh("a", &["payments"]);
+    let mut watching = watch(&world, "a-payments", "").await;
+    told(&mut watching).await.unwrap();
+    world.source.state().broken = true;
+    world.source.hint(mesh);
+    world.identities.replace();
+    world.source.state().broken = false;
+    world.source.hint(mesh);
+    told(&mut watching).await.unwrap();
+    // A server that stops says so, and never OK: a client would take that for an answer.
+    world.stop().await;
+    let end = told(&mut watching).await.unwrap_err();
+    assert_eq!(end.code(), Code::Unavailable, "{end}");
+}
