@@ -38,6 +38,8 @@ pub(crate) struct Keeper {
     issuing: Backoff,
     watching: Backoff,
     stream: Option<Streaming<WatchResponse>>,
+    /// What the server calls the bundle that is in use.
+    version: String,
     /// Whether files and certificate are of one piece.
     unwritten: bool,
 }
@@ -46,8 +48,10 @@ pub(crate) struct Keeper {
 enum Next {
     Issue,
     Watch,
-    Told(Result<Option<WatchResponse>, tonic::Status>),
+    Told(Result<WatchResponse, tonic::Status>),
     Ended,
+    /// Nothing, yet: what is due is looked at again.
+    Nap,
     Stop,
 }
 
@@ -64,6 +68,7 @@ impl Keeper {
             issuing: Backoff::default(),
             watching: Backoff::default(),
             stream: None,
+            version: String::new(),
             unwritten: false,
         }
     }
@@ -85,6 +90,7 @@ impl Keeper {
         loop {
             match self.next(&shutdown).await {
                 Next::Stop => return Ok(()),
+                Next::Nap => {}
                 Next::Ended => self.end(),
                 Next::Issue => self.replace().await?,
                 Next::Watch => self.watch().await,
@@ -127,15 +133,15 @@ impl Keeper {
             () = shutdown.cancelled() => Next::Stop,
             () = tokio::time::sleep_until(due) => match self.is_due() {
                 true => Next::Issue,
-                // It was only the end of a nap.
-                false => Next::Told(Ok(None)),
+                false => Next::Nap,
             },
-            () = tokio::time::sleep_until(end) => Next::Told(Ok(None)),
+            () = tokio::time::sleep_until(end) => Next::Nap,
             () = tokio::time::sleep_until(self.watch_after), if has && self.stream.is_none() => Next::Watch,
             told = told(&mut self.stream), if self.stream.is_some() => match told {
                 // The server ends streams with a status; this one came to nothing.
                 Ok(None) => Next::Told(Err(tonic::Status::unavailable("the stream ended"))),
-                told => Next::Told(told),
+                Ok(Some(told)) => Next::Told(Ok(told)),
+                Err(status) => Next::Told(Err(status)),
             },
         }
     }
@@ -203,6 +209,7 @@ impl Keeper {
             good_for_s = identity.not_after - self.now(),
             "a new certificate"
         );
+        self.version = issued.version;
         self.given.send_replace(Some(Arc::new(identity)));
         // However much the next one is said to be due: clocks that differ must not become a storm.
         self.issue_after = Instant::now() + (self.life() / 20).clamp(Duration::from_secs(1), APART);
@@ -213,7 +220,7 @@ impl Keeper {
         let Some(held) = self.held() else {
             return;
         };
-        let version = held.bundle.version();
+        let version = self.version.clone();
         match self.control.watch(held.serial.clone(), version).await {
             Ok(stream) => self.stream = Some(stream),
             Err(error) => self.unwatched(&error),
@@ -238,10 +245,9 @@ impl Keeper {
         }
     }
 
-    fn told(&mut self, told: Result<Option<WatchResponse>, tonic::Status>) {
+    fn told(&mut self, told: Result<WatchResponse, tonic::Status>) {
         let told = match told {
-            Ok(Some(told)) => told,
-            Ok(None) => return,
+            Ok(told) => told,
             Err(status) => {
                 let error = self.control.ended(&status);
                 return self.unwatched(&error);
@@ -260,6 +266,9 @@ impl Keeper {
             roots: told.bundle,
         };
         if bundle == *held.bundle {
+            if self.version != told.version {
+                self.follows(told.version);
+            }
             return;
         }
         if bundle.trust_domain != held.bundle.trust_domain || bundle.roots.is_empty() {
@@ -270,7 +279,12 @@ impl Keeper {
         self.given
             .send_replace(Some(Arc::new(held.trusting(bundle))));
         self.unwritten = self.files.is_some();
-        // Says that it has followed.
+        self.follows(told.version);
+    }
+
+    /// Says that it has followed: by watching anew, with this.
+    fn follows(&mut self, version: String) {
+        self.version = version;
         self.stream = None;
         self.watch_after = Instant::now();
     }

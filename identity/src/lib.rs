@@ -61,6 +61,9 @@ pub struct IssueResponse {
     /// When to replace it, in seconds since 1970.
     #[prost(int64, tag = "7")]
     pub renew_at: i64,
+    /// Names this bundle.
+    #[prost(string, tag = "8")]
+    pub version: String,
 }
 
 /// Somebody wants to be told.
@@ -159,6 +162,7 @@ mod tests {
             serial: "5e".to_owned(),
             not_after: 6,
             renew_at: 7,
+            version: "v".to_owned(),
         };
         let text = described(&pool, "IssueResponse", &issued);
         assert!(

@@ -1,6 +1,7 @@
 //! Proxies: bound to a service by their join token, and what they were last seen doing.
 
 mod admission;
+mod agents;
 mod ephemeral;
 mod join;
 mod news;
@@ -27,6 +28,8 @@ use crate::revocations::OF_PROXY;
 use crate::tx::{Change, Tx, Work};
 
 pub use admission::Arrival;
+pub(crate) use agents::SEEN;
+pub use agents::{AgentSeen, agents_seen};
 pub use ephemeral::forget_away;
 pub(crate) use join::Joins;
 pub use join::{JoinRefused, JoinScope, Joined, bars, join, token_scope};
@@ -267,6 +270,11 @@ async fn remove(
     if done.rows_affected() == 0 {
         return Err(Error::NotFound);
     }
+    sqlx::query("delete from heddle.agents where mesh_id = $1 and proxy_id = $2")
+        .bind(mesh.uuid())
+        .bind(proxy.uuid())
+        .execute(work.conn())
+        .await?;
     sqlx::query(
         "update heddle.certificates set revoked_at = $3 \
          where mesh_id = $1 and proxy_id = $2 and revoked_at is null",

@@ -192,3 +192,36 @@ async fn what_is_wrong_at_the_start_is_said_and_ends_it() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("cannot be reached"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spiffe_s52_a_rotation_waits_for_an_agent_and_goes_on_once_it_has_followed() {
+    let (stack, api) = shop("24h").await;
+    let agent = Agent::start(&stack.server, &api, stack.directory.path(), "payments").await;
+    let roots = || std::fs::read_to_string(agent.file("bundle.pem")).unwrap();
+    let (before, first) = (roots(), serial(&agent).await);
+    let body = json!({"what": "root", "mode": "planned", "replace_over": "1s"});
+    let made = api.post("/meshes/shop/rotations", body).await.expect(201);
+    let path = made.json["meta"]["uid"].as_str().unwrap().to_owned();
+    let path = format!("/meshes/shop/rotations/{path}");
+    let patience = Duration::from_secs(120);
+    until("the rotation has ended", patience, async || {
+        api.get(&path).await.expect(200).json["state"] == "removed"
+    })
+    .await;
+    until("only the new root is trusted", SOON, async || {
+        let now = roots();
+        now != before && now.matches("BEGIN").count() == 1
+    })
+    .await;
+    assert_ne!(serial(&agent).await, first);
+    let verify = [
+        "verify",
+        "-CAfile",
+        "bundle.pem",
+        "-untrusted",
+        "svid.pem",
+        "svid.pem",
+    ];
+    let (good, said) = openssl(&verify, &agent.folder.join("identity")).await;
+    assert!(good, "{said}");
+}

@@ -173,6 +173,7 @@ async fn sec_c05_c07_what_is_no_call_or_makes_no_sense_signs_nothing() {
     }
     let calls = [
         "Issue",
+        "Certify",
         "MakeRoot",
         "MakeIssuing",
         "MakeRequest",

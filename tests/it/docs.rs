@@ -148,11 +148,13 @@ async fn the_guide_to_the_agent_does_what_it_shows() {
     let shown = steps(&page).iter().filter(|s| s.shown.is_some()).count();
     assert_eq!(shown, 3);
     let own = heddle();
-    let beside = own.parent().unwrap().display().to_string();
+    let beside = own.parent().unwrap().to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(beside).chain(std::env::split_paths(&path));
+    let path = std::env::join_paths(folders).unwrap();
     execute(&page, |script| {
         let mut command = bash(&stack, &api, script);
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{beside}:{path}"));
+        command.env("PATH", &path);
         command
     })
     .await;

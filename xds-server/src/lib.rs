@@ -24,7 +24,7 @@ mod trust;
 
 pub use serve::{Options, ServeError, serve};
 pub use source::{
-    Certified, Heads, IdentitySource, Joined, Kept, Leaf, ListenerClaims, MeshKey, Nack,
+    AgentSeen, Certified, Heads, IdentitySource, Joined, Kept, Leaf, ListenerClaims, MeshKey, Nack,
     NackOrigin, News, NodeClaims, Proxy, ProxyStatus, Refusal, RequestRefused, Setup,
     SnapshotSource, SourceError, Workload, Workloads,
 };

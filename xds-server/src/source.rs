@@ -145,6 +145,17 @@ impl ListenerClaims {
     }
 }
 
+/// A proxy that keeps its key, as it is seen now: it has no stream, and watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentSeen {
+    /// It.
+    pub proxy: ProxyId,
+    /// The certificate that it says it holds. Text from outside.
+    pub serial: Option<String>,
+    /// The revision up to which it trusts whom it should; `None`: it is behind, or nobody knows.
+    pub revision: Option<u64>,
+}
+
 /// Why a proxy may not have a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
@@ -310,6 +321,15 @@ pub trait SnapshotSource: Send + Sync + 'static {
         mesh: MeshKey,
         proxies: &[ProxyId],
     ) -> Result<Vec<(ProxyId, Refusal)>, SourceError>;
+
+    /// The revision of a mesh as far as it was heard of; what is read after this is no older.
+    fn heard_of(&self, mesh: MeshKey) -> Option<u64>;
+
+    /// Keeps what is seen of those that watch.
+    ///
+    /// # Errors
+    /// Nothing was kept; the caller tries again with newer entries.
+    async fn watching(&self, mesh: MeshKey, agents: Vec<AgentSeen>) -> Result<(), SourceError>;
 
     /// Keeps what is known of proxies; each entry replaces the earlier one of its proxy. Everything up to the revision `offered` was
     /// shown to the proxies that are connected here, as far as it concerns them; both are kept together or not at all.

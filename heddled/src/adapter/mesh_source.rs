@@ -15,8 +15,8 @@ use heddle_model::snapshot::MeshSnapshot;
 use heddle_store::proxies::{self, Arrival, Checkpoint, JoinRefused, Turned};
 use heddle_store::{FeedPosition, MeshHead, MeshRef, Store};
 use heddle_xds_server::{
-    Heads, Joined, Kept, MeshKey, Nack, News, NodeClaims, Proxy, ProxyStatus, Refusal, Setup,
-    SnapshotSource, SourceError, Workload, Workloads,
+    AgentSeen, Heads, Joined, Kept, MeshKey, Nack, News, NodeClaims, Proxy, ProxyStatus, Refusal,
+    Setup, SnapshotSource, SourceError, Workload, Workloads,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, broadcast};
@@ -361,6 +361,26 @@ impl SnapshotSource for MeshSource {
             .into_iter()
             .map(|one| refused(one.proxy, one.revoked))
             .collect())
+    }
+
+    fn heard_of(&self, mesh: MeshKey) -> Option<u64> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(&(mesh.org, mesh.mesh))
+            .map(|known| known.revision)
+    }
+
+    async fn watching(&self, mesh: MeshKey, agents: Vec<AgentSeen>) -> Result<(), SourceError> {
+        let mesh = self.require(mesh)?;
+        let seen = |agent: AgentSeen| proxies::AgentSeen {
+            proxy: agent.proxy,
+            serial: agent.serial,
+            revision: agent.revision,
+        };
+        let agents: Vec<_> = agents.into_iter().map(seen).collect();
+        proxies::agents_seen(&self.store, &mesh, &agents)
+            .await
+            .map_err(failed("keep what is seen of agents"))
     }
 
     async fn checkpoint(

@@ -19,6 +19,7 @@ const AWAY: &str = "select p.id, p.node_id, p.service, p.join_token_id from hedd
      join heddle.proxies p on p.org_id = j.org_id and p.join_token_id = j.id \
      where j.mesh_id = $1 and j.ephemeral and not p.connected \
        and greatest(coalesce(p.seen_at, p.joined_at), p.away_since, \
+                    (select g.seen_at from heddle.agents g where g.mesh_id = p.mesh_id and g.proxy_id = p.id), \
                     (select min(r.started_at) from heddle.replicas r where r.lease_until > now())) <= $2 \
      order by p.id limit $3";
 

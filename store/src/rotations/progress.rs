@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Mode, RotationRow, State, What};
 use crate::error::{Result, inconsistent};
-use crate::proxies::{STANDS, TABLE};
+use crate::proxies::{SEEN, STANDS, TABLE};
 use crate::tx::{Tx, Work};
 
 /// Where a proxy stands with the state that a rotation is in.
@@ -132,10 +132,34 @@ struct Row {
     /// When the last of its leaves ends, and the last of those that what gives way signed.
     until: Option<DateTime<Utc>>,
     old_until: Option<DateTime<Utc>>,
+    /// Whether it is at work as an agent, which keeps its key and has no stream; whether that trusts whom it should, and what it holds, as
+    /// above.
+    agent: bool,
+    agent_follows: bool,
+    agent_holds_old: Option<bool>,
 }
 
 impl Row {
+    /// Where it stands: who is an Envoy and an agent at once is as far as the one that is behind.
     fn waits(&self, gate: Gate) -> Result<Waits> {
+        let envoy = self.envoy_waits(gate)?;
+        Ok(match (self.agent, self.connected) {
+            (false, _) => envoy,
+            (true, true) => envoy.min(self.agent_waits(gate)),
+            (true, false) => self.agent_waits(gate),
+        })
+    }
+
+    fn agent_waits(&self, gate: Gate) -> Waits {
+        let ready = match gate {
+            Gate::Open => true,
+            Gate::Revision { .. } => self.agent_follows,
+            Gate::Leaves { .. } => self.agent_holds_old == Some(false) || self.old_until.is_none(),
+        };
+        if ready { Waits::Ready } else { Waits::Pending }
+    }
+
+    fn envoy_waits(&self, gate: Gate) -> Result<Waits> {
         Ok(match gate {
             Gate::Open => Waits::Ready,
             Gate::Revision { .. } => match self.stands.as_str() {
@@ -172,14 +196,21 @@ impl Row {
 async fn rows(work: &mut Work, mesh: MeshId, rotation: &RotationRow) -> Result<Vec<Row>> {
     // What gives way: of a rotation that was turned round, what was new.
     let old = "(select a.id from heddle.authorities a where a.mesh_id = $1 and a.rotation_id = $3)";
+    let holds_old = |serial: &str| {
+        format!(
+            "(select c.authority_id in {old} or coalesce(c.issued_at < l.old_issued, false) from heddle.certificates c \
+             where c.mesh_id = $1 and c.serial = {serial})"
+        )
+    };
+    let (envoy, agent) = (holds_old("p.leaf_serial"), holds_old("agents.serial"));
     let sql = format!(
         "select p.id, p.service, p.node_id, p.connected, {STANDS} as stands, \
                 coalesce(p.acked_revision >= p.target_revision, false) and p.nacks = '[]' as settled, \
                 p.nacks <> '[]' as refuses, \
-                (select c.authority_id in {old} or coalesce(c.issued_at < l.old_issued, false) from heddle.certificates c \
-                 where c.mesh_id = $1 and c.serial = p.leaf_serial) as holds_old, \
-                l.until, l.old_until \
-         from {TABLE} \
+                {envoy} as holds_old, l.until, l.old_until, \
+                agents.proxy_id is not null as agent, coalesce(agents.revision >= $2, false) as agent_follows, \
+                {agent} as agent_holds_old \
+         from {TABLE} {SEEN} \
          left join lateral ( \
              select max(c.not_after) as until, max(c.not_after) filter (where c.authority_id in {old}) as old_until, \
                     max(c.issued_at) filter (where c.authority_id in {old}) as old_issued \

@@ -8,7 +8,7 @@ use heddle_model::clock::Clock as _;
 use heddle_model::id::ProxyId;
 use heddle_store::audit::{self, AuditFilter};
 use heddle_store::join_tokens::{self, Bounds, NewJoinToken};
-use heddle_store::proxies::{self, Arrival, Checkpoint, JoinRefused, Joined};
+use heddle_store::proxies::{self, AgentSeen, Arrival, Checkpoint, JoinRefused, Joined};
 use heddle_store::replicas;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -153,6 +153,18 @@ async fn ephemeral_proxies_are_forgotten_once_they_have_been_away_for_a_while() 
     proxies::disconnect_gone(&world.db.store, &a.mesh)
         .await
         .unwrap();
+    assert_eq!(world.forget(&a).await, 0);
+    // One that keeps its key has no stream, and is here as long as it is seen.
+    let seen = [AgentSeen {
+        proxy: a.proxy,
+        serial: None,
+        revision: None,
+    }];
+    world.db.clock.advance(TimeDelta::minutes(9));
+    proxies::agents_seen(&world.db.store, &a.mesh, &seen)
+        .await
+        .unwrap();
+    world.db.clock.advance(TimeDelta::minutes(9));
     assert_eq!(world.forget(&a).await, 0);
 
     let grant = grant::<AuditRead>(&world.owner);

@@ -130,6 +130,7 @@ async fn issue(
     Ok(IssueResponse {
         chain: ders(&certified.chain_pem)?,
         bundle: ders(&trust.roots)?,
+        version: circle::version(&trust),
         spiffe_id: certified.spiffe_id,
         trust_domain: joined.trust_domain,
         serial: certified.serial,

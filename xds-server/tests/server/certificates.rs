@@ -7,6 +7,7 @@ use heddle_identity::{
     Caller, IssueRequest, IssueResponse, WatchRequest, WatchResponse, call as path,
 };
 use heddle_model::code::Code as Known;
+use heddle_xds_server::AgentSeen;
 use tonic::{Code, Status, Streaming};
 
 use crate::client::{channel, with_token};
@@ -36,6 +37,15 @@ fn asked(proxy: &str, service: &str) -> IssueRequest {
 }
 
 async fn watch(world: &World, token: &str, serial: &str) -> Streaming<WatchResponse> {
+    watch_with(world, token, serial, "").await
+}
+
+async fn watch_with(
+    world: &World,
+    token: &str,
+    serial: &str,
+    version: &str,
+) -> Streaming<WatchResponse> {
     let mut grpc = tonic::client::Grpc::new(channel(world).await);
     grpc.ready().await.unwrap();
     let codec = tonic_prost::ProstCodec::<WatchRequest, WatchResponse>::default();
@@ -43,7 +53,7 @@ async fn watch(world: &World, token: &str, serial: &str) -> Streaming<WatchRespo
     let asked = WatchRequest {
         caller: caller("p-1", ""),
         serial: serial.to_owned(),
-        version: String::new(),
+        version: version.to_owned(),
     };
     let answer = grpc.server_streaming(with_token(asked, token), path, codec);
     answer.await.unwrap().into_inner()
@@ -140,6 +150,7 @@ async fn whoever_watches_is_told_at_once_and_when_what_signs_gives_way() {
     // Nothing that concerns it: nothing is said.
     world.source.hint(mesh);
     world.identities.replace();
+    world.identities.publish();
     world.source.hint(mesh);
     let second = told(&mut watching).await.unwrap();
     assert!(second.renew_at < first.renew_at, "now");
@@ -176,7 +187,7 @@ async fn a_source_that_is_away_ends_nobodys_watch() {
     told(&mut watching).await.unwrap();
     world.source.state().broken = true;
     world.source.hint(mesh);
-    world.identities.replace();
+    world.identities.publish();
     world.source.state().broken = false;
     world.source.hint(mesh);
     told(&mut watching).await.unwrap();
@@ -184,4 +195,30 @@ async fn a_source_that_is_away_ends_nobodys_watch() {
     world.stop().await;
     let end = told(&mut watching).await.unwrap_err();
     assert_eq!(end.code(), Code::Unavailable, "{end}");
+}
+
+#[tokio::test]
+async fn spiffe_s52_what_those_hold_who_watch_is_told_to_whoever_waits_for_them() {
+    let world = World::start().await;
+    let mesh = world.source.mesh("a", &["payments"]);
+    let issued = issue(&world, "a-payments", asked("p-1", "")).await.unwrap();
+    let proxy = world.source.proxy("a-payments", "p-1");
+    let mut heard = world.source.watching.subscribe();
+    let mut until = async |revision: Option<u64>| {
+        let said = |all: &Vec<AgentSeen>| {
+            all.first().is_some_and(|one| {
+                let serial = one.serial.as_deref() == Some(issued.serial.as_str());
+                one.proxy == proxy && serial && one.revision == revision
+            })
+        };
+        let heard = tokio::time::timeout(Duration::from_secs(15), heard.wait_for(said)).await;
+        let _heard = heard.expect("it is told").unwrap();
+    };
+    // With another bundle than the one in force nobody has followed anything.
+    let _behind = watch_with(&world, "a-payments", &issued.serial, "another").await;
+    until(None).await;
+    let _follows = watch_with(&world, "a-payments", &issued.serial, &issued.version).await;
+    until(Some(1)).await;
+    world.source.change(mesh, |_| {});
+    until(Some(2)).await;
 }

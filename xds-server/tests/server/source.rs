@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -13,9 +14,9 @@ use heddle_model::id::{AccessRuleId, AuthorityId, MeshId, OrgId, ProxyId, Servic
 use heddle_model::name::Name;
 use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
 use heddle_xds_server::{
-    Certified, Heads, Held, IdentitySource, Joined, Kept, Leaf, MeshKey, News, NodeClaims, Proxy,
-    ProxyStatus, Refusal, Replacing, RequestRefused, SnapshotSource, SourceError, Trust, Workload,
-    Workloads,
+    AgentSeen, Certified, Heads, Held, IdentitySource, Joined, Kept, Leaf, MeshKey, News,
+    NodeClaims, Proxy, ProxyStatus, Refusal, Replacing, RequestRefused, SnapshotSource,
+    SourceError, Trust, Workload, Workloads,
 };
 use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
@@ -44,6 +45,8 @@ pub(crate) struct Source {
     state: Mutex<State>,
     hints: broadcast::Sender<News>,
     statuses: watch::Sender<BTreeMap<ProxyId, ProxyStatus>>,
+    /// What was said of those that watch, last.
+    pub(crate) watching: watch::Sender<Vec<AgentSeen>>,
 }
 
 impl Source {
@@ -52,6 +55,7 @@ impl Source {
             state: Mutex::default(),
             hints: broadcast::channel(16).0,
             statuses: watch::channel(BTreeMap::new()).0,
+            watching: watch::channel(Vec::new()).0,
         })
     }
 
@@ -268,6 +272,15 @@ impl SnapshotSource for Source {
         Ok(proxies.iter().filter_map(revoked).collect())
     }
 
+    fn heard_of(&self, mesh: MeshKey) -> Option<u64> {
+        self.state().meshes.get(&mesh).map(|mesh| mesh.revision)
+    }
+
+    async fn watching(&self, _: MeshKey, agents: Vec<AgentSeen>) -> Result<(), SourceError> {
+        self.watching.send_replace(agents);
+        Ok(())
+    }
+
     async fn checkpoint(
         &self,
         mesh: MeshKey,
@@ -301,6 +314,8 @@ pub(crate) struct Identities {
     issued: Mutex<BTreeMap<String, (ProxyId, Held)>>,
     /// What signs now, and what gives way.
     signs: Mutex<(AuthorityId, Replacing)>,
+    /// How often the roots have changed.
+    roots: AtomicU64,
 }
 
 /// What looks like a certificate, of this text.
@@ -320,6 +335,7 @@ impl Identities {
             lifetime,
             issued: Mutex::default(),
             signs: Mutex::new((authority(1), Replacing::default())),
+            roots: AtomicU64::new(0),
         })
     }
 
@@ -330,6 +346,11 @@ impl Identities {
             window: Some((SystemClock.now(), Duration::ZERO)),
         };
         *self.signs.lock().unwrap() = (authority(2), replacing);
+    }
+
+    /// Others are trusted.
+    pub(crate) fn publish(&self) {
+        self.roots.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -394,7 +415,7 @@ impl IdentitySource for Identities {
     }
 
     async fn trust(&self, _: MeshKey, trust_domain: &str) -> Result<Trust, SourceError> {
-        let root = self.signs.lock().unwrap().0;
+        let root = self.roots.load(Ordering::SeqCst);
         Ok(Trust {
             roots: format!("roots of {trust_domain}\n{}", pem(&format!("root {root}"))),
             replacing: self.signs.lock().unwrap().1.clone(),

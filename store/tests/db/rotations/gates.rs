@@ -1,8 +1,8 @@
 //! The gates: nothing new signs before everybody has the root, and no root is dropped that somebody needs.
 
 use chrono::TimeDelta;
-use heddle_store::proxies::{self, Checkpoint};
-use heddle_store::rotations::{Counts, Mode, Refused, State, What};
+use heddle_store::proxies::{self, AgentSeen, Checkpoint};
+use heddle_store::rotations::{Counts, Mode, Refused, RotationRow, State, What};
 use serde_json::json;
 
 use crate::proxies::{checkpoint, endpoint};
@@ -115,4 +115,58 @@ async fn spiffe_s52_the_old_root_is_dropped_when_nobody_holds_a_leaf_under_it() 
         .advance(TimeDelta::hours(24) + TimeDelta::seconds(1));
     assert_eq!(field.counts(&row).await.left_behind, 1);
     assert_eq!(field.step().await.unwrap().state, State::Removed);
+}
+
+#[tokio::test]
+async fn spiffe_s52_a_proxy_that_keeps_its_key_is_waited_for_by_what_it_says_that_it_holds() {
+    let field = Field::new(&[("payments", "a"), ("payments", "b")]).await;
+    let [agent, away] = field.proxies[..] else {
+        panic!("two")
+    };
+    let old = field.trust().await.0.unwrap();
+    let first = field.issue(agent, old).await;
+    let seen = async |serial: &Option<String>, revision: Option<u64>| {
+        let seen = [AgentSeen {
+            proxy: agent,
+            serial: serial.clone(),
+            revision,
+        }];
+        let kept = proxies::agents_seen(&field.db.store, &field.mesh, &seen);
+        kept.await.unwrap();
+    };
+    field.start(new(What::Root, Mode::Planned)).await.unwrap();
+    let mut row = field.step().await.unwrap();
+    assert_eq!(row.state, State::Published);
+    let numbers = async |row: &RotationRow| {
+        let counts = field.counts(row).await;
+        [counts.ready, counts.pending, counts.offline]
+    };
+    assert_eq!(numbers(&row).await, [0, 0, 1], "nobody has seen it");
+    seen(&first, Some(row.revision - 1)).await;
+    assert_eq!(numbers(&row).await, [0, 1, 0]);
+    assert_eq!(field.step().await, None);
+    while row.state != State::Retiring {
+        seen(&first, None).await;
+        assert_eq!(field.step().await, None, "it is behind in {:?}", row.state);
+        seen(&first, Some(row.revision)).await;
+        assert_eq!(numbers(&row).await, [1, 0, 0]);
+        row = field.step().await.unwrap();
+    }
+    // It has the bundle, and still a leaf of what gives way.
+    seen(&first, Some(row.revision)).await;
+    assert_eq!(numbers(&row).await, [0, 1, 0]);
+    assert_eq!(field.step().await, None);
+    field.db.clock.advance(TimeDelta::seconds(1));
+    let second = field.issue(agent, row.issuing).await;
+    assert_eq!(numbers(&row).await, [0, 1, 0], "issued is not had");
+    let junk = Some(String::from("\0; drop table"));
+    seen(&junk, Some(row.revision)).await;
+    assert_eq!(numbers(&row).await, [0, 1, 0]);
+    // Who is not seen for a minute is offline, and not forgotten what it held before.
+    field.db.clock.advance(TimeDelta::seconds(61));
+    assert_eq!(numbers(&row).await, [0, 0, 1]);
+    seen(&second, Some(row.revision)).await;
+    assert_eq!(numbers(&row).await, [1, 0, 0]);
+    assert_eq!(field.step().await.unwrap().state, State::Removed);
+    assert_ne!(agent, away);
 }

@@ -5,16 +5,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use heddle_model::id::ProxyId;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::graph::Parts;
-use crate::source::{MeshKey, News, Refusal};
+use crate::source::{AgentSeen, MeshKey, News, Refusal};
 use crate::trust::Trust;
 
 /// How far looks are apart at least, and at most: what is not told, such as the end of a token, is found by then.
 const APART: Duration = Duration::from_millis(500);
 const AT_MOST: Duration = Duration::from_secs(10);
+
+/// How far what is kept of those who watch is apart at least, and how old it gets at most: it counts for a minute.
+const KEEP_APART: Duration = Duration::from_secs(1);
+const KEEP_AT_MOST: Duration = Duration::from_secs(20);
 
 /// What was seen last.
 #[derive(Clone, Default)]
@@ -32,15 +36,29 @@ pub(super) struct Seen {
 pub(super) struct Circles(Arc<Mutex<BTreeMap<MeshKey, Circle>>>);
 
 struct Circle {
-    members: BTreeMap<ProxyId, usize>,
+    /// By the number of their place: the newest of a proxy says what it holds.
+    members: BTreeMap<u64, Member>,
+    places: u64,
     seen: watch::Sender<Seen>,
+    /// Somebody has come.
+    came: Arc<Notify>,
+}
+
+/// One who watches, and what it holds.
+#[derive(Clone)]
+pub(super) struct Member {
+    pub(super) proxy: ProxyId,
+    /// Its certificate.
+    pub(super) serial: String,
+    /// The version of its bundle.
+    pub(super) version: String,
 }
 
 /// A place in a circle, until it is dropped.
 pub(super) struct Place {
     circles: Arc<Mutex<BTreeMap<MeshKey, Circle>>>,
     mesh: MeshKey,
-    proxy: ProxyId,
+    place: u64,
     pub(super) seen: watch::Receiver<Seen>,
 }
 
@@ -55,12 +73,15 @@ impl Circles {
         parts: &Arc<Parts>,
         mesh: MeshKey,
         trust_domain: &str,
-        proxy: ProxyId,
+        member: Member,
     ) -> Place {
         let mut circles = all(&self.0);
         let circle = circles.entry(mesh).or_insert_with(|| {
             let (seen, _) = watch::channel(Seen::default());
+            let came = Arc::<Notify>::default();
             let looker = Looker {
+                came: Arc::clone(&came),
+                kept: None,
                 parts: Arc::clone(parts),
                 circles: Arc::clone(&self.0),
                 mesh,
@@ -68,15 +89,21 @@ impl Circles {
                 seen: seen.clone(),
             };
             tokio::spawn(looker.run(parts.source.changed()));
-            let members = BTreeMap::new();
-            Circle { members, seen }
+            Circle {
+                members: BTreeMap::new(),
+                places: 0,
+                seen,
+                came,
+            }
         });
-        *circle.members.entry(proxy).or_default() += 1;
+        circle.places += 1;
+        circle.members.insert(circle.places, member);
+        circle.came.notify_one();
         Place {
             seen: circle.seen.subscribe(),
             circles: Arc::clone(&self.0),
             mesh,
-            proxy,
+            place: circle.places,
         }
     }
 }
@@ -84,14 +111,8 @@ impl Circles {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut circles = all(&self.circles);
-        let Some(circle) = circles.get_mut(&self.mesh) else {
-            return;
-        };
-        if let Some(count) = circle.members.get_mut(&self.proxy) {
-            *count -= 1;
-            if *count == 0 {
-                circle.members.remove(&self.proxy);
-            }
+        if let Some(circle) = circles.get_mut(&self.mesh) {
+            circle.members.remove(&self.place);
         }
     }
 }
@@ -102,11 +123,14 @@ struct Looker {
     mesh: MeshKey,
     trust_domain: String,
     seen: watch::Sender<Seen>,
+    came: Arc<Notify>,
+    /// What was kept last, and when.
+    kept: Option<(Vec<AgentSeen>, Instant)>,
 }
 
 impl Looker {
     /// Until nobody watches any more.
-    async fn run(self, mut news: broadcast::Receiver<News>) {
+    async fn run(mut self, mut news: broadcast::Receiver<News>) {
         let mut tick = tokio::time::interval(AT_MOST);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tick.tick().await;
@@ -130,6 +154,7 @@ impl Looker {
                             return;
                         }
                     },
+                    () = self.came.notified() => break,
                     _ = tick.tick() => break,
                 }
             }
@@ -138,9 +163,10 @@ impl Looker {
     }
 
     /// Who is there; when that is nobody, the circle is dissolved.
-    fn members(&self) -> Option<Vec<ProxyId>> {
+    fn members(&self) -> Option<BTreeMap<ProxyId, Member>> {
         let mut circles = all(&self.circles);
-        let members: Vec<ProxyId> = circles.get(&self.mesh)?.members.keys().copied().collect();
+        let members = circles.get(&self.mesh)?.members.values();
+        let members: BTreeMap<_, _> = members.map(|one| (one.proxy, one.clone())).collect();
         if members.is_empty() {
             circles.remove(&self.mesh);
             return None;
@@ -149,15 +175,27 @@ impl Looker {
     }
 
     /// What cannot be read now stays as it was seen last: nobody is cut off because a database is away.
-    async fn look(&self, members: &[ProxyId]) {
+    async fn look(&mut self, members: &BTreeMap<ProxyId, Member>) {
+        // Before anything else is read: whoever trusts what is read then has followed this revision.
+        let revision = self.parts.source.heard_of(self.mesh);
+        let proxies: Vec<ProxyId> = members.keys().copied().collect();
         let trust = self.parts.identities.trust(self.mesh, &self.trust_domain);
-        let (trust, refused) = tokio::join!(trust, self.parts.source.revoked(self.mesh, members));
+        let (trust, refused) = tokio::join!(trust, self.parts.source.revoked(self.mesh, &proxies));
         for error in [trust.as_ref().err(), refused.as_ref().err()]
             .into_iter()
             .flatten()
         {
             let cause = error.source.to_string();
             tracing::warn!(mesh.id = %self.mesh.mesh, %error, cause, "cannot look for those who watch");
+        }
+        if let Ok(trust) = &trust {
+            let version = version(trust);
+            let agent = |member: &Member| AgentSeen {
+                proxy: member.proxy,
+                serial: Some(member.serial.clone()).filter(|serial| !serial.is_empty()),
+                revision: revision.filter(|_| member.version == version),
+            };
+            self.keep(members.values().map(agent).collect()).await;
         }
         self.seen.send_modify(|seen| {
             seen.look += 1;
@@ -169,4 +207,30 @@ impl Looker {
             }
         });
     }
+
+    /// Keeps what is seen of them: what has changed soon, and all of it now and then.
+    async fn keep(&mut self, agents: Vec<AgentSeen>) {
+        let now = Instant::now();
+        if let Some((kept, at)) = &self.kept {
+            let after = match *kept == agents {
+                true => KEEP_AT_MOST,
+                false => KEEP_APART,
+            };
+            if now.duration_since(*at) < after {
+                return;
+            }
+        }
+        match self.parts.source.watching(self.mesh, agents.clone()).await {
+            Ok(()) => self.kept = Some((agents, now)),
+            Err(error) => {
+                let cause = error.source.to_string();
+                tracing::warn!(mesh.id = %self.mesh.mesh, %error, cause, "cannot keep who watches");
+            }
+        }
+    }
+}
+
+/// Names what is trusted.
+pub(super) fn version(trust: &Trust) -> String {
+    blake3::hash(trust.roots.as_bytes()).to_hex()[..32].to_owned()
 }

@@ -7,7 +7,7 @@ use heddle_identity::{WatchRequest, WatchResponse};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 
-use super::circle::Place;
+use super::circle::{Member, Place, version};
 use super::{ders, join};
 use crate::serve::connection::Connection;
 use crate::serve::refuse;
@@ -37,9 +37,14 @@ pub(super) async fn watch(
 ) -> Result<BoxStream<'static, Result<WatchResponse, Status>>, Status> {
     let joined = join(&connection, &token, asked.caller).await?;
     let server = &connection.server;
-    let (mesh, proxy) = (joined.proxy.mesh, joined.proxy.proxy);
+    let mesh = joined.proxy.mesh;
+    let member = Member {
+        proxy: joined.proxy.proxy,
+        serial: asked.serial.clone(),
+        version: asked.version,
+    };
     let circles = &server.certificates.circles;
-    let place = circles.enter(server.hub.parts(), mesh, &joined.trust_domain, proxy);
+    let place = circles.enter(server.hub.parts(), mesh, &joined.trust_domain, member);
     let watcher = Watcher {
         drained: Box::pin(connection.drain.clone().cancelled_owned()),
         proxy: joined.proxy,
@@ -89,7 +94,7 @@ impl Watcher {
         Ok(WatchResponse {
             trust_domain: self.trust_domain.clone(),
             bundle: ders(&trust.roots)?,
-            version: blake3::hash(trust.roots.as_bytes()).to_hex()[..32].to_owned(),
+            version: version(trust),
             renew_at,
         })
     }

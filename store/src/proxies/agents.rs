@@ -1,0 +1,62 @@
+//! Proxies that keep their keys: they have no stream of configuration, and say by their watch what they hold.
+
+use heddle_model::id::ProxyId;
+use uuid::Uuid;
+
+use crate::authz::MeshRef;
+use crate::error::Result;
+use crate::store::Store;
+use crate::tx::Mode;
+
+/// One of them, as it is seen now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentSeen {
+    /// It.
+    pub proxy: ProxyId,
+    /// The certificate that it holds.
+    pub serial: Option<String>,
+    /// The revision up to which it trusts whom it should; `None`: it is behind, or nobody knows.
+    pub revision: Option<u64>,
+}
+
+/// Who of the proxies of a mesh has been seen as an agent within the last minute: `agents` of a query about `heddle.proxies p` at `$4`.
+pub(crate) const SEEN: &str = "left join heddle.agents agents on agents.org_id = p.org_id and agents.mesh_id = p.mesh_id \
+     and agents.proxy_id = p.id and agents.seen_at > $4 - interval '1 minute'";
+
+/// Keeps what is seen of agents. Those that were forgotten are passed over.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`].
+pub async fn agents_seen(store: &Store, mesh: &MeshRef, agents: &[AgentSeen]) -> Result<()> {
+    let proxies: Vec<Uuid> = agents.iter().map(|one| one.proxy.uuid()).collect();
+    // The serial is text from outside.
+    let serial = |one: &AgentSeen| one.serial.clone().filter(|text| is_serial(text));
+    let serials: Vec<Option<String>> = agents.iter().map(serial).collect();
+    let revision = |one: &AgentSeen| one.revision.map(u64::cast_signed);
+    let revisions: Vec<Option<i64>> = agents.iter().map(revision).collect();
+    let mut work = store.work(mesh.org(), "xds", Mode::Soft).await?;
+    let now = work.now();
+    sqlx::query(
+        "insert into heddle.agents (org_id, mesh_id, proxy_id, serial, revision, seen_at) \
+         select p.org_id, p.mesh_id, p.id, seen.serial, seen.revision, $5 \
+         from unnest($2::uuid[], $3::text[], $4::bigint[]) as seen (id, serial, revision) \
+         join heddle.proxies p on p.mesh_id = $1 and p.id = seen.id \
+         on conflict (org_id, mesh_id, proxy_id) do update set \
+             serial = excluded.serial, seen_at = greatest(agents.seen_at, excluded.seen_at), \
+             revision = greatest(agents.revision, excluded.revision)",
+    )
+    .bind(mesh.mesh().uuid())
+    .bind(&proxies)
+    .bind(&serials)
+    .bind(&revisions)
+    .bind(now)
+    .execute(work.conn())
+    .await?;
+    work.commit().await?;
+    Ok(())
+}
+
+fn is_serial(text: &str) -> bool {
+    let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    text.len() == 32 && text.bytes().all(hex)
+}
