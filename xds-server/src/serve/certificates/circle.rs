@@ -23,8 +23,6 @@ const KEEP_AT_MOST: Duration = Duration::from_secs(20);
 /// What was seen last.
 #[derive(Clone, Default)]
 pub(super) struct Seen {
-    /// Counts the looks.
-    pub(super) look: u64,
     /// Whom the mesh trusts; `None` until that could be read.
     pub(super) trust: Option<Arc<Trust>>,
     /// Who may not stay.
@@ -197,14 +195,23 @@ impl Looker {
             };
             self.keep(members.values().map(agent).collect()).await;
         }
-        self.seen.send_modify(|seen| {
-            seen.look += 1;
-            if let Ok(trust) = trust {
+        // Nobody is woken for nothing.
+        self.seen.send_if_modified(|seen| {
+            let mut changed = false;
+            if let Ok(trust) = trust
+                && seen.trust.as_deref() != Some(&trust)
+            {
                 seen.trust = Some(Arc::new(trust));
+                changed = true;
             }
-            if let Ok(refused) = refused {
-                seen.refused = Arc::new(refused.into_iter().collect());
+            let refused = refused.map(BTreeMap::from_iter);
+            if let Ok(refused) = refused
+                && *seen.refused != refused
+            {
+                seen.refused = Arc::new(refused);
+                changed = true;
             }
+            changed
         });
     }
 

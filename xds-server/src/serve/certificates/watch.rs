@@ -1,6 +1,7 @@
 //! One who watches: told at once, and again when that is no longer true.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt as _};
 use heddle_identity::{WatchRequest, WatchResponse};
@@ -12,11 +13,14 @@ use super::{ders, join};
 use crate::serve::connection::Connection;
 use crate::serve::refuse;
 use crate::source::Proxy;
-use crate::trust::Trust;
+use crate::trust::{Held, Trust};
 
 /// When to replace what is held: nothing is known but what was said at its issue, and at once. A constant, so that it is said once.
 const AS_ISSUED: i64 = 0;
 const NOW: i64 = 1;
+
+/// How long until the journal is asked again, when it could not be.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// What it holds, and what it was told.
 struct Watcher {
@@ -26,6 +30,8 @@ struct Watcher {
     serial: String,
     place: Place,
     told: Option<WatchResponse>,
+    /// What the journal says of the certificate that it holds, once that could be read; it holds no other as long as this lives.
+    held: Option<Option<Held>>,
     drained: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
@@ -52,6 +58,7 @@ pub(super) async fn watch(
         serial: asked.serial,
         place,
         told: None,
+        held: None,
         connection,
     };
     let told = futures::stream::unfold(Some(watcher), |watcher| async {
@@ -83,43 +90,55 @@ impl Watcher {
                 changed = self.place.seen.changed() => {
                     changed.map_err(|_| refuse::stopping())?;
                 }
+                () = tokio::time::sleep(AGAIN), if self.held.is_none() => {}
                 () = self.drained.as_mut() => return Err(refuse::stopping()),
             }
         }
     }
 
-    async fn response(&self, trust: &Trust) -> Result<WatchResponse, Status> {
+    async fn response(&mut self, trust: &Trust) -> Result<WatchResponse, Status> {
         let before = self.told.as_ref().map_or(AS_ISSUED, |told| told.renew_at);
-        let renew_at = self.renew_at(trust).await.unwrap_or(before);
+        self.look_up().await;
         Ok(WatchResponse {
             trust_domain: self.trust_domain.clone(),
             bundle: ders(&trust.roots)?,
             version: version(trust),
-            renew_at,
+            renew_at: self.renew_at(trust).unwrap_or(before),
         })
     }
 
     /// When to replace what is held: as was said at its issue, earlier when what signed it gives way, and now when it is no longer good.
     /// `None` while nobody can tell.
-    async fn renew_at(&self, trust: &Trust) -> Option<i64> {
+    fn renew_at(&self, trust: &Trust) -> Option<i64> {
         if self.serial.is_empty() {
             return Some(AS_ISSUED);
+        }
+        let Some(held) = self.held? else {
+            return Some(NOW);
+        };
+        let due = trust.replacing.due(held.authority, &self.serial);
+        let at = due.map_or(held.renew_at, |due| due.min(held.renew_at));
+        Some(at.timestamp())
+    }
+
+    /// Asks the journal, once: what it says changes only for whoever is revoked, and that ends this.
+    async fn look_up(&mut self) {
+        if self.held.is_some() {
+            return;
+        }
+        if self.serial.is_empty() {
+            self.held = Some(None);
+            return;
         }
         let identities = &self.connection.server.hub.parts().identities;
         let held = identities
             .is_current(&self.proxy, &self.trust_domain, &self.serial)
             .await;
         match held {
-            Ok(Some(held)) => {
-                let due = trust.replacing.due(held.authority, &self.serial);
-                let at = due.map_or(held.renew_at, |due| due.min(held.renew_at));
-                Some(at.timestamp())
-            }
-            Ok(None) => Some(NOW),
+            Ok(held) => self.held = Some(held),
             Err(error) => {
                 let cause = error.source.to_string();
                 tracing::warn!(%error, cause, "cannot look a held certificate up");
-                None
             }
         }
     }
