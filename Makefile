@@ -37,11 +37,12 @@ test: web/dist/index.html test-rust test-web test-terraform ## Everything that a
 test-setup:
 	@scripts/setup --test
 
+# Most tests wait for Envoys and servers much longer than they compute, so there are more of them at once than cores.
 test-rust: test-setup ## Formatting, lints, the repository's own checks and all short tests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo xtask check
-	cargo test --workspace --locked
+	RUST_TEST_THREADS=$$(( $$(nproc) * 2 )) cargo test --workspace --locked
 
 # The same build as for `test-rust`, so that nothing is compiled twice.
 test-web: test-setup web/dist/index.html ## The console: formatting, lints, types, unit tests, and a real browser against the demo

@@ -79,10 +79,11 @@ impl Files {
             // It is not there under that name any more.
             let _ = beside.keep();
         }
-        self.link(CURRENT, Path::new(name))?;
+        // The names first: they lead to something all at once.
         for file in [CERTIFICATE, KEY, BUNDLE] {
             self.link(file, &Path::new(CURRENT).join(file))?;
         }
+        self.link(CURRENT, Path::new(name))?;
         fs::File::open(&self.0)?.sync_all()
     }
 

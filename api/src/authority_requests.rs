@@ -52,6 +52,7 @@ pub(crate) fn operations(table: Table) -> Table {
 /// The schemas.
 pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
     let text = |about: &str, example: &str| json!({"type": "string", "description": about, "examples": [example]});
+    let maybe = |about: &str, example: &str| json!({"type": ["string", "null"], "description": about, "examples": [example]});
     vec![
         ("AuthorityRequestList", list_of("AuthorityRequest")),
         (
@@ -62,7 +63,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
                 "description": "What the owner of a root is asked to sign.",
                 "required": ["csr", "meta"],
                 "properties": {
-                    "csr": text("The certificate signing request: PKCS#10, PEM.", "-----BEGIN CERTIFICATE REQUEST-----\nMIIBZTCCAQsCAQAwPzEP\n-----END CERTIFICATE REQUEST-----\n"),
+                    "csr": maybe("The certificate signing request: PKCS#10, PEM. Null in a dry run.", "-----BEGIN CERTIFICATE REQUEST-----\nMIIBZTCCAQsCAQAwPzEP\n-----END CERTIFICATE REQUEST-----\n"),
                     "meta": {"$ref": "#/components/schemas/AuthorityRequestMeta"},
                 },
             }),

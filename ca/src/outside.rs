@@ -3,21 +3,28 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use rcgen::PublicKeyData as _;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer};
 use uuid::Uuid;
+use x509_parser::certificate::X509Certificate;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
 
 use crate::ambient::{Random, new_id};
 use crate::authority::{AuthorityKind, AuthorityRow, Draft, Hierarchy, MeshIdentity};
-use crate::check::{self, Fault};
+use crate::check::{self, Expected, Fault};
 use crate::error::Error;
+use crate::key::P256Key;
 use crate::seal::SealingKey;
+use crate::spiffe::SpiffeId;
+use crate::template::{self, Serial};
 
 /// The most certificates that are read, with issuing authority and root.
 const CHAIN: usize = 5;
+/// How much of its life is left at least of an authority that is taken: a rotation may wait for a while, and leaves must fit in.
+const LEFT: TimeDelta = TimeDelta::days(7);
 
 /// An issuing authority that has a key and no certificate yet.
 #[derive(Clone, PartialEq, Eq)]
@@ -107,6 +114,10 @@ impl AuthorityRequest {
         if now >= not_after {
             return Err(Error::IssuerExpired { not_after, now });
         }
+        if not_after - now < LEFT {
+            return Err(fault("it, or what signed it, ends within seven days").into());
+        }
+        can_issue(&issuing, mesh, random)?;
         let row = |id, kind, der: &[Vec<u8>], sealed_key, cert: &check::SigningCert| AuthorityRow {
             id,
             org: mesh.org,
@@ -144,6 +155,37 @@ impl AuthorityRequest {
         let (_, request) = X509CertificationRequest::from_der(&der).map_err(|_| broken())?;
         Ok(request.certification_request_info.subject_pki.raw.to_vec())
     }
+}
+
+/// That leaves can name it: the issuer in a leaf is written anew from what was read of its subject, and not every subject comes out as
+/// it went in. Tried with a key that is thrown away.
+fn can_issue(
+    issuing: &check::SigningCert,
+    mesh: &MeshIdentity,
+    random: &dyn Random,
+) -> Result<(), Error> {
+    let unnameable = || {
+        fault(
+            "its subject cannot be named by what it signs: use each attribute once, in UTF8String or PrintableString",
+        )
+    };
+    let (signs, key) = (P256Key::generate()?, P256Key::generate()?);
+    let name = SpiffeId::service(&mesh.trust_domain, "a")?;
+    let serial = Serial::draw(random)?;
+    let params = template::leaf(&name, serial, issuing.validity)?;
+    let own = CertificateDer::from(issuing.der.as_slice());
+    let issuer = rcgen::Issuer::from_ca_cert_der(&own, &signs).map_err(|_| unnameable())?;
+    let leaf = params.signed_by(&key, &issuer).map_err(|_| unnameable())?;
+    let (_, leaf) = X509Certificate::from_der(leaf.der()).map_err(|_| unnameable())?;
+    let expected = Expected {
+        name: &name,
+        serial: serial.as_bytes(),
+        validity: issuing.validity,
+        public_key: &key.subject_public_key_info(),
+        issuer: issuing,
+    };
+    check::leaf_tbs(leaf.tbs_certificate.as_ref(), &expected).map_err(|_| unnameable())?;
+    Ok(())
 }
 
 fn none() -> Fault {

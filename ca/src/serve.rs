@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::ambient::Clock;
@@ -16,6 +16,9 @@ use crate::profile::Subject;
 use crate::request::CertificateRequest;
 use crate::signer::Signer;
 use crate::spiffe::TrustDomain;
+
+/// How long before its end somebody is told that an authority needs a successor that Heddle cannot make.
+const WARNING: TimeDelta = TimeDelta::days(30);
 
 /// Where the authorities of meshes are kept. The server joins it to its store.
 #[async_trait]
@@ -216,7 +219,9 @@ impl CertificateAuthority {
             Some(hierarchy) => hierarchy,
             None => self.create(mesh).await?,
         };
-        if now >= hierarchy.due() {
+        if hierarchy.root.is_of_others() {
+            warn_of_the_end(&hierarchy, now);
+        } else if now >= hierarchy.due() {
             hierarchy = self.renew(hierarchy).await;
         }
         let known = self.all().get(&mesh.key()).cloned();
@@ -309,6 +314,19 @@ fn issued<K>(subject: &Subject, leaf: &Leaf<K>) {
         not_after = %leaf.not_after,
         "leaf issued"
     );
+}
+
+/// Where Heddle cannot make the successor, somebody has to hear of the end in time.
+fn warn_of_the_end(hierarchy: &Hierarchy, now: DateTime<Utc>) {
+    let issuing = &hierarchy.issuing;
+    if now >= issuing.not_after - WARNING {
+        tracing::warn!(
+            org.id = %issuing.org,
+            mesh.id = %issuing.mesh,
+            not_after = %issuing.not_after,
+            "the issuing authority ends, and the owner of its root has to sign another one"
+        );
+    }
 }
 
 /// C07: a mesh is served only under the trust domain its authorities were made for.

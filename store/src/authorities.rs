@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use heddle_model::authz::Permission;
+use heddle_model::authz::permission::MeshWrite;
 use heddle_model::id::AuthorityId;
 use serde_json::json;
 use uuid::Uuid;
@@ -192,6 +193,19 @@ async fn create_once(
     let stored = select(&mut work, mesh).await?;
     work.commit().await?;
     Ok(stored)
+}
+
+/// Stores the authorities of a mesh that has none.
+///
+/// # Errors
+/// [`crate::Error::NotFound`] when the mesh was deleted, [`crate::Error::Unavailable`].
+pub async fn begin(tx: &mut Tx<MeshWrite>, mesh: &MeshRef, rows: &[AuthorityRow]) -> Result<()> {
+    let work = &mut tx.work;
+    work.lock(mesh.mesh()).await?;
+    for row in rows {
+        insert(work, mesh, row).await?;
+    }
+    Ok(())
 }
 
 /// The authority that signs leaves now: of all active issuing ones, the one that lasts longest.

@@ -80,14 +80,6 @@ pub trait OutsideAuthorities: Send + Sync {
 #[derive(Debug)]
 pub struct Adopted(pub [AuthorityRow; 2]);
 
-impl Adopted {
-    /// The request that it was signed for.
-    #[must_use]
-    pub fn request(&self) -> AuthorityId {
-        self.0[1].id
-    }
-}
-
 #[async_trait]
 impl AuthorityMaker for Adopted {
     async fn root(&self, _: &MeshRef, _: &str) -> std::result::Result<[AuthorityRow; 2], Cause> {
@@ -218,18 +210,45 @@ pub async fn find<P: Permission>(
     Ok(query.fetch_optional(tx.work.conn()).await?.map(Into::into))
 }
 
-/// It waits no more: it has become an authority, or nobody wants it. Its key goes with it.
+/// Nobody wants it any more. Its key goes with it.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Unavailable`].
-pub async fn end(tx: &mut Tx<MeshWrite>, mesh: MeshId, id: AuthorityId) -> Result<()> {
+pub async fn delete(tx: &mut Tx<MeshWrite>, mesh: MeshId, id: AuthorityId) -> Result<()> {
+    let ended = end(tx, mesh, id, "delete").await?;
+    ended.map(drop).ok_or(Error::NotFound)
+}
+
+/// Takes it, so that it becomes an authority in this transaction; `None` when it does not wait. The key is sealed as it is now,
+/// also when somebody seals all keys anew meanwhile.
+///
+/// # Errors
+/// [`Error::NotFound`] without such a mesh, [`Error::Unavailable`].
+pub async fn take(
+    tx: &mut Tx<MeshWrite>,
+    mesh: MeshId,
+    id: AuthorityId,
+) -> Result<Option<AuthorityRequestRow>> {
+    end(tx, mesh, id, "adopt").await
+}
+
+async fn end(
+    tx: &mut Tx<MeshWrite>,
+    mesh: MeshId,
+    id: AuthorityId,
+    action: &'static str,
+) -> Result<Option<AuthorityRequestRow>> {
     let work = &mut tx.work;
     work.lock(mesh).await?;
-    let query = sqlx::query("delete from heddle.authority_requests where mesh_id = $1 and id = $2")
+    let query = format!(
+        "delete from heddle.authority_requests where mesh_id = $1 and id = $2 returning {COLUMNS}"
+    );
+    let query = sqlx::query_as::<_, Row>(&query)
         .bind(mesh.uuid())
         .bind(id.uuid());
-    if query.execute(work.conn()).await?.rows_affected() == 0 {
-        return Err(Error::NotFound);
+    let row = query.fetch_optional(work.conn()).await?;
+    if row.is_some() {
+        work.record(change(action, mesh, id)).await?;
     }
-    work.record(change("delete", mesh, id)).await
+    Ok(row.map(Into::into))
 }

@@ -72,17 +72,28 @@ async fn authorities(
     done: &mut Resealed,
 ) -> Result<()> {
     let mut work = store.issuer(mesh.org(), ACTOR, Mode::Write).await?;
-    // Those that are to become authorities, too. A root of somebody else has no key here.
-    let rows: Vec<(String, Uuid, String, Vec<u8>)> = sqlx::query_as(
-        "select 'authorities', id, kind, sealed_key from heddle.authorities \
-         where mesh_id = $1 and octet_length(sealed_key) > 0 \
-         union all \
-         select 'authority_requests', id, 'issuing', sealed_key from heddle.authority_requests \
-         where mesh_id = $1 order by 2",
-    )
-    .bind(mesh.mesh().uuid())
-    .fetch_all(work.conn())
-    .await?;
+    // Those that are to become authorities first: one that becomes an authority meanwhile has become one by the second question.
+    let mut rows: Vec<(&str, Uuid, String, Vec<u8>)> = Vec::new();
+    for (table, select) in [
+        (
+            "authority_requests",
+            "select id, 'issuing', sealed_key from heddle.authority_requests \
+             where mesh_id = $1 order by id for update",
+        ),
+        // A root of somebody else has no key here.
+        (
+            "authorities",
+            "select id, kind, sealed_key from heddle.authorities \
+             where mesh_id = $1 and octet_length(sealed_key) > 0 order by id",
+        ),
+    ] {
+        let found: Vec<(Uuid, String, Vec<u8>)> = sqlx::query_as(select)
+            .bind(mesh.mesh().uuid())
+            .fetch_all(work.conn())
+            .await?;
+        let found = found.into_iter();
+        rows.extend(found.map(|(id, kind, sealed)| (table, id, kind, sealed)));
+    }
     for (table, id, kind, sealed) in rows {
         let kind = AuthorityKind::parse(&kind)
             .ok_or_else(|| inconsistent("authorities", "kind", id, &kind))?;
@@ -92,7 +103,7 @@ async fn authorities(
         let Some(new) = resealer.reseal(place, &sealed).map_err(Error::Database)? else {
             continue;
         };
-        let update = match table.as_str() {
+        let update = match table {
             "authorities" => {
                 "update heddle.authorities set sealed_key = $4 \
                  where mesh_id = $1 and id = $2 and sealed_key = $3"

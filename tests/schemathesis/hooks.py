@@ -281,6 +281,15 @@ def rotation():
     raise AssertionError(f"no rotation: {made.text}")
 
 
+def authority_request():
+    """A new one, or one of those that there are: a mesh may have ten."""
+    address = f"{ORG}/meshes/{KEPT}/authority-requests"
+    made = api.request("POST", address, json={}, timeout=30)
+    if made.status_code == 201:
+        return made.json()["meta"]["uid"]
+    return api.request("GET", address, timeout=30).json()["items"][-1]["meta"]["uid"]
+
+
 def no_rotation():
     """None is under way, if nobody else begins one: a rotation that was only prepared ends when it is turned round."""
     api.request("POST", f"{ROTATIONS}/{rotation()}/actions", json={"action": "reverse"}, timeout=30)
@@ -354,6 +363,7 @@ REAL = {
     f"DELETE {MESH}/revocations/{{revocation}}": path(mesh=KEPT, revocation=revocation),
     f"POST {MESH}/access/checks": both(path(mesh=KEPT), body(asked_call)),
     f"POST {MESH}/rollbacks": rollback,
+    f"DELETE {MESH}/authority-requests/{{request}}": path(mesh=KEPT, request=authority_request),
     f"POST {MESH}/rotations": both(path(mesh=KEPT), body(no_rotation)),
     f"POST {MESH}/rotations/{{rotation}}/actions": both(
         path(mesh=KEPT, rotation=rotation), body(lambda: {"action": "reverse"})

@@ -8,7 +8,7 @@ use heddle_model::authz::permission::{MeshRead, MeshWrite};
 use heddle_model::code::Code;
 use heddle_model::id::AuthorityId;
 use heddle_store::authority_requests::{self, AuthorityRequestRow, MOST};
-use heddle_store::{Error, MeshRef, authorities, meshes};
+use heddle_store::{Error, meshes};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -66,7 +66,12 @@ pub(crate) async fn create(
         Problem::new(Code::LimitReached, detail)
     })?;
     let location = format!("{}/{}", uri.path(), row.id);
-    let mut response = (StatusCode::CREATED, Json(render(&row))).into_response();
+    let mut answer = render(&row);
+    if intent.dry_run {
+        // Its key is thrown away: nobody shall have it signed.
+        answer["csr"] = Value::Null;
+    }
+    let mut response = (StatusCode::CREATED, Json(answer)).into_response();
     if let Ok(location) = location.parse() {
         let headers = response.headers_mut();
         headers.insert(http::header::LOCATION, location);
@@ -117,16 +122,8 @@ pub(crate) async fn delete(
     let id: AuthorityId = request.parse().map_err(|_| Problem::not_found())?;
     let mut tx = app.store.begin(&grant).await?;
     let mesh = meshes::require(&mut tx, &mesh).await?;
-    authority_requests::end(&mut tx, mesh.id, id).await?;
+    authority_requests::delete(&mut tx, mesh.id, id).await?;
     intent
         .finish(tx, StatusCode::NO_CONTENT.into_response())
         .await
-}
-
-/// Makes the authorities of a mesh that has none yet, as its first proxy would: there must be something that gives way.
-pub(crate) async fn begin(app: &App, mesh: &MeshRef, trust_domain: &str) -> Result<(), Error> {
-    let made = app.authorities.root(mesh, trust_domain).await;
-    let made = made.map_err(Error::Signer)?;
-    let _there = authorities::create(&app.store, mesh, &made).await?;
-    Ok(())
 }

@@ -17,7 +17,7 @@ use heddle_store::meshes::{self, MeshRow};
 use heddle_store::rotations::{
     self, Counts, Mode, NewRotation, ProxyProgress, Refused, RotationRow, What,
 };
-use heddle_store::{Grant, Tx};
+use heddle_store::{Error, Tx};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -187,6 +187,13 @@ fn refuse(refused: Refused) -> Problem {
             Code::RotationUnderWay,
             format!("{other} has not ended: finish it or turn it round first"),
         ),
+        Refused::TooLate(ends) => Problem::new(
+            Code::RotationWaits,
+            format!(
+                "what is new ends at {}, too soon to sign anything: turn the rotation round, and have another one signed",
+                view::time(ends)
+            ),
+        ),
         Refused::NothingThere => Problem::new(
             Code::NoAuthorities,
             "no proxy of this mesh was ever connected, so it has no authorities to replace",
@@ -266,16 +273,13 @@ fn root_of(known: &[AuthorityRow]) -> Option<&AuthorityRow> {
 /// A mesh without proxies has no authorities yet; it gets some, so that they can give way.
 async fn something_gives_way(
     app: &App,
-    grant: &Grant<MeshWrite>,
-    mesh: &str,
+    tx: &mut Tx<MeshWrite>,
+    mesh: &MeshRow,
 ) -> Result<(), Problem> {
-    let mut tx = app.store.begin(grant).await?;
-    let mesh = meshes::require(&mut tx, mesh).await?;
-    let at = tx.mesh_ref(&mesh);
-    let known = authorities::of(&mut tx, &at).await?;
-    drop(tx);
-    if known.is_empty() {
-        super::authority_requests::begin(app, &at, &mesh.trust_domain).await?;
+    let at = tx.mesh_ref(mesh);
+    if authorities::of(tx, &at).await?.is_empty() {
+        let made = app.authorities.root(&at, &mesh.trust_domain).await;
+        authorities::begin(tx, &at, &made.map_err(Error::Signer)?).await?;
     }
     Ok(())
 }
@@ -290,7 +294,7 @@ async fn adopt(
     chain: &str,
 ) -> Result<Adopted, Problem> {
     let row = match request.parse() {
-        Ok(id) => authority_requests::find(tx, mesh.id, id).await?,
+        Ok(id) => authority_requests::take(tx, mesh.id, id).await?,
         Err(_) => None,
     };
     let row = row.ok_or_else(|| {
@@ -299,13 +303,15 @@ async fn adopt(
     })?;
     let at = tx.mesh_ref(mesh);
     let known = authorities::of(tx, &at).await?;
+    // One that was removed comes back as another row.
+    let trusted: Vec<_> = authorities::trusted(&known).cloned().collect();
     let adopted = app
         .outside
-        .adopt(&at, &mesh.trust_domain, &row, chain, &known)
+        .adopt(&at, &mesh.trust_domain, &row, chain, &trusted)
         .map_err(|cause| Problem::internal(&*cause))?;
     let made = adopted.map_err(|wrong| violation("certificates", Code::BadFormat, wrong))?;
     let same = root_of(&known).is_some_and(|root| root.id == made[0].id);
-    let had = known.iter().any(|one| one.id == made[0].id);
+    let other = trusted.iter().any(|one| one.id == made[0].id);
     match (what, same) {
         (What::Intermediate, false) => {
             let detail = "their root is not that of the mesh: `what` is `root`, then";
@@ -315,8 +321,8 @@ async fn adopt(
             let detail = "their root is that of the mesh already: `what` is `intermediate`, then";
             Err(violation("what", Code::Mismatch, detail))
         }
-        (What::Root, false) if had => {
-            let detail = "the mesh had this root before, and has dropped it: it does not come back";
+        (What::Root, false) if other => {
+            let detail = "the mesh trusts this root beside the one that signs now: let it go first";
             Err(violation("certificates", Code::Mismatch, detail))
         }
         _ => Ok(Adopted(made)),
@@ -333,9 +339,6 @@ pub(crate) async fn create(
     let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
     let (new, signed) = wanted(&body, app.xds.leaf_lifetime)?;
-    if signed.is_some() {
-        something_gives_way(&app, &grant, &mesh).await?;
-    }
     let mut tx = app.store.begin(&grant).await?;
     if let Some(answer) = intent.replay(&mut tx).await? {
         return Ok(answer);
@@ -355,11 +358,8 @@ pub(crate) async fn create(
         }
         Some((request, chain)) => {
             let adopted = adopt(&app, &mut tx, &mesh, new.what, request, chain).await?;
-            let started = rotations::start(&mut tx, &mesh, &new, &adopted).await?;
-            if started.is_ok() {
-                authority_requests::end(&mut tx, mesh.id, adopted.request()).await?;
-            }
-            started
+            something_gives_way(&app, &mut tx, &mesh).await?;
+            rotations::start(&mut tx, &mesh, &new, &adopted).await?
         }
     };
     let row = row.map_err(refuse)?;

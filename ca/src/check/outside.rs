@@ -5,7 +5,7 @@ use x509_parser::certificate::{TbsCertificate, X509Certificate};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{
     OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA,
-    OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ECDSA_WITH_SHA512,
+    OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384,
 };
 use x509_parser::public_key::PublicKey;
 
@@ -25,6 +25,7 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 /// A root: one of ours, which names its trust domain, or one that somebody else has made.
 pub(crate) fn root(der: &[u8]) -> Result<SigningCert, Fault> {
     let certificate = parse(der)?;
+    legible(&certificate.tbs_certificate)?;
     if names_an_identity(&certificate.tbs_certificate) {
         return signing(der, AuthorityKind::Root, None);
     }
@@ -104,8 +105,37 @@ fn names_an_identity(tbs: &TbsCertificate<'_>) -> bool {
     names.unwrap_or_default().iter().any(spiffe)
 }
 
+/// That each extension is there once and can be read: what cannot is not as good as absent.
+fn legible(tbs: &TbsCertificate<'_>) -> Result<(), Fault> {
+    let mut seen = Vec::new();
+    for extension in tbs.extensions() {
+        need(
+            !seen.contains(&&extension.oid),
+            "x509",
+            "an extension appears twice in a certificate",
+        )?;
+        seen.push(&extension.oid);
+        let torn = matches!(
+            extension.parsed_extension(),
+            ParsedExtension::ParseError { .. }
+        );
+        need(
+            !torn,
+            "x509",
+            "an extension of a certificate cannot be read",
+        )?;
+    }
+    Ok(())
+}
+
 /// That it may sign, and that whoever verifies it will understand why.
 fn authority(tbs: &TbsCertificate<'_>, below: u32) -> Result<(), Fault> {
+    legible(tbs)?;
+    need(
+        tbs.subject.iter_rdn().next().is_some(),
+        "x509",
+        "a certificate of an authority has no subject",
+    )?;
     let constraints = tbs.basic_constraints().ok().flatten();
     let constraints = constraints.ok_or(at("S13", "a certificate has no basic constraints"))?;
     need(
@@ -126,11 +156,16 @@ fn authority(tbs: &TbsCertificate<'_>, below: u32) -> Result<(), Fault> {
         "a certificate may not sign others",
     )?;
     let purposes = tbs.extended_key_usage().ok().flatten();
-    let any_end = purposes.is_none_or(|purposes| {
-        purposes.value.any || purposes.value.server_auth && purposes.value.client_auth
-    });
+    let any_end =
+        purposes.is_none_or(|purposes| purposes.value.server_auth && purposes.value.client_auth);
     need(any_end, "S14", "a certificate is not for both ends of TLS")?;
     for extension in tbs.extensions() {
+        // Not every verifier can compare URIs with these, and then it refuses.
+        let constrained = matches!(
+            extension.parsed_extension(),
+            ParsedExtension::NameConstraints(_)
+        );
+        need(!constrained, "S17", "a certificate constrains names")?;
         let known = matches!(
             extension.parsed_extension(),
             ParsedExtension::AuthorityKeyIdentifier(_)
@@ -145,16 +180,13 @@ fn authority(tbs: &TbsCertificate<'_>, below: u32) -> Result<(), Fault> {
             "x509",
             "a certificate has a critical extension that proxies may not understand",
         )?;
-        // Not every verifier can compare URIs with these, and then it refuses.
-        let constrained = matches!(
-            extension.parsed_extension(),
-            ParsedExtension::NameConstraints(_)
-        );
-        need(!constrained, "S17", "a certificate constrains names")?;
     }
     match tbs.subject_pki.parsed() {
         Ok(PublicKey::RSA(key)) if RSA_BITS.contains(&key.key_size()) => Ok(()),
-        Ok(PublicKey::EC(point)) if [256, 384].contains(&point.key_size()) => Ok(()),
+        // A byte that says "uncompressed", and both coordinates.
+        Ok(PublicKey::EC(point)) if matches!(point.data(), [4, both @ ..] if [64, 96].contains(&both.len())) => {
+            Ok(())
+        }
         _ => fault(
             "S18",
             "a key is neither RSA of 2048 to 4096 bits nor ECDSA on P-256 or P-384",
@@ -181,7 +213,6 @@ fn signed(certificate: &X509Certificate<'_>, by: &X509Certificate<'_>) -> Result
     let algorithms = [
         OID_SIG_ECDSA_WITH_SHA256,
         OID_SIG_ECDSA_WITH_SHA384,
-        OID_SIG_ECDSA_WITH_SHA512,
         OID_PKCS1_SHA256WITHRSA,
         OID_PKCS1_SHA384WITHRSA,
         OID_PKCS1_SHA512WITHRSA,
@@ -190,7 +221,7 @@ fn signed(certificate: &X509Certificate<'_>, by: &X509Certificate<'_>) -> Result
         algorithms.contains(&certificate.signature_algorithm.algorithm)
             && certificate.signature_algorithm.algorithm == tbs.signature.algorithm,
         "S18",
-        "a signature is neither ECDSA nor RSA (PKCS#1) with SHA-256, SHA-384 or SHA-512",
+        "a signature is neither ECDSA with SHA-256 or SHA-384 nor RSA (PKCS#1) with SHA-256 to SHA-512",
     )?;
     let verified = certificate.verify_signature(Some(by.public_key()));
     verified.map_err(|_| at("S16", "a signature is not that of the next certificate"))

@@ -255,6 +255,18 @@ fn what_is_wrong_with_a_chain_is_said() {
         ),
         ("1.2.3.4=critical,DER:0500", "-days 90 -sha256", "x509"),
         ("", "-days 90 -sha1", "S18"),
+        (
+            "extendedKeyUsage=anyExtendedKeyUsage",
+            "-days 90 -sha256",
+            "S14",
+        ),
+        ("", "-days 3 -sha256", "x509: it, or what signed it, ends"),
+        // Leaves name their issuer by what was read of its subject.
+        (
+            "",
+            "-days 90 -sha256 -subj /DC=com/DC=example/CN=Issuing",
+            "x509: its subject cannot be named",
+        ),
     ] {
         // What is in the file goes before what the request asks for.
         customer.sign_for("issuing", "root", extensions, with);

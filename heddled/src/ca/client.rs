@@ -7,8 +7,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use heddle_ca::{
     AuthorityKind, AuthorityRequest, AuthorityRow, CertificateRequest, Error, Failure, Hierarchy,
-    Leaf, MeshIdentity,
-    MeshKey, SecretPem, Signer, SpiffeId, Subject,
+    Leaf, MeshIdentity, MeshKey, SecretPem, Signer, SpiffeId, Subject,
 };
 use heddle_store::{Cause, KeySealer};
 use http::uri::PathAndQuery;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
 use heddle_model::authz::permission::MeshWrite;
 use heddle_model::id::{AuthorityId, MeshId, RotationId};
 use serde_json::json;
@@ -18,6 +19,8 @@ use crate::sessions;
 use crate::store::Store;
 use crate::tx::{Change, Mode as TxMode, Tx, Work};
 
+/// The longest life of a leaf.
+const LONGEST_LEAF: TimeDelta = TimeDelta::hours(72);
 /// Who takes the steps that nobody asks for.
 const ACTOR: &str = "rotation";
 
@@ -72,6 +75,8 @@ pub enum Refused {
     Ended(State),
     /// It was turned round already.
     Reversing,
+    /// What is new ends then, which is too soon for it to sign anything.
+    TooLate(DateTime<Utc>),
     /// It is not where the caller thinks: this is its generation.
     Moved(u64),
 }
@@ -163,6 +168,9 @@ pub async fn advance(
     if waits.waiting_for > 0 && !force {
         return Ok(Err(Refused::Waits(waits)));
     }
+    if let Some(ends) = too_late(work, mesh, &rotation).await? {
+        return Ok(Err(Refused::TooLate(ends)));
+    }
     if waits.waiting_for > 0 || rotation.state == State::Retiring {
         sessions::require_fresh(work).await?;
     }
@@ -234,7 +242,8 @@ async fn step_once(store: &Store, mesh: &MeshRef, follows: u64) -> Result<Option
         return Ok(None);
     };
     let waits = counts(&mut work, mesh.mesh(), &rotation).await?;
-    if rotation.generation != follows || waits.waiting_for > 0 {
+    let late = too_late(&mut work, mesh.mesh(), &rotation).await?;
+    if rotation.generation != follows || waits.waiting_for > 0 || late.is_some() {
         return Ok(None);
     }
     let rotation = next(&mut work, mesh.mesh(), rotation).await?;
@@ -253,6 +262,26 @@ async fn held(work: &mut Work, mesh: MeshId, id: RotationId, generation: Option<
     } else {
         Ok(rotation)
     })
+}
+
+/// When what is new ends, if it is about to sign and that is too soon for the longest leaf: as what somebody else has signed may, by
+/// the time that everybody trusts it.
+async fn too_late(
+    work: &mut Work,
+    mesh: MeshId,
+    rotation: &RotationRow,
+) -> Result<Option<DateTime<Utc>>> {
+    if rotation.state != State::Published || rotation.reversing {
+        return Ok(None);
+    }
+    let soon = work.now() + LONGEST_LEAF;
+    let query = sqlx::query_scalar(
+        "select not_after from heddle.authorities where mesh_id = $1 and id = $2 and not_after < $3",
+    )
+    .bind(mesh.uuid())
+    .bind(rotation.issuing.uuid())
+    .bind(soon);
+    Ok(query.fetch_optional(work.conn()).await?)
 }
 
 async fn next(work: &mut Work, mesh: MeshId, mut rotation: RotationRow) -> Result<RotationRow> {

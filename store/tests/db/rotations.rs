@@ -9,7 +9,9 @@ use field::{Field, new};
 
 use chrono::TimeDelta;
 use heddle_model::authz::permission::MeshWrite;
-use heddle_store::authorities::{self, AuthorityKind, AuthorityState};
+use heddle_model::id::AuthorityId;
+use heddle_store::authorities::{self, AuthorityKind, AuthorityRow, AuthorityState};
+use heddle_store::authority_requests::Adopted;
 use heddle_store::meshes;
 use heddle_store::rotations::{
     self, AuthorityMaker as _, Mode, NewRotation, Refused, RotationRow, State, What,
@@ -242,6 +244,44 @@ async fn a_manual_rotation_waits_for_somebody_and_can_be_forced() {
     assert!(matches!(refused, Err(Refused::Waits(c)) if c.pending == 1));
     let active = field.advance(rotation.id, true).await.unwrap();
     assert_eq!(active.state, State::Active);
+}
+
+#[tokio::test]
+async fn what_somebody_else_signed_does_not_sign_once_its_end_is_near() {
+    let field = Field::new(&[]).await;
+    let before = field.trust().await;
+    let mut rows: [AuthorityRow; 2] = crate::authorities::hierarchy(77).try_into().unwrap();
+    rows[0].sealed_key = Vec::new();
+    rows[1].not_after = field.db.store_now() + TimeDelta::hours(80);
+    let grant = grant::<MeshWrite>(&field.owner);
+    let mut tx = field.db.store.begin(&grant).await.unwrap();
+    let mesh = field.mesh.mesh().to_string();
+    let mesh = meshes::require(&mut tx, &mesh).await.unwrap();
+    let new = new(What::Root, Mode::Planned);
+    let begun = rotations::start(&mut tx, &mesh, &new, &Adopted(rows.clone())).await;
+    let begun = begun.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(field.step().await.unwrap().state, State::Published);
+    field.db.clock.advance(TimeDelta::hours(9));
+    assert_eq!(field.step().await, None);
+    let refused = field.advance(begun.id, false).await;
+    assert_eq!(refused, Err(Refused::TooLate(rows[1].not_after)));
+    assert_eq!(field.trust().await.0, before.0, "what was there signs on");
+    assert_eq!(
+        field.reverse(begun.id).await.unwrap().state,
+        State::Cancelled
+    );
+    // The same root again, in time.
+    rows[0].id = AuthorityId::from_uuid(uuid::Uuid::from_u128(900));
+    rows[1].id = AuthorityId::from_uuid(uuid::Uuid::from_u128(901));
+    rows[1].parent = Some(rows[0].id);
+    rows[1].not_after = field.db.store_now() + TimeDelta::days(90);
+    let mut tx = field.db.store.begin(&grant).await.unwrap();
+    let again = rotations::start(&mut tx, &mesh, &new, &Adopted(rows.clone())).await;
+    again.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    field.until(State::Removed).await;
+    assert_eq!(field.trust().await, (Some(rows[1].id), 1, true));
 }
 
 #[tokio::test]

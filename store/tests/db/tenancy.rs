@@ -10,8 +10,10 @@ use heddle_model::authz::permission::{
 use heddle_model::id::{AuthorityId, MeshId};
 use heddle_model::kind::Kind;
 use heddle_store::authorities::{self, AuthorityKind, AuthorityRow, AuthorityState};
+use heddle_store::authority_requests::{self, NewAuthorityRequest};
 use heddle_store::certificates::{self, CertificateEntry};
 use heddle_store::meshes::MeshRow;
+use heddle_store::proxies::AgentSeen;
 use heddle_store::resources::{self, Precondition};
 use heddle_store::revocations::{self, Revoked};
 use heddle_store::rotations::{self, Mode, NewRotation, What};
@@ -105,6 +107,22 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
         .unwrap();
     tx.commit().await.unwrap();
     begin_rotation(store, &caller, &row).await;
+    let agent = AgentSeen {
+        proxy: joined.proxy,
+        serial: None,
+        revision: Some(1),
+    };
+    proxies::agents_seen(store, &mesh, &[agent]).await.unwrap();
+    let mut tx = store.begin(&grant::<MeshWrite>(&caller)).await.unwrap();
+    let wanted = NewAuthorityRequest {
+        id: AuthorityId::from_uuid(Uuid::from_u128(9)),
+        request_pem: String::from("request"),
+        sealed_key: vec![4, 5, 6],
+    };
+    authority_requests::create(&mut tx, row.id, wanted)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
     let ada = "ada@example.com".parse().unwrap();
     let password = SecretString::from(PASSWORD);
     let hash = store.hash_password(password.clone()).await.unwrap();

@@ -149,6 +149,11 @@ async fn spiffe_s16_s51_a_mesh_goes_under_the_root_of_a_customer_and_no_handshak
     let seen = field.follow(&path, false).await;
     assert_eq!(seen.last().unwrap().0, "removed");
     field.trusts_anew(&before).await;
+    // The root that went may come again.
+    let (third, chain) = customer.signs(&ask().await);
+    let path = field.begin(body("root", &third, &chain)).await;
+    let seen = field.follow(&path, false).await;
+    assert_eq!(seen.last().unwrap().0, "removed");
 
     let outcomes = stop(traffic).await;
     none_failed(&outcomes);
