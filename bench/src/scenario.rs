@@ -1,5 +1,6 @@
 //! The scenarios: each starts a Heddle of its own, fills it, connects a fleet and measures one thing.
 
+mod certificates;
 mod change;
 mod churn;
 mod cold;
@@ -64,6 +65,8 @@ pub(crate) struct Size {
     #[command(flatten)]
     pub(crate) tenants: tenants::Tenants,
     #[command(flatten)]
+    pub(crate) certificates: certificates::Certificates,
+    #[command(flatten)]
     pub(crate) idle: idle::Idle,
     #[command(flatten)]
     pub(crate) max: max::Max,
@@ -92,6 +95,8 @@ pub(crate) enum Scenario {
     Tenants,
     /// S8: some proxies do not read while endpoints change
     Slow,
+    /// S9: workloads ask for certificates
+    Certificates,
     /// S11: nothing happens; by name only
     Idle,
     /// S12: more and more proxies; by name only
@@ -104,7 +109,7 @@ pub(crate) enum Scenario {
 
 impl Scenario {
     /// Those that run when none is named. The others take long.
-    pub(crate) const DEFAULT: [Self; 10] = [
+    pub(crate) const DEFAULT: [Self; 11] = [
         Self::FanOut,
         Self::Cold,
         Self::Endpoint,
@@ -114,6 +119,7 @@ impl Scenario {
         Self::Storm,
         Self::NoOp,
         Self::Slow,
+        Self::Certificates,
         Self::Rest,
     ];
 
@@ -128,6 +134,7 @@ impl Scenario {
             Self::NoOp => "s6-no-op",
             Self::Tenants => "s7-tenants",
             Self::Slow => "s8-slow",
+            Self::Certificates => "s9-certificates",
             Self::Idle => "s11-idle",
             Self::Max => "s12-max",
             Self::FanOut => "c1-fan-out",
@@ -169,6 +176,10 @@ pub(crate) async fn run(scenario: Scenario, size: &Size) -> anyhow::Result<Repor
             }
             Scenario::FanOut => {
                 fan_out::run(size, &mut report).await?;
+                report
+            }
+            Scenario::Certificates => {
+                certificates::run(size, &mut report).await?;
                 report
             }
             Scenario::Tenants => {
@@ -229,7 +240,11 @@ async fn staged(scenario: Scenario, size: &Size, mut report: Report) -> anyhow::
         stage.heddle.analyze().await?;
     }
     match scenario {
-        Scenario::Cold | Scenario::Rest | Scenario::FanOut | Scenario::Tenants => {}
+        Scenario::Cold
+        | Scenario::Certificates
+        | Scenario::Rest
+        | Scenario::FanOut
+        | Scenario::Tenants => {}
         Scenario::Endpoint => stage.endpoint(size.changes).await?,
         Scenario::Route => stage.route(size.changes).await?,
         Scenario::Policy => stage.policy(size.changes).await?,

@@ -83,6 +83,44 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Makes a call that has one answer, and returns that.
+    ///
+    /// # Errors
+    /// The server refuses, or the connection has ended.
+    pub(crate) async fn unary(
+        &self,
+        path: &str,
+        token: &str,
+        frame: Bytes,
+    ) -> anyhow::Result<Bytes> {
+        let request = http::Request::post(format!("{}{path}", self.base))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("authorization", format!("Bearer {token}"));
+        let mut requests = self.requests.clone().ready().await?;
+        let (response, mut out) = requests.send_request(request.body(())?, false)?;
+        // One message is smaller than any window.
+        out.send_data(frame, true)?;
+        let (head, body) = response.await?.into_parts();
+        let mut stream = Stream {
+            out,
+            body,
+            buffer: BytesMut::new(),
+        };
+        let message = stream.next().await?;
+        let trailers = stream.body.trailers().await?.unwrap_or_default();
+        let status = trailers.get("grpc-status");
+        let status = status.or_else(|| head.headers.get("grpc-status"));
+        let said = trailers.get("grpc-message");
+        let said = said.or_else(|| head.headers.get("grpc-message"));
+        match (status.map(http::HeaderValue::as_bytes), message) {
+            (Some(b"0"), Some(message)) => Ok(message),
+            (status, _) => anyhow::bail!("refused: {status:?} {said:?}"),
+        }
+    }
+}
+
 /// A stream; it is reset when it is dropped.
 pub(crate) struct Stream {
     out: SendStream<Bytes>,

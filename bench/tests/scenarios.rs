@@ -153,6 +153,18 @@ fn tenants_and_crowds_are_measured() {
 }
 
 #[test]
+fn workloads_get_certificates() {
+    let [certificates] = tiny(
+        [("certificates", "s9-certificates")],
+        "--callers 4 --each 3 --envoys 0",
+    );
+    assert_eq!(certificates["certificates"], 36, "{certificates}");
+    for figure in ["certificates_per_s", "raw_signatures_per_s", "first_per_s"] {
+        assert!(number(&certificates, figure) > 0.0, "{certificates}");
+    }
+}
+
+#[test]
 fn a_load_goes_to_loopback_only() {
     let output = Command::new(env!("CARGO_BIN_EXE_heddle-bench"))
         .args(["xds-load", "--server", "192.0.2.1:18000"])

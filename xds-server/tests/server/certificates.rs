@@ -8,9 +8,10 @@ use heddle_identity::{
 };
 use heddle_model::code::Code as Known;
 use heddle_xds_server::AgentSeen;
+use heddle_xds_server::engine::kind::Kind;
 use tonic::{Code, Status, Streaming};
 
-use crate::client::{channel, with_token};
+use crate::client::{Node, channel, with_token};
 use crate::world::World;
 
 fn caller(proxy: &str, service: &str) -> Option<Caller> {
@@ -221,4 +222,42 @@ async fn spiffe_s52_what_those_hold_who_watch_is_told_to_whoever_waits_for_them(
     until(Some(1)).await;
     world.source.change(mesh, |_| {});
     until(Some(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_c16_a_mesh_whose_authority_is_silent_keeps_nobody_else_waiting_and_then_all_of_its_own_are_served()
+ {
+    const MANY: usize = 60;
+    let world = std::sync::Arc::new(World::start().await);
+    for tenant in ["a", "b"] {
+        world.source.mesh(tenant, &["payments"]);
+    }
+    world.identities.silence(Some("shop-a.heddle.example"));
+    let mut waiting = tokio::task::JoinSet::new();
+    for n in 0..MANY {
+        let world = world.clone();
+        waiting.spawn(async move {
+            let asked = asked(&format!("p-{n}"), "");
+            issue(&world, "a-payments", asked).await
+        });
+    }
+    // A key of one's own, and one by SDS.
+    let soon = Duration::from_secs(5);
+    let other = issue(&world, "b-payments", asked("p-1", ""));
+    let other = tokio::time::timeout(soon, other).await;
+    other.expect("nobody waits for another mesh").unwrap();
+    let envoy = Node::new("payments", "p-2", "10.0.0.2");
+    let settled = world.settled("b-payments", &envoy);
+    let settled = tokio::time::timeout(soon, settled).await;
+    let settled = settled.expect("no Envoy either");
+    assert!(settled.held[&Kind::Secret].contains_key("heddle/identity"));
+    assert!(waiting.try_join_next().is_none(), "they wait");
+
+    world.identities.silence(None);
+    let mut served = 0;
+    while let Some(issued) = waiting.join_next().await {
+        let _ = issued.unwrap().unwrap();
+        served += 1;
+    }
+    assert_eq!(served, MANY);
 }

@@ -316,6 +316,8 @@ pub(crate) struct Identities {
     signs: Mutex<(AuthorityId, Replacing)>,
     /// How often the roots have changed.
     roots: AtomicU64,
+    /// The trust domain whose authority does not answer for now.
+    silent: watch::Sender<Option<String>>,
 }
 
 /// What looks like a certificate, of this text.
@@ -336,6 +338,7 @@ impl Identities {
             issued: Mutex::default(),
             signs: Mutex::new((authority(1), Replacing::default())),
             roots: AtomicU64::new(0),
+            silent: watch::Sender::default(),
         })
     }
 
@@ -353,6 +356,11 @@ impl Identities {
         self.roots.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// The authority of this trust domain does not answer until it is said that nobody's is silent.
+    pub(crate) fn silence(&self, trust_domain: Option<&str>) {
+        self.silent.send_replace(trust_domain.map(str::to_owned));
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.issued.lock().unwrap().len()
     }
@@ -362,6 +370,9 @@ impl Identities {
 impl IdentitySource for Identities {
     async fn leaf(&self, proxy: &Proxy, trust_domain: &str) -> Result<Leaf, SourceError> {
         assert!(trust_domain.ends_with(".heddle.example"));
+        let mut silent = self.silent.subscribe();
+        let speaks = silent.wait_for(|silent| silent.as_deref() != Some(trust_domain));
+        drop(speaks.await);
         let mut issued = self.issued.lock().unwrap();
         let serial = format!("{:032x}", issued.len() + 1);
         let now = SystemClock.now();
