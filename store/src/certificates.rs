@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::authz::MeshRef;
 use crate::error::{Error, Result};
 use crate::gather::Gather;
+use crate::rotations::Trust;
 use crate::store::Store;
 use crate::tx::{Mode, Tx};
 
@@ -117,6 +118,8 @@ pub async fn newest<P: Permission>(
 pub(crate) struct Journals {
     record: Gather<(OrgId, MeshId), CertificateEntry, Recorded>,
     lookup: Gather<(OrgId, MeshId), String, Option<Journalled>>,
+    /// What proxies trust is asked with each certificate.
+    pub(crate) trust: Gather<(OrgId, MeshId), (), Trust>,
 }
 
 /// What became of an entry.

@@ -242,12 +242,25 @@ async fn open(work: &mut Work, mesh: MeshId) -> Result<Option<RotationRow>> {
 /// Since when leaves of authorities that give way are replaced, and over which time.
 pub type Window = Option<(DateTime<Utc>, Duration)>;
 
+/// Authorities, and when leaves of those that give way are replaced.
+pub(crate) type Trust = (Vec<AuthorityRow>, Window);
+
 /// The authorities of a mesh, oldest first, and when leaves of those that give way are to be replaced, by the newest rotation that
 /// got so far.
 ///
 /// # Errors
 /// [`Error::Unavailable`], [`Error::Inconsistent`].
 pub async fn trust(store: &Store, mesh: &MeshRef) -> Result<(Vec<AuthorityRow>, Window)> {
+    let (of, mesh) = (store.clone(), *mesh);
+    let answer = move |asked: Vec<()>| {
+        let store = of.clone();
+        async move { Ok(vec![trust_once(&store, &mesh).await?; asked.len()]) }
+    };
+    let key = (mesh.org(), mesh.mesh());
+    store.journals().trust.ask(key, (), answer).await
+}
+
+async fn trust_once(store: &Store, mesh: &MeshRef) -> Result<Trust> {
     let mut work = store.work(mesh.org(), "ca", TxMode::Snapshot).await?;
     let rows = authorities::select(&mut work, mesh).await?;
     let window: Option<(DateTime<Utc>, i64)> = sqlx::query_as(
