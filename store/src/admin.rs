@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::authz::Door;
 use crate::error::{Error, Result};
+use crate::invitations;
 use crate::principals;
 use crate::rights::Bound;
 use crate::role_bindings;
@@ -104,9 +105,10 @@ pub async fn create_member(
 ) -> Result<MemberId> {
     let mut work = enter(store, org).await?;
     let kind = principals::Kind::Member;
-    let member = principals::create(&mut work, kind, email.as_str(), None, password_hash).await?;
-    let bound = Bound { role, mesh: None };
     principals::lock_roles(&mut work).await?;
+    let member = principals::create(&mut work, kind, email.as_str(), None, password_hash).await?;
+    invitations::withdraw_to(&mut work, email.as_str()).await?;
+    let bound = Bound { role, mesh: None };
     role_bindings::insert(&mut work, &member, bound).await?;
     work.commit().await?;
     Ok(MemberId::from_uuid(member.id.uuid()))

@@ -34,11 +34,6 @@ const INTERVAL: i32 = 5;
 const SLOWER: i32 = 5;
 const SLOWEST: i32 = 60;
 
-/// How many requests come from one address.
-const FROM_ADDRESS: Rate = Rate {
-    burst: 60,
-    every: TimeDelta::seconds(2),
-};
 /// How many requests come from everywhere: what strangers can make us keep is bounded by this.
 const FROM_ALL: Rate = Rate {
     burst: 600,
@@ -136,13 +131,9 @@ fn no_randomness(error: secret::NoRandomness) -> Error {
 /// [`Error::Unavailable`].
 pub async fn ask(store: &Store, new: &NewRequest<'_>) -> Result<std::result::Result<Asked, Wait>> {
     let now = store.clock().now();
-    let from = format!("device from {}", new.address.unwrap_or_default());
-    let allowance = store.allowance();
-    if let Err(wait) = allowance.take(&from, FROM_ADDRESS, now) {
-        return Ok(Err(Wait(wait)));
-    }
-    if let Err(wait) = allowance.take("device", FROM_ALL, now) {
-        return Ok(Err(Wait(wait)));
+    let from = new.address.and_then(|address| address.parse().ok());
+    if let Err(wait) = store.strangers().ask("device", FROM_ALL, from, None, now) {
+        return Ok(Err(wait));
     }
     sqlx::query("delete from heddle.device_requests where expires_at < $1")
         .bind(now - REMEMBER)

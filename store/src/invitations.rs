@@ -3,6 +3,8 @@
 //! One is open until it is accepted or withdrawn; after its time it can only be sent again. It is for the address that it was sent to.
 
 mod accept;
+mod inviter;
+mod moot;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use heddle_model::authz::permission::MemberWrite;
@@ -23,13 +25,14 @@ use crate::rights::Bound;
 use crate::sessions;
 use crate::tx::{Change, Tx, Work};
 pub use accept::{NewAccount, Refused, accept, look};
+pub(crate) use moot::withdraw_to;
 
 /// How long an invitation can be accepted once it was made, or sent again.
 const LIFETIME: TimeDelta = TimeDelta::days(7);
 
-/// How often one invitation is sent.
+/// How often one address is sent invitations, by whomever: who gets them asked for none.
 const SENDING: Rate = Rate {
-    burst: 3,
+    burst: 5,
     every: TimeDelta::minutes(5),
 };
 /// How much mail to people who are no members yet an organisation sends.
@@ -71,7 +74,7 @@ pub enum Delivery {
     Queued,
     /// A mail server has it.
     Sent,
-    /// No mail server took it within a day.
+    /// No mail server took it within a day, or before the invitation expired.
     Failed,
 }
 
@@ -159,7 +162,8 @@ async fn select(
     let rows: Vec<Row> = sqlx::query_as(
         "select i.id, i.email, i.role, i.created_at, i.created_by, i.expires_at, i.accepted_at is not null as accepted, \
                 i.withdrawn_at is not null as withdrawn, i.principal_id, \
-                (select case when m.sent_at is not null then 'sent' when m.failed_at is not null then 'failed' else 'queued' end \
+                (select case when m.sent_at is not null then 'sent' \
+                             when m.failed_at is not null or i.expires_at <= $4 then 'failed' else 'queued' end \
                  from heddle.mails m where m.org_id = i.org_id and m.about = i.id order by m.id desc limit 1) as delivery \
          from heddle.invitations i \
          where ($1::uuid is null or i.id = $1) and ($2::uuid is null or i.id < $2) \
@@ -169,6 +173,7 @@ async fn select(
     .bind(id)
     .bind(before)
     .bind(i64::from(limit))
+    .bind(now)
     .fetch_all(work.conn())
     .await?;
     rows.into_iter().map(|one| row(one, now)).collect()
@@ -203,10 +208,8 @@ pub async fn page<P: Permission>(
     select(&mut tx.work, None, before.map(InvitationId::uuid), limit).await
 }
 
-/// Whether the caller may have somebody become a member with this role. Nobody gives more than they have.
-async fn permit(work: &mut Work, role: Role) -> Result<()> {
-    sessions::require_fresh(work).await?;
-    principals::lock_roles(work).await?;
+/// Whether the caller may have somebody become a member with this role. Nobody gives more than they have. The roles must be locked.
+fn permit(work: &Work, role: Role) -> Result<()> {
     if !work.may(Action::RoleBindingWrite) {
         return Err(Error::Forbidden {
             scope: Action::RoleBindingWrite.scope(),
@@ -215,16 +218,25 @@ async fn permit(work: &mut Work, role: Role) -> Result<()> {
     work.require_role(Bound { role, mesh: None })
 }
 
-fn sendable(work: &Work, invitation: Uuid) -> std::result::Result<(), Wait> {
+/// Whoever is a member is not invited. The roles must be locked.
+async fn require_stranger(work: &mut Work, email: &str) -> Result<()> {
+    match principals::find(work, Kind::Member, email).await? {
+        None => Ok(()),
+        Some(_) => Err(Error::AlreadyExists {
+            constraint: "principals_name_key".to_owned(),
+        }),
+    }
+}
+
+fn sendable(work: &Work, email: &str) -> std::result::Result<(), Wait> {
     let (allowance, now) = (work.store().allowance(), work.now());
-    let (org, one) = (work.org(), InvitationId::from_uuid(invitation));
-    let whole = format!("invitations of {org}");
+    let whole = format!("invitations of {}", work.org());
     allowance.take(&whole, SENDING_OF_ORG, now).map_err(Wait)?;
-    let one = format!("invitation {one}");
+    let one = format!("invitations to {email}");
     allowance.take(&one, SENDING, now).map_err(Wait)
 }
 
-/// Invites somebody.
+/// Invites somebody. Whoever is told to wait must not commit.
 ///
 /// # Errors
 /// [`Error::SignInAgain`], [`Error::Forbidden`], [`Error::Escalation`]; [`Error::AlreadyExists`] with `invitations_email_key` where an
@@ -235,19 +247,11 @@ pub async fn create(
     role: Role,
 ) -> Result<std::result::Result<InvitationRow, Wait>> {
     let work = &mut tx.work;
-    permit(work, role).await?;
-    if principals::find(work, Kind::Member, email.as_str())
-        .await?
-        .is_some()
-    {
-        return Err(Error::AlreadyExists {
-            constraint: "principals_name_key".to_owned(),
-        });
-    }
+    sessions::require_fresh(work).await?;
+    principals::lock_roles(work).await?;
+    permit(work, role)?;
+    require_stranger(work, email.as_str()).await?;
     let (id, now) = (work.next_id(), work.now());
-    if let Err(wait) = sendable(work, id) {
-        return Ok(Err(wait));
-    }
     let query = sqlx::query(
         "insert into heddle.invitations (org_id, id, email, role, created_at, created_by, expires_at) \
          values ($1, $2, $3, $4, $5, $6, $7)",
@@ -260,6 +264,11 @@ pub async fn create(
     .bind(work.actor().to_owned())
     .bind(now + LIFETIME);
     query.execute(work.conn()).await?;
+    // Only now: an invitation that is there already has cost nothing. Whoever has to wait undoes it.
+    if let Err(wait) = sendable(work, email.as_str()) {
+        return Ok(Err(wait));
+    }
+    inviter::note(work, id).await?;
     mails::post(work, Purpose::Invitation, email, Some(id)).await?;
     let after = json!({"role": role.as_str()});
     record(work, "create", id, email.as_str(), Some(&after)).await?;
@@ -278,19 +287,24 @@ async fn locked(work: &mut Work, id: InvitationId) -> Result<InvitationRow> {
     by_id(work, there.ok_or(Error::NotFound)?).await
 }
 
-/// Sends an invitation again. The links that were sent before lead to nothing, and its time begins anew.
+/// Sends an invitation again. The links that were sent before lead to nothing, its time begins anew, and whoever does so answers
+/// for it.
 ///
 /// # Errors
-/// [`Error::NotFound`], also when it was accepted or withdrawn; [`Error::SignInAgain`], [`Error::Forbidden`], [`Error::Escalation`],
-/// [`Error::Unavailable`].
+/// [`Error::NotFound`], also when it was accepted or withdrawn; [`Error::SignInAgain`], [`Error::Forbidden`], [`Error::Escalation`];
+/// [`Error::AlreadyExists`] with `principals_name_key` where there is such a member; [`Error::Unavailable`].
 pub async fn send_again(
     tx: &mut Tx<MemberWrite>,
     id: InvitationId,
 ) -> Result<std::result::Result<InvitationRow, Wait>> {
     let work = &mut tx.work;
+    // The organisation before the invitation, as whoever accepts does: neither waits for the other.
+    principals::lock_roles(work).await?;
     let row = locked(work, id).await?;
-    permit(work, row.role).await?;
-    if let Err(wait) = sendable(work, id.uuid()) {
+    sessions::require_fresh(work).await?;
+    permit(work, row.role)?;
+    require_stranger(work, &row.email).await?;
+    if let Err(wait) = sendable(work, &row.email) {
         return Ok(Err(wait));
     }
     let bad = |e: heddle_model::email::ParseEmailError| inconsistent("invitations", "email", id, e);
@@ -302,6 +316,7 @@ pub async fn send_again(
         .bind(expires_at)
         .execute(work.conn())
         .await?;
+    inviter::note(work, id.uuid()).await?;
     mails::post(work, Purpose::Invitation, &email, Some(id.uuid())).await?;
     record(work, "send", id.uuid(), &row.email, None).await?;
     by_id(work, id.uuid()).await.map(Ok)
@@ -334,6 +349,9 @@ pub(crate) async fn draw(
         Ok(_) | Err(Error::NotFound) => return Ok(None),
         Err(error) => return Err(error),
     };
+    if !inviter::may_still(work, id.uuid(), row.role).await? {
+        return Ok(None);
+    }
     let expires_at = row.expires_at;
     let secret = links::draw(work, Purpose::Invitation, id.uuid(), expires_at).await?;
     Ok(Some((secret, expires_at, row.role)))

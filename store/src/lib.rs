@@ -61,6 +61,7 @@ mod secret;
 mod session_keys;
 mod snapshot;
 mod store;
+mod strangers;
 mod throttle;
 mod tx;
 mod uses;

@@ -31,6 +31,9 @@ const PATIENCE: TimeDelta = TimeDelta::days(1);
 /// For how long it is remembered what became of a mail.
 const REMEMBER: TimeDelta = TimeDelta::days(30);
 
+/// A reason is cut off here, in characters: it may come from somebody else's server.
+const REASON: usize = 200;
+
 /// Writes down that a mail is to be sent.
 pub(crate) async fn post(
     work: &mut Work,
@@ -211,11 +214,14 @@ pub async fn open(store: &Store, turn: &Turn) -> Result<Option<Letter>> {
 pub async fn sent(store: &Store, turn: &Turn) -> Result<()> {
     let mut work = store.work(turn.org, ACTOR, Mode::Write).await?;
     let now = work.now();
-    sqlx::query("update heddle.mails set sent_at = $2 where id = $1")
-        .bind(turn.mail)
-        .bind(now)
-        .execute(work.conn())
-        .await?;
+    // What was given up meanwhile stays given up: the audit log says so.
+    sqlx::query(
+        "update heddle.mails set sent_at = $2 where id = $1 and sent_at is null and failed_at is null",
+    )
+    .bind(turn.mail)
+    .bind(now)
+    .execute(work.conn())
+    .await?;
     work.commit().await?;
     end(store, turn).await
 }
@@ -239,13 +245,15 @@ pub async fn failed(store: &Store, turn: &Turn, why: &str) -> Result<Unsent> {
     let mut work = store.work(turn.org, ACTOR, Mode::Write).await?;
     let now = work.now();
     let row: Option<(String, String)> = sqlx::query_as(
-        "update heddle.mails set failed_at = $2 where id = $1 and sent_at is null returning kind, recipient",
+        "update heddle.mails set failed_at = $2 where id = $1 and sent_at is null and failed_at is null returning kind, recipient",
     )
     .bind(turn.mail)
     .bind(now)
     .fetch_optional(work.conn())
     .await?;
     if let Some((kind, recipient)) = row {
+        let plain = why.chars().filter(|c| !c.is_control());
+        let why: String = plain.take(REASON).collect();
         let after = json!({"about": kind, "tries": turn.tries, "reason": why});
         work.record_refused(&Change {
             mesh: None,
@@ -261,6 +269,18 @@ pub async fn failed(store: &Store, turn: &Turn, why: &str) -> Result<Unsent> {
     work.commit().await?;
     end(store, turn).await?;
     Ok(Unsent::GivenUp)
+}
+
+/// Forgets mail that nobody has sent for so long that nobody remembers what it was about.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`].
+pub async fn forget(store: &Store) -> Result<()> {
+    sqlx::query("delete from heddle.mail_turns where created_at < $1")
+        .bind(store.clock().now() - REMEMBER)
+        .execute(store.pool())
+        .await?;
+    Ok(())
 }
 
 async fn end(store: &Store, turn: &Turn) -> Result<()> {

@@ -5,6 +5,7 @@ use heddle_model::authz::{Action, Permission, Role};
 use heddle_model::email::Email;
 
 use crate::error::{Error, Result};
+use crate::invitations;
 use crate::links::{self, Purpose};
 use crate::principals::{self, Kind, PrincipalRow};
 use crate::rights::Bound;
@@ -25,7 +26,7 @@ pub struct NewMember {
     pub role: Option<Role>,
 }
 
-/// Creates a member.
+/// Creates a member. An invitation to the address is open no more.
 ///
 /// # Errors
 /// [`Error::SignInAgain`], [`Error::Forbidden`], [`Error::Escalation`], [`Error::AlreadyExists`] with `principals_name_key`,
@@ -33,13 +34,14 @@ pub struct NewMember {
 pub async fn create(tx: &mut Tx<MemberWrite>, new: &NewMember) -> Result<PrincipalRow> {
     let work = &mut tx.work;
     sessions::require_fresh(work).await?;
+    principals::lock_roles(work).await?;
     let (name, display_name) = (new.email.as_str(), new.display_name.as_deref());
     let hash = new.password_hash.as_deref();
     let row = principals::create(work, Kind::Member, name, display_name, hash).await?;
+    invitations::withdraw_to(work, name).await?;
     let Some(role) = new.role else {
         return Ok(row);
     };
-    principals::lock_roles(work).await?;
     if !work.may(Action::RoleBindingWrite) {
         return Err(Error::Forbidden {
             scope: Action::RoleBindingWrite.scope(),
@@ -123,11 +125,12 @@ pub async fn rename(
     principals::rename(&mut tx.work, Kind::Member, member, display_name).await
 }
 
-/// Removes a member with its roles, tokens and sessions.
+/// Removes a member with its roles, tokens and sessions, and whatever invitation to the address is open.
 ///
 /// # Errors
 /// [`crate::Error::NotFound`], [`crate::Error::Escalation`] when it may do more than the caller,
 /// [`crate::Error::LastOwner`], [`crate::Error::Unavailable`].
 pub async fn remove(tx: &mut Tx<MemberWrite>, member: &PrincipalRow) -> Result<()> {
-    principals::remove(&mut tx.work, Kind::Member, member).await
+    principals::remove(&mut tx.work, Kind::Member, member).await?;
+    invitations::withdraw_to(&mut tx.work, &member.name).await
 }

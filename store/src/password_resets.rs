@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::links::{self, Purpose, Unusable};
 use crate::mails;
 use crate::origin::Visitor;
-use crate::principals::{self, Kind};
+use crate::principals::{self, Kind, PrincipalRow};
 use crate::sessions;
 use crate::store::Store;
 use crate::tx::{Change, Mode, Work};
@@ -30,28 +30,11 @@ const FOR_ADDRESS: Rate = Rate {
     burst: 3,
     every: TimeDelta::minutes(5),
 };
-/// How often it is asked, or a link tried, from one place.
-const FROM_PLACE: Rate = Rate {
-    burst: 60,
-    every: TimeDelta::seconds(2),
-};
 /// How often it is asked from everywhere: what strangers can make us keep is bounded by this.
 const FROM_ALL: Rate = Rate {
     burst: 600,
     every: TimeDelta::milliseconds(500),
 };
-
-/// Counts what comes from one place, of those who have shown no credential.
-pub(crate) fn slow_down(
-    store: &Store,
-    what: &str,
-    from: &Visitor<'_>,
-) -> std::result::Result<(), Wait> {
-    let place = from.ip.map(|ip| ip.to_string()).unwrap_or_default();
-    let who = format!("{what} from {place}");
-    let now = store.clock().now();
-    store.allowance().take(&who, FROM_PLACE, now).map_err(Wait)
-}
 
 /// Takes the wish for another password. Anyone may have it, so often.
 ///
@@ -62,19 +45,11 @@ pub async fn ask(
     (org, email): (&str, &Email),
     from: &Visitor<'_>,
 ) -> Result<std::result::Result<(), Wait>> {
-    if let Err(wait) = slow_down(store, "password reset", from) {
+    let account = format!("{email} in {org}");
+    let account = Some((account.as_str(), FOR_ADDRESS));
+    let (strangers, now) = (store.strangers(), store.clock().now());
+    if let Err(wait) = strangers.ask("password reset", FROM_ALL, from.ip, account, now) {
         return Ok(Err(wait));
-    }
-    let now = store.clock().now();
-    let account = format!("password reset of {email} in {org}");
-    let allowance = store.allowance();
-    for (who, rate) in [
-        (account.as_str(), FOR_ADDRESS),
-        ("password reset", FROM_ALL),
-    ] {
-        if let Err(wait) = allowance.take(who, rate, now) {
-            return Ok(Err(Wait(wait)));
-        }
     }
     let Some(org) = named(store, org).await? else {
         return Ok(Ok(()));
@@ -135,6 +110,22 @@ pub enum Refused {
     Wait(#[from] Wait),
 }
 
+/// The member whom a link is for, if there is one.
+async fn open(
+    store: &Store,
+    (org, secret): (&str, &SecretString),
+) -> Result<Option<(OrgId, PrincipalRow)>> {
+    let Some(org) = named(store, org).await? else {
+        return Ok(None);
+    };
+    let mut work = store.work(org, "password reset", Mode::Read).await?;
+    let Ok(id) = links::target(&mut work, Purpose::PasswordReset, secret).await? else {
+        return Ok(None);
+    };
+    let member = principals::by_id(&mut work, id).await?;
+    Ok(member.map(|member| (org, member)))
+}
+
 /// Sets the password of whoever got the link, once, and ends all of their sessions.
 ///
 /// # Errors
@@ -145,23 +136,15 @@ pub async fn complete(
     password: SecretString,
     from: &Visitor<'_>,
 ) -> Result<std::result::Result<(), Refused>> {
-    if let Err(wait) = slow_down(store, "link", from) {
-        return Ok(Err(wait.into()));
-    }
-    let Some(org) = named(store, org_name).await? else {
-        return Ok(Err(Unusable.into()));
-    };
+    // Taken first, so that of many at once none gets past it; given back, or never asked for, by whoever has a good one.
+    let tried = store.strangers().try_link(from.ip, store.clock().now());
     // Whoever has no link makes nobody hash anything.
-    let mut work = store.work(org, "password reset", Mode::Read).await?;
-    let target = links::target(&mut work, Purpose::PasswordReset, secret).await?;
-    let member = match target {
-        Ok(id) => principals::by_id(&mut work, id).await?,
-        Err(_) => None,
+    let Some((org, member)) = open(store, (org_name, secret)).await? else {
+        return Ok(Err(tried.err().map_or(Unusable.into(), Refused::Wait)));
     };
-    let Some(member) = member else {
-        return Ok(Err(Unusable.into()));
-    };
-    drop(work);
+    if tried.is_ok() {
+        store.strangers().link_was_good(from.ip);
+    }
     let hash = store.hash_password(password).await?;
     let id = member.id.uuid();
     let actor = format!("{} ({})", MemberId::from_uuid(id), member.name);

@@ -18,6 +18,7 @@ use crate::migrate;
 use crate::password::Passwords;
 use crate::proxies::{Joins, Refusals};
 use crate::session_keys::Keys;
+use crate::strangers::Strangers;
 use crate::throttle::Throttle;
 use crate::uses::Uses;
 
@@ -63,6 +64,7 @@ struct Inner {
     passwords: Passwords,
     throttle: Throttle,
     allowance: Allowance,
+    strangers: Strangers,
     refusals: Refusals,
     joins: Joins,
     journals: Journals,
@@ -111,6 +113,7 @@ impl Store {
                 passwords: Passwords::default(),
                 throttle: Throttle::default(),
                 allowance: Allowance::default(),
+                strangers: Strangers::default(),
                 refusals: Refusals::default(),
                 joins: Joins::default(),
                 journals: Journals::default(),
@@ -191,6 +194,10 @@ impl Store {
 
     pub(crate) fn allowance(&self) -> &Allowance {
         &self.inner.allowance
+    }
+
+    pub(crate) fn strangers(&self) -> &Strangers {
+        &self.inner.strangers
     }
 
     pub(crate) fn refusals(&self) -> &Refusals {

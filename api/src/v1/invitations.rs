@@ -194,8 +194,8 @@ pub(crate) async fn send_again(
     if let Some(answer) = intent.replay(&mut tx).await? {
         return Ok(answer);
     }
-    let row = invitations::send_again(&mut tx, id(&invitation)?).await?;
-    let row = row.map_err(links::wait)?;
+    let sent = invitations::send_again(&mut tx, id(&invitation)?).await;
+    let row = sent.map_err(taken)?.map_err(links::wait)?;
     let answer = (StatusCode::CREATED, Json(render(&row))).into_response();
     intent.finish(tx, answer).await
 }

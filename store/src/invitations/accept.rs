@@ -4,12 +4,12 @@ use heddle_model::email::Email;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::{InvitationRow, State, by_id, locked, record};
+use super::{InvitationRow, State, by_id, inviter, locked, record};
 use crate::devices::Wait;
 use crate::error::{Error, Result};
 use crate::links::{self, Purpose, Unusable};
 use crate::origin::Visitor;
-use crate::password_resets::{named, slow_down};
+use crate::password_resets::named;
 use crate::principals::{self, Kind, PrincipalRow};
 use crate::rights::Bound;
 use crate::role_bindings;
@@ -36,24 +36,38 @@ pub enum Refused {
 /// [`Error::Unavailable`], [`Error::Inconsistent`].
 pub async fn look(
     store: &Store,
-    (org, secret): (&str, &SecretString),
+    link: (&str, &SecretString),
     from: &Visitor<'_>,
 ) -> Result<std::result::Result<InvitationRow, Refused>> {
-    if let Err(wait) = slow_down(store, "link", from) {
-        return Ok(Err(wait.into()));
+    // Taken first, so that of many at once none gets past it; given back, or never asked for, by whoever has a good one.
+    let tried = store.strangers().try_link(from.ip, store.clock().now());
+    match (open(store, link).await?, tried) {
+        (Some(row), tried) => {
+            if tried.is_ok() {
+                store.strangers().link_was_good(from.ip);
+            }
+            Ok(Ok(row))
+        }
+        (None, Err(wait)) => Ok(Err(wait.into())),
+        (None, Ok(())) => Ok(Err(Unusable.into())),
     }
+}
+
+/// The invitation that a link opens, if it does.
+async fn open(
+    store: &Store,
+    (org, secret): (&str, &SecretString),
+) -> Result<Option<InvitationRow>> {
     let Some(org) = named(store, org).await? else {
-        return Ok(Err(Unusable.into()));
+        return Ok(None);
     };
     let mut work = store.work(org, "invitation", Mode::Read).await?;
     let Ok(id) = links::target(&mut work, Purpose::Invitation, secret).await? else {
-        return Ok(Err(Unusable.into()));
+        return Ok(None);
     };
     let row = by_id(&mut work, id).await?;
-    Ok(Ok(row).and_then(|row| match row.state {
-        State::Pending => Ok(row),
-        State::Expired | State::Accepted | State::Withdrawn => Err(Unusable.into()),
-    }))
+    let usable = row.state == State::Pending && inviter::may_still(&mut work, id, row.role).await?;
+    Ok(usable.then_some(row))
 }
 
 /// Who somebody wants to be.
@@ -100,6 +114,9 @@ pub async fn accept(
         Ok(_) | Err(Error::NotFound) => return Ok(Err(Unusable.into())),
         Err(error) => return Err(error),
     };
+    if !inviter::may_still(&mut work, row.id.uuid(), row.role).await? {
+        return Ok(Err(Unusable.into()));
+    }
     if let Err(unusable) = links::take(&mut work, Purpose::Invitation, secret).await? {
         return Ok(Err(unusable.into()));
     }

@@ -7,17 +7,17 @@ use heddle_model::email::Email;
 use heddle_model::id::InvitationId;
 use heddle_store::invitations::{self, Delivery, InvitationRow, NewAccount, Refused, State};
 use heddle_store::mails::{self, About, Letter};
-use heddle_store::{Caller, Error, PrincipalRow, Store, Unusable, Visitor, members};
+use heddle_store::{Caller, Error, PrincipalRow, Store, Unusable, Visitor};
 use secrecy::SecretString;
 
 use crate::sessions::{PASSWORD, World};
 use crate::support::grant;
 
-fn email(text: &str) -> Email {
+pub(crate) fn email(text: &str) -> Email {
     text.parse().unwrap()
 }
 
-async fn invite(
+pub(crate) async fn invite(
     store: &Store,
     caller: &Caller,
     to: &str,
@@ -29,7 +29,11 @@ async fn invite(
     Ok(row.unwrap())
 }
 
-async fn again(store: &Store, caller: &Caller, id: InvitationId) -> Result<InvitationRow, Error> {
+pub(crate) async fn again(
+    store: &Store,
+    caller: &Caller,
+    id: InvitationId,
+) -> Result<InvitationRow, Error> {
     let mut tx = store.begin(&grant::<MemberWrite>(caller)).await?;
     let row = invitations::send_again(&mut tx, id).await?;
     tx.commit().await?;
@@ -43,12 +47,12 @@ async fn withdraw(store: &Store, caller: &Caller, id: InvitationId) -> Result<()
     Ok(())
 }
 
-async fn listed(store: &Store, caller: &Caller) -> Vec<InvitationRow> {
+pub(crate) async fn listed(store: &Store, caller: &Caller) -> Vec<InvitationRow> {
     let mut tx = store.begin(&grant::<MemberRead>(caller)).await.unwrap();
     invitations::page(&mut tx, None, 10).await.unwrap()
 }
 
-async fn delivered(store: &Store) -> Option<Letter> {
+pub(crate) async fn delivered(store: &Store) -> Option<Letter> {
     let turn = mails::take(store).await.unwrap()?;
     let letter = mails::open(store, &turn).await.unwrap()?;
     mails::sent(store, &turn).await.unwrap();
@@ -62,7 +66,7 @@ pub(crate) async fn invited(store: &Store, caller: &Caller) -> SecretString {
     delivered(store).await.unwrap().secret
 }
 
-async fn accept(
+pub(crate) async fn accept(
     store: &Store,
     org: &str,
     secret: &SecretString,
@@ -80,17 +84,21 @@ async fn accept(
         .unwrap()
 }
 
-async fn look(store: &Store, org: &str, secret: &SecretString) -> Result<InvitationRow, Refused> {
+pub(crate) async fn look(
+    store: &Store,
+    org: &str,
+    secret: &SecretString,
+) -> Result<InvitationRow, Refused> {
     invitations::look(store, (org, secret), &Visitor::default())
         .await
         .unwrap()
 }
 
-fn is_unusable<T>(result: &Result<T, Refused>) -> bool {
+pub(crate) fn is_unusable<T>(result: &Result<T, Refused>) -> bool {
     matches!(result, Err(Refused::Link(Unusable)))
 }
 
-async fn owner(world: &World) -> Caller {
+pub(crate) async fn owner(world: &World) -> Caller {
     let token = world.db.token("acme", Role::Owner, "inviting").await;
     world.db.caller(&token).await.unwrap()
 }
@@ -280,7 +288,7 @@ async fn sec_w08_nobody_invites_to_more_than_they_have() {
 }
 
 #[tokio::test]
-async fn a_member_is_not_invited_and_who_became_one_meanwhile_is_told_so() {
+async fn a_member_is_not_invited() {
     let world = World::new().await;
     let store = &world.db.store;
     let owner = owner(&world).await;
@@ -289,28 +297,18 @@ async fn a_member_is_not_invited_and_who_became_one_meanwhile_is_told_so() {
         panic!("{there:?}");
     };
     assert_eq!(constraint, "principals_name_key");
-    let _ = invite(store, &owner, "bea@example.com", Role::Viewer)
-        .await
-        .unwrap();
-    let secret = delivered(store).await.unwrap().secret;
-    let mut tx = store.begin(&grant::<MemberWrite>(&owner)).await.unwrap();
-    let new = members::NewMember {
-        email: email("bea@example.com"),
-        display_name: None,
-        password_hash: None,
-        role: None,
+    // Neither is one who became a member without anybody having noticed.
+    let row = invite(store, &owner, "bea@example.com", Role::Viewer).await;
+    sqlx::query(
+        "insert into heddle.principals (org_id, id, kind, name, created_at, created_by) \
+         select org_id, gen_random_uuid(), 'member', email, created_at, 'test' from heddle.invitations",
+    )
+    .execute(&world.db.superuser().await)
+    .await
+    .unwrap();
+    let there = again(store, &owner, row.unwrap().id).await;
+    let Err(Error::AlreadyExists { constraint }) = there else {
+        panic!("{there:?}");
     };
-    let _ = members::create(&mut tx, &new).await.unwrap();
-    tx.commit().await.unwrap();
-    let who = email("bea@example.com");
-    let new = NewAccount {
-        email: &who,
-        display_name: None,
-        password: SecretString::from(PASSWORD),
-    };
-    let taken = invitations::accept(store, ("acme", &secret), new, &Visitor::default()).await;
-    assert!(
-        matches!(taken, Err(Error::AlreadyExists { .. })),
-        "{taken:?}"
-    );
+    assert_eq!(constraint, "principals_name_key");
 }

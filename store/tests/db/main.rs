@@ -16,6 +16,7 @@ mod feed;
 mod history;
 mod idempotency;
 mod invitations;
+mod inviters;
 mod join;
 mod journal;
 mod look;
