@@ -336,6 +336,7 @@ impl Config {
             .xds_address
             .unwrap_or_else(|| reachable(xds_listen).to_string());
         split_address(&xds_address)?;
+        let public = settings.public_url.as_deref().map(public_url).transpose()?;
         Ok(Self {
             migrate_database_url: settings.migrate_database_url.map(Into::into),
             database_url: database_url.into(),
@@ -351,13 +352,14 @@ impl Config {
                 org_writes: rate("rate_org_writes", settings.rate_org_writes, 1000)?,
             },
             api_listen: settings.api_listen.unwrap_or(DEFAULT_API_LISTEN),
-            public_url: settings.public_url.as_deref().map(public_url).transpose()?,
             mail: Mail::settle(
                 settings.smtp_url,
                 settings.smtp_ca,
                 settings.mail_from.as_deref(),
                 settings.mail_dir,
+                public.as_deref(),
             )?,
+            public_url: public,
             xds_listen,
             xds_address,
             xds_tls_cert: settings.xds_tls_cert,

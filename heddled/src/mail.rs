@@ -1,6 +1,7 @@
 //! Mail to people: what it says, what hands it on, and who sees to it that it is.
 
 mod folder;
+mod forget;
 mod letter;
 mod postman;
 mod smtp;
@@ -12,9 +13,10 @@ use async_trait::async_trait;
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Mailbox};
 
+pub(crate) use forget::forget;
 pub(crate) use letter::Links;
 pub(crate) use postman::Postman;
-pub(crate) use smtp::check as check_url;
+pub(crate) use smtp::is_here;
 
 use self::folder::Folder;
 use self::smtp::Smtp;
@@ -57,6 +59,28 @@ impl Message {
     }
 }
 
+/// Why a mail was not taken.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// In words of ours, for the organisation whose mail it is.
+    pub(crate) why: String,
+    /// As it is, for whoever runs the server: what mail servers answer may name machines and people of theirs.
+    pub(crate) error: anyhow::Error,
+}
+
+impl Failure {
+    fn new(why: &str, error: impl Into<anyhow::Error>) -> Self {
+        let (why, error) = (why.to_owned(), error.into());
+        Self { why, error }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new("the mail cannot be handed on", error)
+    }
+}
+
 /// What hands mail on. Whoever implements it returns once somebody else answers for the mail.
 #[async_trait]
 pub(crate) trait Mailer: Send + Sync {
@@ -64,7 +88,7 @@ pub(crate) trait Mailer: Send + Sync {
     ///
     /// # Errors
     /// It was not taken, or nobody knows.
-    async fn send(&self, message: &Message) -> anyhow::Result<()>;
+    async fn send(&self, message: &Message) -> Result<(), Failure>;
 }
 
 /// What the configuration wants; `None`: mail waits for a server that can send it.

@@ -127,3 +127,29 @@ async fn sec_k01_a_mail_server_that_is_not_the_one_gets_neither_mail_nor_passwor
     assert!(log.contains("a mail cannot be sent"), "{log}");
     assert!(!log.contains(smtp.password()), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_server_that_hangs_holds_no_server_up_that_is_to_stop() {
+    let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = hanging.local_addr().unwrap();
+    let mail = [
+        ("HEDDLE_SMTP_URL", format!("smtp://{place}")),
+        ("HEDDLE_MAIL_FROM", "Heddle <heddle@example.com>".to_owned()),
+    ];
+    let mut stack = Stack::start(ServerOptions {
+        mail: mail.map(|(name, value)| (name.to_owned(), value)).into(),
+        ..ServerOptions::default()
+    })
+    .await;
+    let anyone = member(&stack).await;
+    ask(&anyone).await;
+    // It takes the connection and says nothing.
+    let taken = tokio::time::timeout(Duration::from_secs(20), hanging.accept()).await;
+    let _taken = taken.unwrap().unwrap();
+    let begun = Instant::now();
+    stack.server.stop().await;
+    let stopped = begun.elapsed();
+    assert!(stopped < Duration::from_secs(4), "{stopped:?}");
+    let log = stack.server.log();
+    assert!(!log.contains("as far as time allowed"), "{log}");
+}

@@ -42,6 +42,7 @@ impl Mail {
         ca: Option<PathBuf>,
         from: Option<&str>,
         folder: Option<PathBuf>,
+        public_url: Option<&str>,
     ) -> anyhow::Result<Self> {
         let parsed = from.map(|from| {
             let wrong = || format!("mail_from: {from:?} is not like Heddle <heddle@example.com>");
@@ -51,7 +52,12 @@ impl Mail {
         match (url, folder) {
             (Some(_), Some(_)) => bail!("of smtp_url and mail_dir, set one"),
             (Some(url), None) => {
-                crate::mail::check_url(&url)?;
+                // The address that the API listens on is nobody else's: a link to it leads whoever gets the mail to their own machine.
+                if !crate::mail::is_here(&url)? && public_url.is_none() {
+                    bail!(
+                        "smtp_url is set, but public_url is not: where do the links in mails lead?"
+                    );
+                }
                 let from =
                     from.context("smtp_url is set, but mail_from is not: who is mail from?")?;
                 let url = url.into();
@@ -93,9 +99,33 @@ impl Mail {
 mod tests {
     use super::*;
 
+    const PUBLIC: Option<&str> = Some("https://heddle.example.com");
+
     fn settle(url: Option<&str>, from: Option<&str>, folder: Option<&str>) -> anyhow::Result<Mail> {
         let url = url.map(ToOwned::to_owned);
-        Mail::settle(url, None, from, folder.map(PathBuf::from))
+        Mail::settle(url, None, from, folder.map(PathBuf::from), PUBLIC)
+    }
+
+    #[test]
+    fn sec_w10_links_in_mails_that_leave_this_machine_lead_to_a_place_that_was_named() {
+        let settle = |url: &str, public| {
+            let from = Some("Heddle <heddle@example.com>");
+            Mail::settle(Some(url.to_owned()), None, from, None, public)
+        };
+        let elsewhere = "smtps://ada:hunter2@mail.example.com";
+        let error = settle(elsewhere, None).unwrap_err().to_string();
+        assert!(
+            error.contains("public_url") && !error.contains("hunter2"),
+            "{error}"
+        );
+        assert!(settle(elsewhere, PUBLIC).is_ok());
+        for here in [
+            "smtp://127.0.0.1:25",
+            "smtp://[::1]:25",
+            "smtps://localhost",
+        ] {
+            assert!(settle(here, None).is_ok(), "{here}");
+        }
     }
 
     #[test]
@@ -129,7 +159,7 @@ mod tests {
                 "{error}"
             );
         }
-        let ca = Mail::settle(None, Some("/ca".into()), None, None);
+        let ca = Mail::settle(None, Some("/ca".into()), None, None, None);
         assert!(ca.unwrap_err().to_string().contains("smtp_ca"));
     }
 }

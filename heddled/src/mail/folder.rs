@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use lettre::message::Mailbox;
 
-use super::{Mailer, Message};
+use super::{Failure, Mailer, Message};
 use crate::up::files::{private_dir, write_private};
 
 /// A folder. Each mail is a file of it, named by the mail, as any mail program opens it.
@@ -26,12 +26,12 @@ impl Folder {
 
 #[async_trait]
 impl Mailer for Folder {
-    async fn send(&self, message: &Message) -> anyhow::Result<()> {
+    async fn send(&self, message: &Message) -> Result<(), Failure> {
         let file = self.path.join(format!("{}.eml", message.id));
         let formed = message.formed(&self.from)?.formatted();
-        tokio::task::spawn_blocking(move || write_private(&file, formed))
-            .await
-            .context("write the mail")?
+        let written = tokio::task::spawn_blocking(move || write_private(&file, formed));
+        written.await.context("write the mail")??;
+        Ok(())
     }
 }
 

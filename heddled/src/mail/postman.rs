@@ -9,10 +9,15 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::letter::message;
-use super::{Links, Mailer};
+use super::{Failure, Links, Mailer, Message};
 
 /// How often it is looked whether a mail is due.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How long handing one on may take: less than others wait before they try.
+const HANDING_ON: Duration = Duration::from_secs(20);
+/// How much of what a mail server says is logged, in characters.
+const SAID: usize = 300;
 
 const MAILS: &str = "heddle_mails_total";
 
@@ -34,7 +39,8 @@ impl Postman {
         }
     }
 
-    /// Sends until the end. What is under way then is waited for.
+    /// Sends until the end. What is being handed on then is not waited for: a mail server that hangs would hold everything up. Its turn
+    /// comes again, as that of a server that died.
     pub(crate) async fn follow(&self, shutdown: CancellationToken) {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -59,36 +65,45 @@ impl Postman {
             let Some(turn) = mails::take(&self.store).await? else {
                 break;
             };
-            self.send(&turn).await?;
+            self.send(&turn, shutdown).await?;
         }
         Ok(())
     }
 
-    async fn send(&self, turn: &Turn) -> heddle_store::Result<()> {
+    async fn hand_on(&self, message: &Message) -> Result<(), Failure> {
+        let sent = tokio::time::timeout(HANDING_ON, self.mailer.send(message)).await;
+        sent.unwrap_or_else(|late| Err(Failure::new("the mail server does not answer", late)))
+    }
+
+    async fn send(&self, turn: &Turn, shutdown: &CancellationToken) -> heddle_store::Result<()> {
         let Some(letter) = mails::open(&self.store, turn).await? else {
             return Ok(());
         };
         let message = message(turn.mail().to_string(), &letter, &self.links);
-        let outcome = match self.mailer.send(&message).await {
+        let handed = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            handed = self.hand_on(&message) => handed,
+        };
+        let outcome = match handed {
             Ok(()) => {
                 mails::sent(&self.store, turn).await?;
                 "sent"
             }
-            Err(error) => {
-                let why = format!("{error:#}");
+            Err(failure) => {
+                let error: String = format!("{:#}", failure.error).chars().take(SAID).collect();
                 let (mail, org) = (turn.mail(), turn.org());
-                match mails::failed(&self.store, turn, &why).await? {
+                match mails::failed(&self.store, turn, &failure.why).await? {
                     Unsent::Until(at) => {
                         // Once for each mail, and not for each try.
                         if turn.tries() == 0 {
-                            tracing::warn!(mail.id = %mail, org.id = %org, error = why, "a mail cannot be sent; trying on for a day");
+                            tracing::warn!(mail.id = %mail, org.id = %org, error, "a mail cannot be sent; trying on for a day");
                         } else {
-                            tracing::info!(mail.id = %mail, org.id = %org, error = why, %at, "a mail cannot be sent yet");
+                            tracing::info!(mail.id = %mail, org.id = %org, error, %at, "a mail cannot be sent yet");
                         }
                         "delayed"
                     }
                     Unsent::GivenUp => {
-                        tracing::warn!(mail.id = %mail, org.id = %org, error = why, "a mail was not sent within a day; given up");
+                        tracing::warn!(mail.id = %mail, org.id = %org, error, "a mail was not sent within a day; given up");
                         "failed"
                     }
                 }

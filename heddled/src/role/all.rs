@@ -104,6 +104,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         async move { rotations.follow(shutdown).await }
     });
     let mailing = mailing(&config, &store, &shutdown)?;
+    let forgotten = tokio::spawn(mail::forget(store.clone(), shutdown.clone()));
     let watched = tokio::spawn(signing.clone().watch(shutdown.clone()));
     let (certificate, tls) = XdsCertificate::read(&files, Arc::clone(&clock))?;
     let certificate = tokio::spawn(certificate.follow(shutdown.clone()));
@@ -176,6 +177,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         if let Some(mailing) = mailing {
             mailing.await.context("sending mail panicked")?;
         }
+        forgotten.await.context("forgetting mail panicked")?;
         watched.await.context("the watch of what signs panicked")?;
         certificate
             .await
