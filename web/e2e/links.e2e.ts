@@ -101,6 +101,12 @@ test("sec_w10_who_has_forgotten_the_password_sets_another_one_by_a_link_once", a
     await page.getByRole("button", { name: "Set password" }).click();
     await page.getByRole("heading", { name: "This link cannot be used" }).waitFor();
     await accessible(page);
+    await page.getByRole("link", { name: "Back to the sign-in" }).waitFor();
+    // A link in the same tab begins anew, and leaves as little.
+    await page.goto(`${new URL(url).origin}${new URL(url).pathname}?org=${world.org}#heddle_rst_another`);
+    await field.waitFor();
+    expect(await field.inputValue()).toBe("");
+    await leavesNothing(page, "heddle_rst_another");
     expect(asked.filter((one) => one.includes(secret))).toEqual([]);
   });
 });
@@ -154,7 +160,9 @@ test("sec_w10_somebody_is_invited_and_becomes_a_member", async () => {
       await hers.goto(first);
       await hers.getByRole("heading", { name: "This invitation cannot be used" }).waitFor();
       await accessible(hers);
-      await hers.goto("about:blank");
+      const signInstead = hers.getByRole("link", { name: "Sign in" });
+      expect(await signInstead.getAttribute("href")).toBe(new URL(address("/sign-in")).pathname);
+      // The newer one in the same tab: the browser loads nothing for it.
       await hers.goto(second);
       await hers.getByText("developer: Changes services").waitFor();
       await hers.getByText(email).waitFor();

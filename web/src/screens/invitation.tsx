@@ -3,12 +3,12 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { api, type Schemas } from "../api/client";
-import { useLinkSecret } from "../api/link";
+import { useLink } from "../api/link";
 import { invitationQuery, type Role, roles } from "../api/people";
 import { asProblem, good } from "../api/problem";
 import { useSave } from "../api/save";
 import { session } from "../api/session";
-import { Outside } from "../shell/outside";
+import { inText, Outside } from "../shell/outside";
 import { Button, Facts, linkButton } from "../ui/basics";
 import { Form, Text } from "../ui/form";
 import { Failed, Loading } from "../ui/states";
@@ -17,13 +17,26 @@ import { ORG } from "./sign-in";
 
 export function Invitation() {
   const { org } = useSearch({ from: "/invitation" });
-  const secret = useLinkSecret();
+  const { secret, number } = useLink();
+  return <OfLink key={number} org={org} secret={secret} />;
+}
+
+function OfLink({ org, secret }: { org: string | undefined; secret: string }) {
   const whole = org !== undefined && secret !== "";
   const query = useQuery({ ...invitationQuery(org ?? "", secret), enabled: whole });
   const [done, setDone] = useState(false);
   const [gone, setGone] = useState(false);
   const problem = query.isError ? asProblem(query.error) : null;
   const title = <title>Invitation · Heddle</title>;
+  // An invitation ends when there is a member: whoever is one goes on here.
+  const below = (
+    <>
+      Are you a member already?{" "}
+      <Link to="/sign-in" className={inText}>
+        Sign in
+      </Link>
+    </>
+  );
   if (done)
     return (
       <Outside title={`Welcome to ${org}`}>
@@ -38,7 +51,7 @@ export function Invitation() {
     );
   if (!whole || gone || problem?.code === "HED-2080")
     return (
-      <Outside title="This invitation cannot be used">
+      <Outside title="This invitation cannot be used" below={below}>
         {title}
         <p role="alert">
           It was accepted or withdrawn, has expired, was sent again since, or is not all of it. Open the link
@@ -47,7 +60,7 @@ export function Invitation() {
       </Outside>
     );
   return (
-    <Outside title={`Join ${org} on Heddle`}>
+    <Outside title={`Join ${org} on Heddle`} below={below}>
       {title}
       {query.data ? (
         <Accept

@@ -2,7 +2,7 @@
 import { Link, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { api } from "../api/client";
-import { useLinkSecret } from "../api/link";
+import { useLink } from "../api/link";
 import { good } from "../api/problem";
 import { useSave } from "../api/save";
 import { session } from "../api/session";
@@ -13,7 +13,11 @@ import { ORG } from "./sign-in";
 
 export function ResetPassword() {
   const { org } = useSearch({ from: "/reset-password" });
-  const secret = useLinkSecret();
+  const { secret, number } = useLink();
+  return <OfLink key={number} org={org} secret={secret} />;
+}
+
+function OfLink({ org, secret }: { org: string | undefined; secret: string }) {
   const [password, setPassword] = useState("");
   const [done, setDone] = useState(false);
   const save = useSave(
@@ -34,11 +38,16 @@ export function ResetPassword() {
       Get another link
     </Link>
   );
+  const signIn = (
+    <Link to="/sign-in" className={inText}>
+      Back to the sign-in
+    </Link>
+  );
   const unusable = org === undefined || secret === "" || save.problem?.code === "HED-2080";
   return (
     <Outside
       title={done ? "Your password is set" : unusable ? "This link cannot be used" : "Set another password"}
-      below={done || unusable ? undefined : another}
+      below={done ? undefined : unusable ? signIn : another}
     >
       <title>Set another password · Heddle</title>
       {done ? (
