@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use heddle_model::authz::{Permission, access};
-use heddle_model::id::MeshId;
+use heddle_model::id::{MeshId, ServiceId};
 use heddle_model::kind::{AccessRule, Kind, Mesh, Service};
 use heddle_model::mtls::{self, Objection, Side};
 use heddle_model::name::Name;
@@ -12,7 +13,7 @@ use heddle_model::violation::Violation;
 use heddle_model::wire;
 use heddle_store::Tx;
 use heddle_store::meshes::MeshRow;
-use heddle_store::resources::{self, Placed, Stored};
+use heddle_store::resources::{self, Stored};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -44,6 +45,7 @@ impl Concern<'_> {
                 !decides_by_identity(now)
                     || (decides_by_identity(was)
                         && now.action == was.action
+                        && now.expires == was.expires
                         && reach(now) == reach(was))
             }
             _ => false,
@@ -103,20 +105,22 @@ pub(crate) async fn check<P: Permission<Access = access::Write>>(
             let rules = match existing.filter(|_| plain) {
                 None => Vec::new(),
                 Some(stored) => {
-                    let all = resources::placed(tx, row.id, &[Kind::AccessRule]).await?;
-                    rules_of(&all, stored.id)
+                    let own = Some(stored.id);
+                    let own = resources::all(tx, row.id, Kind::AccessRule, own).await?;
+                    rules(own.iter(), tx.now())
                 }
             };
             let objections = mtls::judge(before, after, &rules).into_iter();
             refuse(objections.map(|one| (one.pointer.clone(), one)))
         }
         Concern::Rule(rule) => {
-            if !decides_by_identity(rule) {
+            let Some(above) =
+                above.filter(|_| decides_by_identity(rule) && !is_over(rule, tx.now()))
+            else {
                 return Ok(());
-            }
-            let all = resources::placed(tx, row.id, &[Kind::Service]).await?;
-            let mut all = all.iter().map(|placed| &placed.stored);
-            let stored = all.find(|stored| Some(stored.id) == above);
+            };
+            let above = ServiceId::from_uuid(above).to_string();
+            let stored = resources::find(tx, row.id, Kind::Service, None, &above).await?;
             let Some(service) = stored.and_then(|one| wire::read_object::<Service>(&one.sent))
             else {
                 return Ok(());
@@ -139,12 +143,21 @@ fn in_rule(rule: &AccessRule) -> String {
     field.to_owned()
 }
 
-fn rules_of(all: &[Placed], service: Uuid) -> Vec<(Name, AccessRule)> {
-    let stored = all.iter().map(|placed| &placed.stored);
-    let own =
-        stored.filter(|stored| stored.kind == Kind::AccessRule && stored.parent == Some(service));
-    own.filter_map(|stored| Some((stored.name.clone(), wire::read_object(&stored.sent)?)))
-        .collect()
+/// A rule whose time is over decides nothing; whoever gives it more time writes it.
+fn is_over(rule: &AccessRule, now: DateTime<Utc>) -> bool {
+    rule.ends().is_some_and(|at| at <= now)
+}
+
+/// Those that are in force.
+fn rules<'a>(
+    stored: impl Iterator<Item = &'a Stored>,
+    now: DateTime<Utc>,
+) -> Vec<(Name, AccessRule)> {
+    let read = |stored: &Stored| {
+        let rule = wire::read_object::<AccessRule>(&stored.sent)?;
+        (!is_over(&rule, now)).then(|| (stored.name.clone(), rule))
+    };
+    stored.filter_map(read).collect()
 }
 
 /// Under the code of the first: rules that would be about nobody before steps.
@@ -229,6 +242,7 @@ impl Surroundings {
         tx: &mut Tx<P>,
         mesh: MeshId,
     ) -> Result<Vec<Found>, Problem> {
+        let now = tx.now();
         let all = resources::placed(tx, mesh, &[Kind::Service, Kind::AccessRule]).await?;
         let mut found = Vec::new();
         for placed in all.iter().filter(|one| one.stored.kind == Kind::Service) {
@@ -249,7 +263,13 @@ impl Surroundings {
                 service: &service,
             };
             let rules = match takes_plain_text(after) {
-                true => rules_of(&all, stored.id),
+                true => {
+                    let of_service = |one: &&Stored| {
+                        one.kind == Kind::AccessRule && one.parent == Some(stored.id)
+                    };
+                    let all = all.iter().map(|placed| &placed.stored);
+                    rules(all.filter(of_service), now)
+                }
                 false => Vec::new(),
             };
             let objections = mtls::judge(before, after, &rules).into_iter();

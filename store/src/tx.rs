@@ -7,6 +7,7 @@ mod work;
 
 use std::marker::PhantomData;
 
+use chrono::{DateTime, Utc};
 use heddle_model::authz::{Permission, access};
 use heddle_model::id::{MeshId, OrgId};
 use sqlx::Executor as _;
@@ -145,6 +146,12 @@ impl<P: Permission> Tx<P> {
     #[must_use]
     pub fn org(&self) -> OrgId {
         self.work.org
+    }
+
+    /// When it is, by the clock of the store.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.work.now()
     }
 
     /// What Postgres says about the transaction: role, organisation, and whether it refuses writes. For tests.

@@ -208,6 +208,9 @@ async fn what_stands_against_a_mode_is_said_whatever_is_written() {
     refused(put(rule, named("deny")).await, "HED-2051", &["/from"]);
     let trial = json!({"action": "deny", "from": [{"service": "payments"}], "report_only": true});
     let _ = put(rule, trial).await.expect(201);
+    // One whose time is over decides nothing, until it gets more.
+    let over = json!({"action": "deny", "from": [{"service": "payments"}], "expires": "2020-01-01T00:00:00Z"});
+    let _ = put(rule, over.clone()).await.expect(200);
     refused(put(rule, named("deny")).await, "HED-2051", &["/from"]);
     let _ = put(rule, of_port("deny", "http")).await.expect(200);
     refused(
@@ -217,6 +220,13 @@ async fn what_stands_against_a_mode_is_said_whatever_is_written() {
     );
     let open = service(&[("http", "permissive"), ("admin", "permissive")]);
     refused(put(one, open.clone()).await, "HED-2051", &["/ports/0/mtls"]);
+    let _ = put(rule, over).await.expect(200);
+    let _ = put(one, open.clone()).await.expect(200);
+    refused(
+        put(rule, named("deny")).await,
+        "HED-2051",
+        &["/from", "/from"],
+    );
     let _ = put(rule, named("allow")).await.expect(200);
     let _ = put(one, open).await.expect(200);
     let off = service(&[("http", "off"), ("admin", "off")]);
