@@ -124,11 +124,16 @@ impl Control {
         })
     }
 
-    /// A certificate for the key of a request.
-    pub(crate) async fn issue(&self, request: Vec<u8>) -> Result<IssueResponse, Error> {
+    /// A certificate for the key of a request; `watches`: whether it will be said by a watch that it is held.
+    pub(crate) async fn issue(
+        &self,
+        request: Vec<u8>,
+        watches: bool,
+    ) -> Result<IssueResponse, Error> {
         let asked = self.asked(IssueRequest {
             caller: Some(self.caller.clone()),
             request,
+            watches,
         })?;
         let call = async {
             let mut grpc = self.ready().await?;

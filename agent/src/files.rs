@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -18,8 +19,11 @@ use crate::key::Key;
 use crate::pem;
 
 const CURRENT: &str = "current";
-/// What the folders of sets begin with; nothing else in the folder is touched.
+/// What the folders of sets begin with, and those of sets that are being written; nothing else in the folder is touched.
 const SET: &str = "set-";
+const UNFINISHED: &str = ".set";
+/// How old one of the latter is at least that nobody writes any more.
+const ABANDONED: Duration = Duration::from_secs(60);
 const CERTIFICATE: &str = "svid.pem";
 const KEY: &str = "key.pem";
 const BUNDLE: &str = "bundle.pem";
@@ -63,7 +67,7 @@ impl Files {
         if !folder.is_dir() {
             // Complete before it has its name.
             let beside = tempfile::Builder::new()
-                .prefix(".set")
+                .prefix(UNFINISHED)
                 .tempdir_in(&self.0)?;
             let put = |name: &str, text: &str, mode: u32| {
                 let mut options = OpenOptions::new();
@@ -99,14 +103,18 @@ impl Files {
         fs::rename(&beside, &place)
     }
 
-    /// Drops all sets but this one and the one before it, which somebody may be reading.
+    /// Drops all sets but this one and the one before it, which somebody may be reading; and what an agent that was killed had not
+    /// finished.
     fn clear(&self, current: &str) -> std::io::Result<()> {
         let mut sets = Vec::new();
         for entry in fs::read_dir(&self.0)? {
             let entry = entry?;
             let name = entry.file_name();
-            if name.to_string_lossy().starts_with(SET) && name != *current {
+            let text = name.to_string_lossy();
+            if text.starts_with(SET) && name != *current {
                 sets.push((entry.metadata()?.modified()?, entry.path()));
+            } else if text.starts_with(UNFINISHED) && is_abandoned(&entry)? {
+                fs::remove_dir_all(entry.path())?;
             }
         }
         sets.sort();
@@ -137,6 +145,13 @@ impl Files {
     }
 }
 
+/// By the age of it, as the file system knows it; in doubt it stays.
+fn is_abandoned(folder: &fs::DirEntry) -> std::io::Result<bool> {
+    let metadata = folder.metadata()?;
+    let age = metadata.modified()?.elapsed();
+    Ok(metadata.is_dir() && age.is_ok_and(|age| age >= ABANDONED))
+}
+
 /// That of the only name of a certificate.
 fn trust_domain(der: &[u8]) -> Option<String> {
     use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
@@ -147,4 +162,46 @@ fn trust_domain(der: &[u8]) -> Option<String> {
     };
     let (domain, _) = name.strip_prefix("spiffe://")?.split_once('/')?;
     Some(domain.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::SystemTime;
+
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    #[test]
+    fn the_folder_is_for_its_owner_and_what_was_not_finished_is_cleared_away() {
+        let beside = tempfile::tempdir().unwrap();
+        let folder = beside.path().join("identity");
+        let files = Files::open(folder.clone()).unwrap();
+        let (old, new) = (folder.join(".setold"), folder.join(".setnew"));
+        for unfinished in [&old, &new] {
+            fs::create_dir(unfinished).unwrap();
+            fs::write(unfinished.join(KEY), "a key").unwrap();
+        }
+        let opened = fs::File::open(&old).unwrap();
+        opened.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let identity = Identity {
+            spiffe_id: "spiffe://a/b".to_owned(),
+            serial: "1".to_owned(),
+            chain: Vec::new(),
+            key: Zeroizing::new(Vec::new()),
+            not_before: 0,
+            not_after: 1,
+            bundle: Arc::new(Bundle {
+                trust_domain: "a".to_owned(),
+                roots: Vec::new(),
+            }),
+        };
+        files.write(&identity).unwrap();
+        assert!(!old.exists());
+        assert!(new.exists(), "somebody may be writing it");
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(folder.clone()), 0o700);
+        assert_eq!(mode(folder.join(KEY)), 0o600);
+    }
 }

@@ -1,9 +1,10 @@
 //! Keeps an identity: gets it, replaces it in time, follows whom to trust, and does not give up.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use heddle_identity::WatchResponse;
+use heddle_identity::{IssueResponse, WatchResponse};
 use heddle_model::clock::SharedClock;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -21,6 +22,8 @@ use crate::key::Key;
 const NAP: Duration = Duration::from_secs(60);
 /// How far two certificates are apart at most, however much the second is said to be due.
 const APART: Duration = Duration::from_secs(10);
+/// How far attempts to write the files are apart at most.
+const WRITE_APART: Duration = Duration::from_secs(5);
 /// How long a certificate is taken to live before there is one.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -38,10 +41,19 @@ pub(crate) struct Keeper {
     issuing: Backoff,
     watching: Backoff,
     stream: Option<Streaming<WatchResponse>>,
-    /// What the server calls the bundle that is in use.
+    /// What the server calls the bundle that there is.
     version: String,
+    /// What the server is told: what there is, once the files have it as well.
+    said: Said,
     /// Whether files and certificate are of one piece.
     unwritten: bool,
+}
+
+/// What is said to be held.
+#[derive(Default, PartialEq, Eq)]
+struct Said {
+    serial: String,
+    version: String,
 }
 
 /// What comes next.
@@ -69,6 +81,7 @@ impl Keeper {
             watching: Backoff::default(),
             stream: None,
             version: String::new(),
+            said: Said::default(),
             unwritten: false,
         }
     }
@@ -80,7 +93,9 @@ impl Keeper {
 
     /// One certificate, into the files.
     pub(crate) async fn once(&mut self) -> Result<(), Error> {
-        self.issue().await?;
+        let key = Key::generate()?;
+        let issued = self.control.issue(key.request()?, false).await?;
+        self.take(&key, issued)?;
         self.write()
     }
 
@@ -92,11 +107,11 @@ impl Keeper {
                 Next::Stop => return Ok(()),
                 Next::Nap => {}
                 Next::Ended => self.end(),
-                Next::Issue => self.replace().await?,
-                Next::Watch => self.watch().await,
+                Next::Issue => self.replace(&shutdown).await?,
+                Next::Watch => self.watch(&shutdown).await,
                 Next::Told(told) => self.told(told),
             }
-            self.write_again();
+            self.settle();
         }
     }
 
@@ -112,6 +127,7 @@ impl Keeper {
                 "going on with the certificate of before"
             );
             self.renew_at = half(&found);
+            self.said.serial.clone_from(&found.serial);
             self.given.send_replace(Some(Arc::new(found)));
         }
     }
@@ -129,6 +145,7 @@ impl Keeper {
         let due = due.max(self.issue_after);
         let end = held.map_or(Instant::now() + NAP, |held| self.after(held.not_after));
         let has = self.given.borrow().is_some();
+        let unwritten = self.unwritten && has;
         tokio::select! {
             () = shutdown.cancelled() => Next::Stop,
             () = tokio::time::sleep_until(due) => match self.is_due() {
@@ -136,6 +153,7 @@ impl Keeper {
                 false => Next::Nap,
             },
             () = tokio::time::sleep_until(end) => Next::Nap,
+            () = tokio::time::sleep(WRITE_APART), if unwritten => Next::Nap,
             () = tokio::time::sleep_until(self.watch_after), if has && self.stream.is_none() => Next::Watch,
             told = told(&mut self.stream), if self.stream.is_some() => match told {
                 // The server ends streams with a status; this one came to nothing.
@@ -156,14 +174,43 @@ impl Keeper {
         Instant::now() + Duration::from_secs(left).min(NAP)
     }
 
-    async fn replace(&mut self) -> Result<(), Error> {
-        let error = match self.issue().await {
+    /// An answer, unless it is told to end first. What ends meanwhile is handed out no more.
+    async fn answer<T>(
+        &self,
+        asking: impl Future<Output = T>,
+        shutdown: &CancellationToken,
+    ) -> Option<T> {
+        let mut asking = pin!(asking);
+        loop {
+            let end = self.held().map(|held| held.not_after);
+            if end.is_some_and(|end| end <= self.now()) {
+                self.end();
+                continue;
+            }
+            let end = end.map_or(Instant::now() + NAP, |end| self.after(end));
+            tokio::select! {
+                () = shutdown.cancelled() => return None,
+                answer = &mut asking => return Some(answer),
+                () = tokio::time::sleep_until(end) => {}
+            }
+        }
+    }
+
+    async fn replace(&mut self, shutdown: &CancellationToken) -> Result<(), Error> {
+        let taken = match Key::generate().and_then(|key| Ok((key.request()?, key))) {
+            Ok((request, key)) => {
+                let asking = self.control.issue(request, true);
+                let Some(issued) = self.answer(asking, shutdown).await else {
+                    return Ok(());
+                };
+                issued.and_then(|issued| self.take(&key, issued))
+            }
+            Err(error) => Err(error),
+        };
+        let error = match taken {
             Ok(()) => {
                 self.issuing.reset();
                 self.unwritten = self.files.is_some();
-                // The one before is not watched any more.
-                self.stream = None;
-                self.watch_after = Instant::now();
                 return Ok(());
             }
             Err(error) => error,
@@ -180,8 +227,13 @@ impl Keeper {
         let held = self.held();
         let until = held.as_ref().map(|held| held.not_after - self.now());
         tracing::warn!(%error, retry_s = pause.as_secs_f32(), good_for_s = until, "no new certificate yet");
-        if let Error::Refused { revoked: true, .. } = error {
-            self.revoked();
+        if let Error::Refused { revoked, .. } = error {
+            // As long as it watched by the token of before, it would keep its own name from the one that is in the file now.
+            self.stream = None;
+            self.watch_after = self.issue_after;
+            if revoked {
+                self.revoked();
+            }
         }
         Ok(())
     }
@@ -191,14 +243,13 @@ impl Keeper {
         self.renew_at != 0
     }
 
-    async fn issue(&mut self) -> Result<(), Error> {
-        let key = Key::generate()?;
-        let issued = self.control.issue(key.request()?).await?;
+    /// Takes a certificate into use.
+    fn take(&mut self, key: &Key, issued: IssueResponse) -> Result<(), Error> {
         let bundle = Bundle {
             trust_domain: issued.trust_domain,
             roots: issued.bundle,
         };
-        let identity = Identity::read(issued.chain, &key, Arc::new(bundle))?;
+        let identity = Identity::read(issued.chain, key, Arc::new(bundle))?;
         self.renew_at = match issued.renew_at {
             at if at > 0 => at,
             _ => half(&identity),
@@ -216,14 +267,13 @@ impl Keeper {
         Ok(())
     }
 
-    async fn watch(&mut self) {
-        let Some(held) = self.held() else {
-            return;
-        };
-        let version = self.version.clone();
-        match self.control.watch(held.serial.clone(), version).await {
-            Ok(stream) => self.stream = Some(stream),
-            Err(error) => self.unwatched(&error),
+    async fn watch(&mut self, shutdown: &CancellationToken) {
+        let Said { serial, version } = &self.said;
+        let asking = self.control.watch(serial.clone(), version.clone());
+        match self.answer(asking, shutdown).await {
+            None => {}
+            Some(Ok(stream)) => self.stream = Some(stream),
+            Some(Err(error)) => self.unwatched(&error),
         }
     }
 
@@ -257,7 +307,9 @@ impl Keeper {
         let Some(held) = self.held() else {
             return;
         };
-        if told.renew_at > 0 && told.renew_at < self.renew_at {
+        // It is about the certificate that is said to be held.
+        let of_held = self.said.serial == held.serial;
+        if of_held && told.renew_at > 0 && told.renew_at < self.renew_at {
             tracing::info!("the certificate is to be replaced earlier");
             self.renew_at = told.renew_at;
         }
@@ -266,9 +318,7 @@ impl Keeper {
             roots: told.bundle,
         };
         if bundle == *held.bundle {
-            if self.version != told.version {
-                self.follows(told.version);
-            }
+            self.version = told.version;
             return;
         }
         if bundle.trust_domain != held.bundle.trust_domain || bundle.roots.is_empty() {
@@ -279,23 +329,16 @@ impl Keeper {
         self.given
             .send_replace(Some(Arc::new(held.trusting(bundle))));
         self.unwritten = self.files.is_some();
-        self.follows(told.version);
-    }
-
-    /// Says that it has followed: by watching anew, with this.
-    fn follows(&mut self, version: String) {
-        self.version = version;
-        self.stream = None;
-        self.watch_after = Instant::now();
+        self.version = told.version;
     }
 
     /// Nothing is handed out any more; what was handed out ends by itself.
-    fn revoked(&mut self) {
+    fn revoked(&self) {
         self.given.send_replace(None);
     }
 
     /// What has ended is good for nothing.
-    fn end(&mut self) {
+    fn end(&self) {
         tracing::error!("the certificate has ended, and there is no new one yet");
         self.given.send_replace(None);
     }
@@ -307,14 +350,28 @@ impl Keeper {
         }
     }
 
-    /// A disk may be full for a while.
-    fn write_again(&mut self) {
-        if !self.unwritten {
+    /// Has the files follow, and then says so: by watching anew. A disk may be full for a while.
+    fn settle(&mut self) {
+        let Some(held) = self.held() else {
             return;
+        };
+        if self.unwritten {
+            match self.write() {
+                Ok(()) => self.unwritten = false,
+                Err(error) => {
+                    tracing::error!(%error, "the files are not current; trying on");
+                    return;
+                }
+            }
         }
-        match self.write() {
-            Ok(()) => self.unwritten = false,
-            Err(error) => tracing::error!(%error, "the files are not current; trying on"),
+        let now = Said {
+            serial: held.serial.clone(),
+            version: self.version.clone(),
+        };
+        if self.said != now {
+            self.said = now;
+            self.stream = None;
+            self.watch_after = Instant::now();
         }
     }
 

@@ -1,7 +1,7 @@
 //! The socket on which applications and the Envoy of this host get what they are given.
 
 use std::convert::Infallible;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 
@@ -29,13 +29,26 @@ pub(crate) struct Socket {
     file: Removed,
 }
 
-/// A file that is removed when this is dropped.
-struct Removed(PathBuf);
+/// A file that is removed when this is dropped, unless another one has its name by then.
+struct Removed {
+    path: PathBuf,
+    /// Which file of which device.
+    own: (u64, u64),
+}
+
+impl Removed {
+    fn there(path: &Path) -> std::io::Result<(u64, u64)> {
+        let there = std::fs::symlink_metadata(path)?;
+        Ok((there.dev(), there.ino()))
+    }
+}
 
 impl Drop for Removed {
     fn drop(&mut self) {
-        // Whoever comes next removes it otherwise.
-        let _ = std::fs::remove_file(&self.0);
+        if Self::there(&self.path).is_ok_and(|there| there == self.own) {
+            // Whoever comes next removes it otherwise.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -54,19 +67,29 @@ impl Socket {
                 return Err(Error::SocketTaken(path.to_owned()));
             }
         }
-        // Made beside its place and moved there once nobody else may use it.
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}", std::process::id()));
-        let beside = Removed(PathBuf::from(beside));
-        let listener = UnixListener::bind(&beside.0).map_err(failed)?;
-        let mode = std::fs::Permissions::from_mode(mode);
-        std::fs::set_permissions(&beside.0, mode)
-            .and_then(|()| std::fs::rename(&beside.0, path))
-            .map_err(failed)?;
+        let (listener, own) = Self::make(path, mode).map_err(failed)?;
         Ok(Self {
             listener,
-            file: Removed(path.to_owned()),
+            file: Removed {
+                path: path.to_owned(),
+                own,
+            },
         })
+    }
+
+    /// Made in a folder of its own beside its place, where nobody else comes, and moved there once only those may use it who should.
+    fn make(path: &Path, mode: u32) -> std::io::Result<(UnixListener, (u64, u64))> {
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        let beside = tempfile::Builder::new()
+            .prefix(".s")
+            .permissions(std::fs::Permissions::from_mode(0o700))
+            .tempdir_in(folder.unwrap_or(Path::new(".")))?;
+        let made = beside.path().join("s");
+        let listener = UnixListener::bind(&made)?;
+        std::fs::set_permissions(&made, std::fs::Permissions::from_mode(mode))?;
+        let own = Removed::there(&made)?;
+        std::fs::rename(&made, path)?;
+        Ok((listener, own))
     }
 
     /// Serves on it until it is told to end.
@@ -75,7 +98,7 @@ impl Socket {
         given: Given,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
-        tracing::info!(socket = %self.file.0.display(), "serving the Workload API and SDS");
+        tracing::info!(socket = %self.file.path.display(), "serving the Workload API and SDS");
         let answering = Answering {
             workload_api: WorkloadApi::new(given.clone(), shutdown.clone()),
             secrets: SecretDiscoveryServiceServer::new(Secrets::new(given, shutdown.clone())),
@@ -111,5 +134,31 @@ impl Service<http::Request<Body>> for Answering {
         }
         let workload_api = self.workload_api.clone();
         Box::pin(async move { Ok(workload_api.answer(request).await) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_for_those_who_should_and_takes_away_nothing_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.sock");
+        let socket = Socket::bind(&path, 0o660).await.unwrap();
+        let there = std::fs::symlink_metadata(&path).unwrap();
+        assert_eq!(there.permissions().mode() & 0o777, 0o660);
+        let left = || std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left(), 1, "it was made in a folder that is gone");
+        drop(socket);
+        assert_eq!(left(), 0);
+
+        let socket = Socket::bind(&path, 0o660).await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let other = Socket::bind(&path, 0o660).await.unwrap();
+        drop(socket);
+        assert!(path.exists(), "somebody else serves there now");
+        drop(other);
+        assert_eq!(left(), 0);
     }
 }

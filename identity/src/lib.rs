@@ -35,6 +35,9 @@ pub struct IssueRequest {
     /// PKCS#10, in DER.
     #[prost(bytes = "vec", tag = "2")]
     pub request: Vec<u8>,
+    /// Whether whoever asks says by `Watch` what it holds.
+    #[prost(bool, tag = "3")]
+    pub watches: bool,
 }
 
 /// It is there.
@@ -152,6 +155,7 @@ mod tests {
         let issue = IssueRequest {
             caller: Some(caller.clone()),
             request: vec![1],
+            watches: true,
         };
         described(&pool, "IssueRequest", &issue);
         let issued = IssueResponse {

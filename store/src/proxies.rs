@@ -28,7 +28,7 @@ use crate::revocations::OF_PROXY;
 use crate::tx::{Change, Tx, Work};
 
 pub use admission::Arrival;
-pub(crate) use agents::SEEN;
+pub(crate) use agents::{AGENTS, SEEN};
 pub use agents::{AgentSeen, agents_seen};
 pub use ephemeral::forget_away;
 pub(crate) use join::Joins;

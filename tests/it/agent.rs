@@ -225,3 +225,56 @@ async fn spiffe_s52_a_rotation_waits_for_an_agent_and_goes_on_once_it_has_follow
     let (good, said) = openssl(&verify, &agent.folder.join("identity")).await;
     assert!(good, "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spiffe_s52_a_rotation_waits_until_the_files_have_what_the_agent_was_told() {
+    let (stack, api) = shop("24h").await;
+    let agent = Agent::start(&stack.server, &api, stack.directory.path(), "payments").await;
+    let folder = agent.folder.join("identity");
+    let aside = agent.folder.join("aside");
+    // Root or not, nobody writes into a file.
+    std::fs::rename(&folder, &aside).unwrap();
+    std::fs::write(&folder, "in the way").unwrap();
+    let body = json!({"what": "root", "mode": "planned", "replace_over": "1s"});
+    let made = api.post("/meshes/shop/rotations", body).await.expect(201);
+    let path = made.json["meta"]["uid"].as_str().unwrap().to_owned();
+    let path = format!("/meshes/shop/rotations/{path}");
+    let state = async || api.get(&path).await.expect(200).json["state"].clone();
+    until("it is told and cannot write", SOON, async || {
+        agent.log().contains("the files are not current")
+    })
+    .await;
+    // Longer than it takes to say what is held.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert_eq!(state().await, "published");
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&aside, &folder).unwrap();
+    until("the rotation goes on", SOON, async || {
+        state().await != "published"
+    })
+    .await;
+    let roots = std::fs::read_to_string(agent.file("bundle.pem")).unwrap();
+    assert_eq!(roots.matches("BEGIN").count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_goes_on_with_another_token_once_its_file_is_replaced() {
+    let (stack, api) = shop("20s").await;
+    let agent = Agent::start(&stack.server, &api, stack.directory.path(), "payments").await;
+    let body = json!({"name": "another", "service": "payments"});
+    let made = api.post("/meshes/shop/join-tokens", body).await.expect(201);
+    let token = made.json["secret"].as_str().unwrap();
+    std::fs::write(agent.folder.join("token"), token).unwrap();
+    // By the token of before it is still here, and its name is not free.
+    until("it is refused", SOON, async || {
+        agent.log().contains("no new certificate yet")
+    })
+    .await;
+    let last = serial(&agent).await;
+    let minute = Duration::from_secs(120);
+    until("it has one by the new token", minute, async || {
+        serial(&agent).await != last
+    })
+    .await;
+    assert!(calls::svid(&agent.socket()).await.is_ok());
+}

@@ -325,7 +325,10 @@ pub trait SnapshotSource: Send + Sync + 'static {
     /// The revision of a mesh as far as it was heard of; what is read after this is no older.
     fn heard_of(&self, mesh: MeshKey) -> Option<u64>;
 
-    /// Keeps what is seen of those that watch.
+    /// Whether authorities of the mesh are being replaced, as far as that was heard of.
+    fn is_rotating(&self, mesh: MeshKey) -> bool;
+
+    /// Keeps what is seen of some of those that keep their keys.
     ///
     /// # Errors
     /// Nothing was kept; the caller tries again with newer entries.

@@ -370,6 +370,12 @@ impl SnapshotSource for MeshSource {
             .map(|known| known.revision)
     }
 
+    fn is_rotating(&self, mesh: MeshKey) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get(&(mesh.org, mesh.mesh));
+        known.is_some_and(|known| known.rotating)
+    }
+
     async fn watching(&self, mesh: MeshKey, agents: Vec<AgentSeen>) -> Result<(), SourceError> {
         let mesh = self.require(mesh)?;
         let seen = |agent: AgentSeen| proxies::AgentSeen {

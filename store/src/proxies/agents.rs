@@ -19,9 +19,12 @@ pub struct AgentSeen {
     pub revision: Option<u64>,
 }
 
-/// Who of the proxies of a mesh has been seen as an agent within the last minute: `agents` of a query about `heddle.proxies p` at `$4`.
-pub(crate) const SEEN: &str = "left join heddle.agents agents on agents.org_id = p.org_id and agents.mesh_id = p.mesh_id \
-     and agents.proxy_id = p.id and agents.seen_at > $4 - interval '1 minute'";
+/// What is known of proxies as agents, however long ago: `agents` of a query about `heddle.proxies p`.
+pub(crate) const AGENTS: &str = "left join heddle.agents agents on agents.org_id = p.org_id and agents.mesh_id = p.mesh_id \
+     and agents.proxy_id = p.id";
+
+/// Whether one of [`AGENTS`] is at work at `$4`: has been seen within the last minute.
+pub(crate) const SEEN: &str = "coalesce(agents.seen_at > $4 - interval '1 minute', false)";
 
 /// Keeps what is seen of agents. Those that were forgotten are passed over.
 ///
@@ -43,7 +46,7 @@ pub async fn agents_seen(store: &Store, mesh: &MeshRef, agents: &[AgentSeen]) ->
          join heddle.proxies p on p.mesh_id = $1 and p.id = seen.id \
          on conflict (org_id, mesh_id, proxy_id) do update set \
              serial = excluded.serial, seen_at = greatest(agents.seen_at, excluded.seen_at), \
-             revision = greatest(agents.revision, excluded.revision)",
+             revision = excluded.revision",
     )
     .bind(mesh.mesh().uuid())
     .bind(&proxies)

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Mode, RotationRow, State, What};
 use crate::error::{Result, inconsistent};
-use crate::proxies::{SEEN, STANDS, TABLE};
+use crate::proxies::{AGENTS, SEEN, STANDS, TABLE};
 use crate::tx::{Tx, Work};
 
 /// Where a proxy stands with the state that a rotation is in.
@@ -132,31 +132,52 @@ struct Row {
     /// When the last of its leaves ends, and the last of those that what gives way signed.
     until: Option<DateTime<Utc>>,
     old_until: Option<DateTime<Utc>>,
-    /// Whether it is at work as an agent, which keeps its key and has no stream; whether that trusts whom it should, and what it holds, as
-    /// above.
+    /// Whether it is an Envoy, or ever was one. All of the above is about that.
+    envoy: bool,
+    /// Whether it is an agent, which keeps its key and has no stream, or ever was one; whether that is at work, whether it trusts whom it
+    /// should, and what it holds, as above.
     agent: bool,
+    agent_seen: bool,
     agent_follows: bool,
     agent_holds_old: Option<bool>,
+    agent_until: Option<DateTime<Utc>>,
+    agent_old_until: Option<DateTime<Utc>>,
 }
 
 impl Row {
     /// Where it stands: who is an Envoy and an agent at once is as far as the one that is behind.
     fn waits(&self, gate: Gate) -> Result<Waits> {
-        let envoy = self.envoy_waits(gate)?;
-        Ok(match (self.agent, self.connected) {
-            (false, _) => envoy,
-            (true, true) => envoy.min(self.agent_waits(gate)),
-            (true, false) => self.agent_waits(gate),
+        if !self.agent {
+            return self.envoy_waits(gate);
+        }
+        let agent = self.agent_waits(gate);
+        if !self.envoy {
+            return Ok(agent);
+        }
+        Ok(match (self.envoy_waits(gate)?, agent) {
+            // What has ended says nothing of the other.
+            (Waits::LeftBehind, other) | (other, Waits::LeftBehind) => other,
+            (envoy, agent) => envoy.min(agent),
         })
     }
 
     fn agent_waits(&self, gate: Gate) -> Waits {
-        let ready = match gate {
-            Gate::Open => true,
-            Gate::Revision { .. } => self.agent_follows,
-            Gate::Leaves { .. } => self.agent_holds_old == Some(false) || self.old_until.is_none(),
+        let (ready, until) = match gate {
+            Gate::Open => (true, None),
+            Gate::Revision { .. } => (self.agent_follows, self.agent_until),
+            Gate::Leaves { .. } => {
+                let holds_new = self.agent_holds_old == Some(false);
+                let none_old = self.agent_old_until.is_none();
+                let at_work = self.agent_seen || self.agent_until.is_some();
+                (holds_new || none_old && at_work, self.agent_old_until)
+            }
         };
-        if ready { Waits::Ready } else { Waits::Pending }
+        match (ready, self.agent_seen, until) {
+            (true, ..) => Waits::Ready,
+            (false, true, _) => Waits::Pending,
+            (false, false, Some(_)) => Waits::Offline,
+            (false, false, None) => Waits::LeftBehind,
+        }
     }
 
     fn envoy_waits(&self, gate: Gate) -> Result<Waits> {
@@ -186,8 +207,10 @@ impl Row {
 
     fn until(&self, gate: Gate, waits: Waits) -> Option<DateTime<Utc>> {
         match (gate, waits) {
-            (Gate::Leaves { .. }, Waits::Pending | Waits::Offline) => self.old_until,
-            (Gate::Revision { .. }, Waits::Offline) => self.until,
+            (Gate::Leaves { .. }, Waits::Pending | Waits::Offline) => {
+                self.old_until.max(self.agent_old_until)
+            }
+            (Gate::Revision { .. }, Waits::Offline) => self.until.max(self.agent_until),
             _ => None,
         }
     }
@@ -203,16 +226,25 @@ async fn rows(work: &mut Work, mesh: MeshId, rotation: &RotationRow) -> Result<V
         )
     };
     let (envoy, agent) = (holds_old("p.leaf_serial"), holds_old("agents.serial"));
+    // Of a proxy that is both, one may be gone for good while the other has new leaves: the one that is gone has none of these.
+    let ever_envoy = "(p.connected or p.acked_revision is not null or p.leaf_serial is not null)";
+    let of_envoy = "(agents.proxy_id is null or p.connected or coalesce(c.issued_at <= greatest(p.seen_at, p.away_since), true))";
+    let of_agent = format!(
+        "agents.proxy_id is not null and (not {ever_envoy} or c.issued_at <= agents.seen_at + interval '1 minute')"
+    );
     let sql = format!(
         "select p.id, p.service, p.node_id, p.connected, {STANDS} as stands, \
                 coalesce(p.acked_revision >= p.target_revision, false) and p.nacks = '[]' as settled, \
                 p.nacks <> '[]' as refuses, \
-                {envoy} as holds_old, l.until, l.old_until, \
-                agents.proxy_id is not null as agent, coalesce(agents.revision >= $2, false) as agent_follows, \
-                {agent} as agent_holds_old \
-         from {TABLE} {SEEN} \
+                {envoy} as holds_old, l.until, l.old_until, {ever_envoy} as envoy, \
+                agents.proxy_id is not null as agent, {SEEN} as agent_seen, \
+                coalesce(agents.revision >= $2, false) as agent_follows, {agent} as agent_holds_old, l.agent_until, l.agent_old_until \
+         from {TABLE} {AGENTS} \
          left join lateral ( \
-             select max(c.not_after) as until, max(c.not_after) filter (where c.authority_id in {old}) as old_until, \
+             select max(c.not_after) filter (where {of_envoy}) as until, \
+                    max(c.not_after) filter (where {of_envoy} and c.authority_id in {old}) as old_until, \
+                    max(c.not_after) filter (where {of_agent}) as agent_until, \
+                    max(c.not_after) filter (where {of_agent} and c.authority_id in {old}) as agent_old_until, \
                     max(c.issued_at) filter (where c.authority_id in {old}) as old_issued \
              from heddle.certificates c \
              where c.mesh_id = $1 and c.proxy_id = p.id and c.revoked_at is null and c.not_after > $4) l on true \

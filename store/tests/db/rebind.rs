@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use heddle_model::authz::permission::{ConfigWrite, ProxyWrite};
 use heddle_model::kind::Kind;
 use heddle_store::Error;
-use heddle_store::proxies::{self, Checkpoint, JoinRefused};
+use heddle_store::proxies::{self, AgentSeen, Checkpoint, JoinRefused};
 use heddle_store::replicas;
 use heddle_store::resources::{self, Precondition};
 use serde_json::json;
@@ -57,6 +57,37 @@ async fn a_node_id_moves_to_another_token_only_when_nobody_uses_it() {
     assert_ne!(moved.join_token, joined.join_token);
     // The old token was for one proxy, and that one has left it.
     assert_eq!(world.join(&old, "node").await, Err(JoinRefused::Used));
+}
+
+#[tokio::test]
+async fn sec_p03_no_other_token_takes_the_name_of_an_agent_at_work() {
+    let world = World::new().await;
+    let (old, new) = (
+        world.token("old", false).await,
+        world.token("new", false).await,
+    );
+    let joined = world.join(&old, "node").await.unwrap();
+    let seen = async || {
+        let seen = [AgentSeen {
+            proxy: joined.proxy,
+            serial: None,
+            revision: None,
+        }];
+        let kept = proxies::agents_seen(&world.db.store, &joined.mesh, &seen);
+        kept.await.unwrap();
+    };
+    seen().await;
+    assert_eq!(world.join(&new, "node").await, Err(JoinRefused::NodeTaken));
+    // It has not been seen for a while: the name is free.
+    world.db.clock.advance(TimeDelta::seconds(61));
+    let moved = world.join(&new, "node").await.unwrap();
+    assert_eq!(moved.proxy, joined.proxy);
+    // It is here again, and its token is good no more.
+    seen().await;
+    let last = world.token("last", false).await;
+    assert_eq!(world.join(&last, "node").await, Err(JoinRefused::NodeTaken));
+    world.revoke("new").await;
+    assert_eq!(world.join(&last, "node").await.unwrap().proxy, joined.proxy);
 }
 
 #[tokio::test]

@@ -164,6 +164,7 @@ async fn greedy(stack: &Stack, token: &str, service: &str) -> Result<IssueRespon
             service: service.to_owned(),
         }),
         request: params.serialize_request(&key).unwrap().der().to_vec(),
+        watches: false,
     };
     let tls = ClientTlsConfig::new()
         .ca_certificate(Certificate::from_pem(stack.server.xds_ca_pem()))

@@ -27,7 +27,7 @@ use tonic_prost::ProstCodec;
 use super::connection::Connection;
 use super::refuse;
 use crate::node;
-use crate::source::{Joined, SourceError};
+use crate::source::{AgentSeen, Joined, SourceError};
 
 use allowance::Allowance;
 use circle::Circles;
@@ -80,17 +80,25 @@ pub(super) async fn answer(
                     issued.unwrap_or_else(|_| Err(Status::deadline_exceeded(late)))
                 }
             });
-            grpc::<IssueRequest, IssueResponse>()
-                .unary(issue, request)
-                .await
+            let mut grpc = grpc::<IssueRequest, IssueResponse>();
+            in_time(PATIENCE * 2, grpc.unary(issue, request)).await
         }
         Call::Watch => {
             let watch = Told(move |asked| watch::watch(connection.clone(), token.clone(), asked));
-            grpc::<WatchRequest, WatchResponse>()
-                .server_streaming(watch, request)
-                .await
+            let mut grpc = grpc::<WatchRequest, WatchResponse>();
+            in_time(PATIENCE, grpc.server_streaming(watch, request)).await
         }
     }
+}
+
+/// Nobody keeps a call open by not saying what it asks for.
+async fn in_time(
+    patience: Duration,
+    answer: impl Future<Output = http::Response<Body>>,
+) -> http::Response<Body> {
+    let answered = tokio::time::timeout(patience, answer).await;
+    let late = || Status::deadline_exceeded("the request did not come in time").into_http();
+    answered.unwrap_or_else(|_| late())
 }
 
 fn grpc<M, R>() -> Grpc<ProstCodec<R, M>>
@@ -116,9 +124,24 @@ async fn issue(
     let certified = identities.certify(proxy, domain, &asked.request).await;
     let certified = certified.map_err(|error| refuse::failed("certify", &error))?;
     let certified = certified.map_err(|refused| refuse::request(&refused))?;
+    // Before whom to trust is read: whoever trusts that has followed this revision.
+    let source = &server.hub.parts().source;
+    let revision = source.heard_of(proxy.mesh);
     // After the certificate: a mesh gets its authorities with its first.
     let trust = identities.trust(proxy.mesh, domain).await;
     let trust = trust.map_err(|error| refuse::failed("read what is trusted", &error))?;
+    if !asked.watches {
+        // It will say nothing of it.
+        let agent = AgentSeen {
+            proxy: proxy.proxy,
+            serial: Some(certified.serial.clone()),
+            revision,
+        };
+        if let Err(error) = source.watching(proxy.mesh, vec![agent]).await {
+            let cause = error.source.to_string();
+            tracing::warn!(mesh.id = %proxy.mesh.mesh, %error, cause, "cannot keep what somebody was issued");
+        }
+    }
     tracing::info!(
         org.id = %proxy.mesh.org,
         mesh.id = %proxy.mesh.mesh,

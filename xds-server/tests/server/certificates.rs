@@ -34,6 +34,7 @@ fn asked(proxy: &str, service: &str) -> IssueRequest {
     IssueRequest {
         caller: caller(proxy, service),
         request: b"a request".to_vec(),
+        watches: false,
     }
 }
 
@@ -47,12 +48,22 @@ async fn watch_with(
     serial: &str,
     version: &str,
 ) -> Streaming<WatchResponse> {
+    watch_as("p-1", world, token, serial, version).await
+}
+
+async fn watch_as(
+    proxy: &str,
+    world: &World,
+    token: &str,
+    serial: &str,
+    version: &str,
+) -> Streaming<WatchResponse> {
     let mut grpc = tonic::client::Grpc::new(channel(world).await);
     grpc.ready().await.unwrap();
     let codec = tonic_prost::ProstCodec::<WatchRequest, WatchResponse>::default();
     let path = http::uri::PathAndQuery::from_static(path::WATCH);
     let asked = WatchRequest {
-        caller: caller("p-1", ""),
+        caller: caller(proxy, ""),
         serial: serial.to_owned(),
         version: version.to_owned(),
     };
@@ -220,8 +231,96 @@ async fn spiffe_s52_what_those_hold_who_watch_is_told_to_whoever_waits_for_them(
     until(None).await;
     let _follows = watch_with(&world, "a-payments", &issued.serial, &issued.version).await;
     until(Some(1)).await;
+    world.source.state().rotating = true;
     world.source.change(mesh, |_| {});
     until(Some(2)).await;
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_written_for_nobody() {
+    let world = World::start().await;
+    let mesh = world.source.mesh("a", &["payments"]);
+    let asked = IssueRequest {
+        watches: true,
+        ..asked("p-1", "")
+    };
+    let mut heard = world.source.watching.subscribe();
+    let issued = issue(&world, "a-payments", asked).await.unwrap();
+    assert!(
+        !heard.has_changed().unwrap(),
+        "it says itself what it holds"
+    );
+    let (serial, version) = (&issued.serial, &issued.version);
+    let _first = watch_with(&world, "a-payments", serial, version).await;
+    let kept = heard.wait_for(|seen| seen.first().is_some_and(|one| one.revision == Some(1)));
+    let kept = tokio::time::timeout(Duration::from_secs(15), kept).await;
+    drop(kept.expect("it is told").unwrap());
+    heard.mark_unchanged();
+    // Longer than what is kept of them is apart.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    world.source.change(mesh, |_| {});
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!heard.has_changed().unwrap(), "a revision is no news");
+    let _second = watch_as("p-2", &world, "a-payments", "", version).await;
+    let kept = tokio::time::timeout(Duration::from_secs(15), heard.changed()).await;
+    kept.expect("it is told").unwrap();
+    let proxies: Vec<_> = heard.borrow().iter().map(|one| one.proxy).collect();
+    assert_eq!(proxies, [world.source.proxy("a-payments", "p-2")]);
+}
+
+#[tokio::test]
+async fn spiffe_s52_whoever_does_not_watch_is_taken_to_hold_what_it_was_issued() {
+    let world = World::start().await;
+    world.source.mesh("a", &["payments"]);
+    let heard = world.source.watching.subscribe();
+    let issued = issue(&world, "a-payments", asked("p-1", "")).await.unwrap();
+    let expected = AgentSeen {
+        proxy: world.source.proxy("a-payments", "p-1"),
+        serial: Some(issued.serial),
+        revision: Some(1),
+    };
+    assert_eq!(*heard.borrow(), [expected]);
+}
+
+#[tokio::test]
+async fn sec_d03_a_watch_costs_little_whatever_it_says() {
+    let world = World::start().await;
+    let mesh = world.source.mesh("a", &["payments"]);
+    let mut heard = world.source.watching.subscribe();
+    let junk = "5e".repeat(5_000);
+    let mut first = watch_with(&world, "a-payments", &junk, &junk).await;
+    assert_eq!(told(&mut first).await.unwrap().renew_at, 0);
+    let seen = heard.wait_for(|seen| !seen.is_empty()).await.unwrap()[0].clone();
+    assert_eq!((seen.serial, seen.revision), (None, None));
+
+    // A name has two places: one that was left may not be known to be.
+    let mut second = watch(&world, "a-payments", "").await;
+    let mut third = watch(&world, "a-payments", "").await;
+    let end = told(&mut first).await.unwrap_err();
+    assert_eq!(end.code(), Code::Aborted, "{end}");
+    for watching in [&mut second, &mut third] {
+        told(watching).await.unwrap();
+    }
+    world.identities.publish();
+    world.source.hint(mesh);
+    for watching in [&mut second, &mut third] {
+        told(watching).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn sec_d03_a_call_that_does_not_say_what_it_asks_for_ends() {
+    let world = World::start().await;
+    world.source.mesh("a", &["payments"]);
+    let mut grpc = tonic::client::Grpc::new(channel(&world).await);
+    grpc.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<WatchRequest, WatchResponse>::default();
+    let path = http::uri::PathAndQuery::from_static(path::WATCH);
+    let nothing = with_token(tokio_stream::pending::<WatchRequest>(), "a-payments");
+    let answer = grpc.client_streaming(nothing, path, codec);
+    let answer = tokio::time::timeout(Duration::from_secs(15), answer).await;
+    let end = answer.expect("it ends").unwrap_err();
+    assert_eq!(end.code(), Code::DeadlineExceeded, "{end}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,6 +29,8 @@ pub(crate) struct State {
     pub(crate) revoked: BTreeMap<ProxyId, Code>,
     /// Every load fails.
     pub(crate) broken: bool,
+    /// Authorities are being replaced.
+    pub(crate) rotating: bool,
     pub(crate) loads: usize,
     ids: u128,
 }
@@ -274,6 +276,10 @@ impl SnapshotSource for Source {
 
     fn heard_of(&self, mesh: MeshKey) -> Option<u64> {
         self.state().meshes.get(&mesh).map(|mesh| mesh.revision)
+    }
+
+    fn is_rotating(&self, _: MeshKey) -> bool {
+        self.state().rotating
     }
 
     async fn watching(&self, _: MeshKey, agents: Vec<AgentSeen>) -> Result<(), SourceError> {

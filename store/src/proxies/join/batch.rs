@@ -9,7 +9,7 @@ use heddle_model::id::{JoinTokenId, MeshId, OrgId, ProxyId};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::admission;
+use super::super::{AGENTS, SEEN, admission};
 use super::{Held, JoinRefused, Joined, name};
 use crate::authz::MeshRef;
 use crate::error::{Error, Result, retry};
@@ -246,7 +246,7 @@ async fn lock(work: &mut Work, asks: &[&Ask], found: &[Option<Found>]) -> Result
 }
 
 /// Binds node ids: new ones, and those whose token was replaced. Who may not be bound is left as it is: while another valid token's
-/// proxy of that name is connected.
+/// proxy of that name is connected, or at work as an agent.
 async fn bind(
     work: &mut Work,
     mesh: MeshId,
@@ -356,21 +356,23 @@ async fn namesakes(
         return Ok(BTreeMap::new());
     }
     let now = work.now();
-    let rows: Vec<(String, String, Uuid, bool)> = sqlx::query_as(
+    // An agent has no stream, and says by its watch that it is here.
+    let sql = format!(
         "select p.service, p.node_id, p.id, \
-                j.revoked_at is null and p.connected and coalesce(p.lease_until > $4, false) \
-             and exists (select from heddle.replicas r where r.replica = p.replica and r.lease_until > now()) \
+                j.revoked_at is null and ({SEEN} or p.connected and coalesce(p.lease_until > $4, false) \
+             and exists (select from heddle.replicas r where r.replica = p.replica and r.lease_until > now())) \
          from unnest($2::text[], $3::text[]) as b (service, node_id) \
          join heddle.proxies p on p.mesh_id = $1 and p.service = b.service and p.node_id = b.node_id \
-         join heddle.join_tokens j on j.org_id = p.org_id and j.id = p.join_token_id \
-         order by p.id for no key update of p",
-    )
-    .bind(mesh.uuid())
-    .bind(services)
-    .bind(nodes)
-    .bind(now)
-    .fetch_all(work.conn())
-    .await?;
+         join heddle.join_tokens j on j.org_id = p.org_id and j.id = p.join_token_id {AGENTS} \
+         order by p.id for no key update of p"
+    );
+    let rows: Vec<(String, String, Uuid, bool)> = sqlx::query_as(&sql)
+        .bind(mesh.uuid())
+        .bind(services)
+        .bind(nodes)
+        .bind(now)
+        .fetch_all(work.conn())
+        .await?;
     let of = |(service, node, proxy, held)| ((service, node), (proxy, held));
     Ok(rows.into_iter().map(of).collect())
 }

@@ -170,3 +170,78 @@ async fn spiffe_s52_a_proxy_that_keeps_its_key_is_waited_for_by_what_it_says_tha
     assert_eq!(field.step().await.unwrap().state, State::Removed);
     assert_ne!(agent, away);
 }
+
+#[tokio::test]
+async fn spiffe_s52_an_agent_that_has_followed_and_is_away_is_waited_for_no_longer() {
+    let field = Field::new(&[("payments", "a")]).await;
+    let agent = field.proxies[0];
+    let old = field.trust().await.0.unwrap();
+    let first = field.issue(agent, old).await;
+    let seen = async |serial: &Option<String>, revision: u64| {
+        let seen = [AgentSeen {
+            proxy: agent,
+            serial: serial.clone(),
+            revision: Some(revision),
+        }];
+        let kept = proxies::agents_seen(&field.db.store, &field.mesh, &seen);
+        kept.await.unwrap();
+        field.db.clock.advance(TimeDelta::seconds(61));
+    };
+    field.start(new(What::Root, Mode::Planned)).await.unwrap();
+    let mut row = field.step().await.unwrap();
+    while row.state != State::Retiring {
+        seen(&first, row.revision - 1).await;
+        let counts = field.counts(&row).await;
+        assert_eq!((counts.ready, counts.offline), (0, 1), "{:?}", row.state);
+        seen(&first, row.revision).await;
+        assert_eq!(field.counts(&row).await.ready, 1, "{:?}", row.state);
+        row = field.step().await.unwrap();
+    }
+    assert_eq!(field.counts(&row).await.offline, 1);
+    assert_eq!(field.step().await, None);
+    // As one does that asks for a certificate now and then, and never watches.
+    let second = field.issue(agent, row.issuing).await;
+    seen(&second, row.revision).await;
+    assert_eq!(field.counts(&row).await.ready, 1);
+    assert_eq!(field.step().await.unwrap().state, State::Removed);
+}
+
+#[tokio::test]
+async fn spiffe_s52_of_an_envoy_and_an_agent_under_one_name_the_one_that_is_behind_counts() {
+    let field = Field::new(&[("payments", "a")]).await;
+    let both = field.proxies[0];
+    let old = field.trust().await.0.unwrap();
+    let leaf = field.issue(both, old).await;
+    field.says(both, true, 2, leaf.clone()).await;
+    field.says(both, false, 2, None).await;
+    let seen = async |serial: &Option<String>, revision: u64| {
+        let seen = [AgentSeen {
+            proxy: both,
+            serial: serial.clone(),
+            revision: Some(revision),
+        }];
+        let kept = proxies::agents_seen(&field.db.store, &field.mesh, &seen);
+        kept.await.unwrap();
+    };
+    field.start(new(What::Root, Mode::Planned)).await.unwrap();
+    let row = field.step().await.unwrap();
+    seen(&leaf, row.revision).await;
+    let counts = field.counts(&row).await;
+    assert_eq!((counts.ready, counts.offline), (0, 1), "the Envoy");
+    assert_eq!(field.step().await, None);
+    // The Envoy's leaf ends. The agent goes on: it is the only one that is left.
+    field.db.clock.advance(TimeDelta::hours(23));
+    let next = field.issue(both, old).await;
+    field.db.clock.advance(TimeDelta::hours(2));
+    seen(&next, row.revision).await;
+    assert_eq!(field.counts(&row).await.ready, 1);
+    // And the other way round: the agent is away for good, and the Envoy is there.
+    seen(&next, row.revision - 1).await;
+    field.db.clock.advance(TimeDelta::hours(1));
+    let last = field.issue(both, old).await;
+    field.says(both, true, row.revision, last).await;
+    assert_eq!(field.counts(&row).await.offline, 1, "the agent");
+    field.db.clock.advance(TimeDelta::hours(22));
+    assert_eq!(field.counts(&row).await.ready, 1);
+    assert_eq!(field.step().await.unwrap().state, State::Active);
+}

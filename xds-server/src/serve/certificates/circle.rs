@@ -1,12 +1,13 @@
 //! Those of a mesh who watch: one task looks for all of them, so that a change costs the mesh one look however many they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use heddle_model::id::ProxyId;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 
 use crate::graph::Parts;
 use crate::source::{AgentSeen, MeshKey, News, Refusal};
@@ -19,6 +20,9 @@ const AT_MOST: Duration = Duration::from_secs(10);
 /// How far what is kept of those who watch is apart at least, and how old it gets at most: it counts for a minute.
 const KEEP_APART: Duration = Duration::from_secs(1);
 const KEEP_AT_MOST: Duration = Duration::from_secs(20);
+
+/// How many places a proxy has at once: one that it has just left may still be known here.
+const PLACES: usize = 2;
 
 /// What was seen last.
 #[derive(Clone, Default)]
@@ -35,11 +39,17 @@ pub(super) struct Circles(Arc<Mutex<BTreeMap<MeshKey, Circle>>>);
 
 struct Circle {
     /// By the number of their place: the newest of a proxy says what it holds.
-    members: BTreeMap<u64, Member>,
+    members: BTreeMap<(ProxyId, u64), Seat>,
     places: u64,
     seen: watch::Sender<Seen>,
     /// Somebody has come.
     came: Arc<Notify>,
+}
+
+/// Who is in a place, and how to have it left.
+struct Seat {
+    member: Member,
+    ousted: CancellationToken,
 }
 
 /// One who watches, and what it holds.
@@ -56,8 +66,10 @@ pub(super) struct Member {
 pub(super) struct Place {
     circles: Arc<Mutex<BTreeMap<MeshKey, Circle>>>,
     mesh: MeshKey,
-    place: u64,
+    place: (ProxyId, u64),
     pub(super) seen: watch::Receiver<Seen>,
+    /// Newer ones have come under the same name.
+    pub(super) ousted: CancellationToken,
 }
 
 fn all(circles: &Mutex<BTreeMap<MeshKey, Circle>>) -> MutexGuard<'_, BTreeMap<MeshKey, Circle>> {
@@ -79,7 +91,7 @@ impl Circles {
             let came = Arc::<Notify>::default();
             let looker = Looker {
                 came: Arc::clone(&came),
-                kept: None,
+                kept: Kept::default(),
                 parts: Arc::clone(parts),
                 circles: Arc::clone(&self.0),
                 mesh,
@@ -95,13 +107,27 @@ impl Circles {
             }
         });
         circle.places += 1;
-        circle.members.insert(circle.places, member);
+        let (proxy, ousted) = (member.proxy, CancellationToken::new());
+        let place = (proxy, circle.places);
+        let seat = Seat {
+            member,
+            ousted: ousted.clone(),
+        };
+        circle.members.insert(place, seat);
+        let own = circle.members.range((proxy, 0)..=place).rev();
+        let older: Vec<_> = own.skip(PLACES).map(|(place, _)| *place).collect();
+        for place in older {
+            if let Some(seat) = circle.members.remove(&place) {
+                seat.ousted.cancel();
+            }
+        }
         circle.came.notify_one();
         Place {
             seen: circle.seen.subscribe(),
             circles: Arc::clone(&self.0),
             mesh,
-            place: circle.places,
+            place,
+            ousted,
         }
     }
 }
@@ -122,8 +148,17 @@ struct Looker {
     trust_domain: String,
     seen: watch::Sender<Seen>,
     came: Arc<Notify>,
-    /// What was kept last, and when.
-    kept: Option<(Vec<AgentSeen>, Instant)>,
+    kept: Kept,
+}
+
+/// What was kept last, and when.
+#[derive(Default)]
+struct Kept {
+    agents: BTreeMap<ProxyId, AgentSeen>,
+    /// What was trusted then.
+    version: String,
+    at: Option<Instant>,
+    all_at: Option<Instant>,
 }
 
 impl Looker {
@@ -164,7 +199,8 @@ impl Looker {
     fn members(&self) -> Option<BTreeMap<ProxyId, Member>> {
         let mut circles = all(&self.circles);
         let members = circles.get(&self.mesh)?.members.values();
-        let members: BTreeMap<_, _> = members.map(|one| (one.proxy, one.clone())).collect();
+        let members = members.map(|seat| (seat.member.proxy, seat.member.clone()));
+        let members: BTreeMap<_, _> = members.collect();
         if members.is_empty() {
             circles.remove(&self.mesh);
             return None;
@@ -193,7 +229,8 @@ impl Looker {
                 serial: Some(member.serial.clone()).filter(|serial| !serial.is_empty()),
                 revision: revision.filter(|_| member.version == version),
             };
-            self.keep(members.values().map(agent).collect()).await;
+            self.keep(members.values().map(agent).collect(), &version)
+                .await;
         }
         // Nobody is woken for nothing.
         self.seen.send_if_modified(|seen| {
@@ -216,19 +253,45 @@ impl Looker {
     }
 
     /// Keeps what is seen of them: what has changed soon, and all of it now and then.
-    async fn keep(&mut self, agents: Vec<AgentSeen>) {
+    async fn keep(&mut self, agents: Vec<AgentSeen>, version: &str) {
         let now = Instant::now();
-        if let Some((kept, at)) = &self.kept {
-            let after = match *kept == agents {
-                true => KEEP_AT_MOST,
-                false => KEEP_APART,
-            };
-            if now.duration_since(*at) < after {
-                return;
-            }
+        let within = |at: Option<Instant>, time| at.is_some_and(|at| now.duration_since(at) < time);
+        let all = !within(self.kept.all_at, KEEP_AT_MOST);
+        if !all && within(self.kept.at, KEEP_APART) {
+            return;
         }
-        match self.parts.source.watching(self.mesh, agents.clone()).await {
-            Ok(()) => self.kept = Some((agents, now)),
+        // Every change of the mesh is a revision: that alone is worth a write only while somebody waits for it.
+        let waited_for = self.kept.version != version || self.parts.source.is_rotating(self.mesh);
+        let news: Vec<AgentSeen> = match all {
+            true => agents.clone(),
+            false => {
+                let is_news = |agent: &&AgentSeen| match self.kept.agents.get(&agent.proxy) {
+                    None => true,
+                    Some(kept) => {
+                        let follows = kept.revision.is_some() == agent.revision.is_some();
+                        let same = follows && kept.serial == agent.serial;
+                        !same || waited_for && kept.revision != agent.revision
+                    }
+                };
+                agents.iter().filter(is_news).cloned().collect()
+            }
+        };
+        // Who comes again later is news.
+        let here: BTreeSet<ProxyId> = agents.iter().map(|agent| agent.proxy).collect();
+        self.kept.agents.retain(|proxy, _| here.contains(proxy));
+        if news.is_empty() {
+            return;
+        }
+        match self.parts.source.watching(self.mesh, news.clone()).await {
+            Ok(()) => {
+                let news = news.into_iter().map(|agent| (agent.proxy, agent));
+                self.kept.agents.extend(news);
+                version.clone_into(&mut self.kept.version);
+                self.kept.at = Some(now);
+                if all {
+                    self.kept.all_at = Some(now);
+                }
+            }
             Err(error) => {
                 let cause = error.source.to_string();
                 tracing::warn!(mesh.id = %self.mesh.mesh, %error, cause, "cannot keep who watches");

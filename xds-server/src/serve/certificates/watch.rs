@@ -22,6 +22,12 @@ const NOW: i64 = 1;
 /// How long until the journal is asked again, when it could not be.
 const AGAIN: Duration = Duration::from_secs(10);
 
+/// The longest version that is read, in bytes: ours have 32.
+const LONGEST_VERSION: usize = 64;
+
+/// What whoever has to make room is told.
+const OUSTED: &str = "others watch under the same name";
+
 /// What it holds, and what it was told.
 struct Watcher {
     connection: Connection,
@@ -44,10 +50,14 @@ pub(super) async fn watch(
     let joined = join(&connection, &token, asked.caller).await?;
     let server = &connection.server;
     let mesh = joined.proxy.mesh;
+    // Both are kept as long as this lives: nothing is kept that cannot be ours.
+    let serial = Some(asked.serial).filter(|serial| is_serial(serial));
+    let serial = serial.unwrap_or_default();
+    let version = Some(asked.version).filter(|version| version.len() <= LONGEST_VERSION);
     let member = Member {
         proxy: joined.proxy.proxy,
-        serial: asked.serial.clone(),
-        version: asked.version,
+        serial: serial.clone(),
+        version: version.unwrap_or_default(),
     };
     let circles = &server.certificates.circles;
     let place = circles.enter(server.hub.parts(), mesh, &joined.trust_domain, member);
@@ -55,7 +65,7 @@ pub(super) async fn watch(
         drained: Box::pin(connection.drain.clone().cancelled_owned()),
         proxy: joined.proxy,
         trust_domain: joined.trust_domain,
-        serial: asked.serial,
+        serial,
         place,
         told: None,
         held: None,
@@ -69,6 +79,11 @@ pub(super) async fn watch(
         }
     });
     Ok(told.boxed())
+}
+
+fn is_serial(text: &str) -> bool {
+    let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    text.len() == 32 && text.bytes().all(hex)
 }
 
 impl Watcher {
@@ -91,6 +106,7 @@ impl Watcher {
                     changed.map_err(|_| refuse::stopping())?;
                 }
                 () = tokio::time::sleep(AGAIN), if self.held.is_none() => {}
+                () = self.place.ousted.cancelled() => return Err(Status::aborted(OUSTED)),
                 () = self.drained.as_mut() => return Err(refuse::stopping()),
             }
         }
