@@ -67,15 +67,20 @@ impl P256Key {
         let text = Zeroizing::new(STANDARD.encode(document.as_ref()));
         let mut pem = Zeroizing::new(String::with_capacity(text.len() * 2 + 64));
         pem.push_str("-----BEGIN PRIVATE KEY-----\n");
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            let (line, after) = rest.split_at(rest.len().min(64)); // base64 is ASCII
-            pem.push_str(line);
-            pem.push('\n');
-            rest = after;
-        }
+        push_lines(&mut pem, &text);
         pem.push_str("-----END PRIVATE KEY-----\n");
         Ok(SecretPem(pem))
+    }
+}
+
+/// Adds base64 in lines as PEM has them (RFC 7468). Into a text that is there, so that nothing secret is copied.
+pub(crate) fn push_lines(pem: &mut String, base64: &str) {
+    let mut rest = base64;
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64)); // base64 is ASCII
+        pem.push_str(line);
+        pem.push('\n');
+        rest = after;
     }
 }
 

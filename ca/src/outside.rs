@@ -16,7 +16,7 @@ use crate::ambient::{Random, new_id};
 use crate::authority::{AuthorityKind, AuthorityRow, Draft, Hierarchy, MeshIdentity};
 use crate::check::{self, Expected, Fault};
 use crate::error::Error;
-use crate::key::P256Key;
+use crate::key::{P256Key, push_lines};
 use crate::seal::SealingKey;
 use crate::spiffe::SpiffeId;
 use crate::template::{self, Serial};
@@ -213,13 +213,7 @@ fn pem(der: &[u8]) -> String {
     use base64::prelude::BASE64_STANDARD;
     let text = BASE64_STANDARD.encode(der);
     let mut lines = String::from("-----BEGIN CERTIFICATE-----\n");
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at(rest.len().min(64)); // base64 is ASCII
-        lines.push_str(line);
-        lines.push('\n');
-        rest = after;
-    }
+    push_lines(&mut lines, &text);
     lines + "-----END CERTIFICATE-----\n"
 }
 
