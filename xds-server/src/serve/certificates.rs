@@ -15,7 +15,6 @@ use heddle_identity::{
     Caller, IssueRequest, IssueResponse, WatchRequest, WatchResponse, call as path,
 };
 use heddle_model::code::Code;
-use hyper::body::Incoming;
 use prost::Message;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -24,7 +23,8 @@ use tonic::server::{Grpc, ServerStreamingService, UnaryService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-use super::connection::Connection;
+use super::connection;
+use super::exchange::Upload;
 use super::refuse;
 use crate::node;
 use crate::source::{AgentSeen, Joined, SourceError};
@@ -64,10 +64,10 @@ impl Call {
 
 /// Answers somebody whose token is good.
 pub(super) async fn answer(
-    connection: Connection,
+    connection: connection::Call,
     call: Call,
     token: String,
-    request: http::Request<Incoming>,
+    request: http::Request<Upload>,
 ) -> http::Response<Body> {
     match call {
         Call::Issue => {
@@ -110,7 +110,7 @@ where
 }
 
 async fn issue(
-    connection: &Connection,
+    connection: &connection::Call,
     token: &str,
     asked: IssueRequest,
 ) -> Result<IssueResponse, Status> {
@@ -164,7 +164,7 @@ async fn issue(
 
 /// Who it is: as for a stream of an Envoy, and by the same proof.
 async fn join(
-    connection: &Connection,
+    connection: &connection::Call,
     token: &str,
     caller: Option<Caller>,
 ) -> Result<Joined, Status> {
