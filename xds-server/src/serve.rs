@@ -5,15 +5,13 @@
 
 mod certificates;
 mod connection;
-mod exchange;
+mod frames;
 mod identity;
-mod life;
-mod link;
-mod messages;
 mod method;
+mod outbox;
 mod refuse;
 mod stream;
-mod wire;
+mod together;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +98,6 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     telemetry::register();
-    let kill = CancellationToken::new();
     let server = Arc::new(Server {
         hub: Hub::new(Parts {
             source,
@@ -111,15 +108,16 @@ pub async fn serve(
             leaf_lifetime: options.leaf_lifetime,
             checkpoint_interval: options.checkpoint_interval,
         }),
-        tls: tls.config(),
+        tls: tls.acceptor(),
         handshakes: Semaphore::new(HANDSHAKES),
         options: options.clone(),
         certificates: certificates::Desk::default(),
         tasks: TaskTracker::new(),
-        shutdown: shutdown.clone(),
-        kill: kill.clone(),
     });
-    let outcome = server.accept(&listener, options.drain_deadline).await;
+    let kill = CancellationToken::new();
+    let outcome = server
+        .accept(&listener, options.drain_deadline, &shutdown, &kill)
+        .await;
     drop(listener);
     shutdown.cancel();
     server.tasks.close();
@@ -139,12 +137,14 @@ impl Server {
         self: &Arc<Self>,
         listener: &TcpListener,
         drain_deadline: Duration,
+        shutdown: &CancellationToken,
+        kill: &CancellationToken,
     ) -> Result<(), ServeError> {
         let mut failures = 0;
         let mut accepted = 0_u32;
         loop {
             let socket = tokio::select! {
-                () = self.shutdown.cancelled() => return Ok(()),
+                () = shutdown.cancelled() => return Ok(()),
                 socket = listener.accept() => socket,
             };
             match socket {
@@ -154,6 +154,10 @@ impl Server {
                     let connection = Connection {
                         server: self.clone(),
                         from: from.ip().to_canonical(),
+                        shutdown: shutdown.clone(),
+                        drain: CancellationToken::new(),
+                        abort: CancellationToken::new(),
+                        kill: kill.clone(),
                     };
                     let place = spread(accepted);
                     let after = drain_deadline.mul_f64(0.8 * place);

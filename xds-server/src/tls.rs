@@ -3,7 +3,6 @@
 //! The certificate can be replaced while the server runs: connections that come later see the new one, and those that are there
 //! keep what they have agreed on. Servers that show the same certificate take each other's session tickets.
 
-mod socket;
 mod tickets;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,8 +13,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
 
-pub(crate) use socket::TlsSocket;
 use tickets::Tickets;
 
 /// The server's certificate with its key, and how handshakes go.
@@ -71,8 +70,8 @@ impl ServerTls {
         Ok(())
     }
 
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config)
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.config))
     }
 }
 

@@ -15,6 +15,7 @@ use heddle_identity::{
     Caller, IssueRequest, IssueResponse, WatchRequest, WatchResponse, call as path,
 };
 use heddle_model::code::Code;
+use hyper::body::Incoming;
 use prost::Message;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -23,8 +24,7 @@ use tonic::server::{Grpc, ServerStreamingService, UnaryService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-use super::connection;
-use super::exchange::Upload;
+use super::connection::Connection;
 use super::refuse;
 use crate::node;
 use crate::source::{AgentSeen, Joined, SourceError};
@@ -64,10 +64,10 @@ impl Call {
 
 /// Answers somebody whose token is good.
 pub(super) async fn answer(
-    connection: connection::Call,
+    connection: Connection,
     call: Call,
     token: String,
-    request: http::Request<Upload>,
+    request: http::Request<Incoming>,
 ) -> http::Response<Body> {
     match call {
         Call::Issue => {
@@ -110,7 +110,7 @@ where
 }
 
 async fn issue(
-    connection: &connection::Call,
+    connection: &Connection,
     token: &str,
     asked: IssueRequest,
 ) -> Result<IssueResponse, Status> {
@@ -164,7 +164,7 @@ async fn issue(
 
 /// Who it is: as for a stream of an Envoy, and by the same proof.
 async fn join(
-    connection: &connection::Call,
+    connection: &Connection,
     token: &str,
     caller: Option<Caller>,
 ) -> Result<Joined, Status> {

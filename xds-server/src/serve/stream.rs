@@ -9,19 +9,17 @@ use heddle_model::clock::SharedClock;
 use heddle_model::id::AuthorityId;
 use heddle_translate::naming;
 use tokio::time::Sleep;
-use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::{Status, Streaming};
 
 use super::identity::{Current, Identity};
-use super::link::Link;
-use super::messages::{Messages, Next};
 use super::method::Method;
+use super::outbox::{Outbox, Room};
 use super::refuse;
 use crate::codec::{Inbound, Said};
 use crate::engine::kind::Kind;
 use crate::engine::session::{Event, Limits, Own, Session};
 use crate::graph::{Attachment, Command, Lane, Published};
-use crate::http2::Room;
 use crate::source::Proxy;
 use crate::status::{Report, Reporter, printable};
 use crate::telemetry;
@@ -40,13 +38,16 @@ pub(super) struct Stream {
     pub(super) proxy: Proxy,
     pub(super) method: Method,
     pub(super) node_id: String,
-    pub(super) messages: Messages,
+    pub(super) inbound: Streaming<Inbound>,
+    pub(super) outbox: Outbox,
     pub(super) identity: Identity,
     pub(super) attachment: Attachment,
     pub(super) clock: SharedClock,
-    pub(super) link: Arc<Link>,
+    pub(super) drain: CancellationToken,
     /// The whole server stops.
     pub(super) stopping: CancellationToken,
+    /// Ends the connection with all that is left unread on it.
+    pub(super) abort: CancellationToken,
     pub(super) unread_deadline: Duration,
 }
 
@@ -65,14 +66,22 @@ struct Course {
     reported: Option<Report>,
     /// Since when something is under way that has not been told.
     passing_since: Option<Instant>,
-    /// Since when there is no room for what is to be sent.
+    /// Since when the outbox is full.
     full_since: Option<Instant>,
 }
 
-/// Sets an alarm. To set it later is cheap: it notices by itself that it was too early.
-fn set(alarm: &mut Pin<&mut Sleep>, at: Instant) {
-    if alarm.deadline().into_std() != at {
-        alarm.as_mut().reset(at.into());
+/// What is waited for all the time: made once, since each time costs a place in a list that others are in, too.
+struct Standing<'a> {
+    drained: Pin<&'a mut WaitForCancellationFutureOwned>,
+    alarm: Pin<&'a mut Sleep>,
+}
+
+impl Standing<'_> {
+    /// Sets the alarm. To set it later is cheap: it notices by itself that it was too early.
+    fn set(&mut self, at: Instant) {
+        if self.alarm.deadline().into_std() != at {
+            self.alarm.as_mut().reset(at.into());
+        }
     }
 }
 
@@ -96,6 +105,7 @@ enum Wake {
     Room,
     Time,
     End(Status),
+    Gone,
 }
 
 impl Stream {
@@ -123,18 +133,18 @@ impl Stream {
             full_since: None,
         };
         let end = self.drive(&mut course, first).await;
-        let stopping = self.stopping.is_cancelled() && self.link.is_parting();
+        let stopping = self.stopping.is_cancelled() && self.drain.is_cancelled();
         if let Some(status) = end {
             self.log_end(&status);
             let unread = course.full_since.map(|since| now().duration_since(since));
             let reads = unread.is_none_or(|unread| unread < self.unread_deadline);
-            let emptied = self.messages.other(Room::Full);
+            let emptied = self.outbox.other(Room::Full);
             let last = Duration::from_secs(1);
             if reads && tokio::time::timeout(last, emptied).await.is_ok() {
-                self.messages.end(&status);
+                self.outbox.put(Err(status));
             } else {
                 // Who does not read what was sent does not read why it ends either: what waits for it is dropped.
-                self.link.abort();
+                self.abort.cancel();
             }
         }
         let detach = Command::Detach {
@@ -165,17 +175,16 @@ impl Stream {
         if let Err(status) = self.on_message(course, &first) {
             return Some(status);
         }
-        // A client that resumes says all that it has.
-        drop(first);
-        // Made once, since each time costs a place in a list that others are in, too.
-        let mut alarm = pin!(tokio::time::sleep(NAP));
+        let drained = pin!(self.drain.clone().cancelled_owned());
+        let alarm = pin!(tokio::time::sleep(NAP));
+        let mut standing = Standing { drained, alarm };
         loop {
             if let Err(status) = self.pump(course) {
                 return Some(status);
             }
             self.report(course).await;
             self.pursue_identity(course);
-            let outcome = match self.wait(course, &mut alarm).await {
+            let outcome = match self.wait(course, &mut standing).await {
                 Wake::Message(message) => match *message {
                     Ok(Some(message)) => self.on_message(course, &message),
                     Ok(None) => return None,
@@ -184,6 +193,7 @@ impl Stream {
                         return None;
                     }
                 },
+                Wake::Gone => return None,
                 Wake::View => {
                     let published = self.attachment.views.borrow_and_update().clone();
                     Self::on_view(course, published, self.clock.now());
@@ -206,7 +216,7 @@ impl Stream {
         }
     }
 
-    async fn wait(&mut self, course: &Course, alarm: &mut Pin<&mut Sleep>) -> Wake {
+    async fn wait(&mut self, course: &Course, standing: &mut Standing<'_>) -> Wake {
         let now = now();
         let renew = course
             .renew_at
@@ -222,12 +232,13 @@ impl Stream {
             .into_iter()
             .flatten()
             .fold(now + NAP, Instant::min);
-        set(alarm, wake);
+        standing.set(wake);
+        let room = match course.full_since {
+            Some(_) => Room::Full,
+            None => Room::Free,
+        };
         tokio::select! {
-            next = self.messages.next_or_room(course.full_since.is_some()) => match next {
-                Next::Message(message) => Wake::Message(message),
-                Next::Room => Wake::Room,
-            },
+            message = self.inbound.message() => Wake::Message(Box::new(message)),
             changed = self.attachment.views.changed() => match changed {
                 Ok(()) => Wake::View,
                 // The group is gone, and so is this stream's place in it: the reason follows.
@@ -241,8 +252,12 @@ impl Stream {
                 Ok(why) => Wake::End(refuse::ended(why)),
                 Err(_) => Wake::End(refuse::stopping()),
             },
-            () = self.link.parts() => Wake::End(refuse::stopping()),
-            () = alarm.as_mut() => Wake::Time,
+            () = standing.drained.as_mut() => Wake::End(refuse::stopping()),
+            room = self.outbox.other(room) => match room {
+                Room::Gone => Wake::Gone,
+                Room::Free | Room::Full => Wake::Room,
+            },
+            () = standing.alarm.as_mut() => Wake::Time,
         }
     }
 
@@ -253,7 +268,7 @@ impl Stream {
             if let Some(reason) = course.session.expired(now) {
                 return Err(refuse::closed(reason));
             }
-            match self.messages.room() {
+            match self.outbox.room() {
                 Room::Free => {}
                 Room::Full => {
                     course.full_since.get_or_insert(now);
@@ -275,7 +290,7 @@ impl Stream {
                 "push"
             );
             telemetry::sent(&response, now);
-            self.messages.put(&response);
+            self.outbox.put(Ok(response));
         }
     }
 
