@@ -11,6 +11,7 @@ mod accounts;
 mod asking;
 mod audit_log;
 pub mod auth;
+mod authorities;
 mod authority_requests;
 mod complete;
 mod declared;

@@ -42,6 +42,7 @@ pub(crate) fn frame() -> OpenApi {
     let others = others.chain(revocations::schemas());
     let others = others.chain(crate::rotations::schemas());
     let others = others.chain(crate::trust_bundle::schemas());
+    let others = others.chain(crate::authorities::schemas());
     let others = others.chain(crate::authority_requests::schemas());
     crate::accounts::sent::<crate::v1::authority_requests::CreateAuthorityRequest>(&mut schemas);
     crate::accounts::sent::<crate::v1::rotations::CreateRotation>(&mut schemas);

@@ -11,6 +11,7 @@ use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 
 use crate::accounts;
 use crate::audit_log;
+use crate::authorities;
 use crate::authority_requests;
 use crate::complete::complete;
 use crate::declared::{collection, singleton};
@@ -45,6 +46,7 @@ fn table() -> Table {
     let table = rotations::operations(table);
     let table = authority_requests::operations(table);
     let table = trust_bundle::operations(table);
+    let table = authorities::operations(table);
     let table = accounts::operations(table);
     let table = invited::operations(table);
     let table = history_operations(table);

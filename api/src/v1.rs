@@ -4,6 +4,7 @@ pub(crate) mod access_checks;
 pub(crate) mod access_rules;
 pub(crate) mod apply;
 pub(crate) mod audit_log;
+pub(crate) mod authorities;
 pub(crate) mod authority_requests;
 pub(crate) mod bootstrap;
 pub(crate) mod codes;

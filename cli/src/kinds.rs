@@ -183,6 +183,22 @@ pub(crate) const NOUNS: &[Noun] = &[
         ],
     },
     Noun {
+        name: "authority",
+        plural: "authorities",
+        short: &["ca"],
+        item: "/meshes/{mesh}/authorities/{}",
+        columns: &[
+            Column("ID", "/meta/uid", false),
+            Column("AUTHORITY", "/authority", false),
+            Column("STATE", "/state", false),
+            Column("KEY OF", "/key_of", false),
+            Column("ENDS", "/not_after", false),
+            Column("ACT BY", "/act_by", false),
+            Column("SINCE", "/not_before", true),
+            Column("SERIAL", "/serial", true),
+        ],
+    },
+    Noun {
         name: "revision",
         plural: "revisions",
         short: &["rev"],

@@ -1,6 +1,7 @@
 //! Where the traits of other crates meet the store: local types, so that neither side learns of the other.
 
 mod authorities;
+pub(crate) mod authority_watch;
 mod directory;
 pub(crate) mod ephemeral_proxies;
 mod identities;

@@ -1,6 +1,6 @@
 //! The signing authorities of a mesh. Their keys arrive sealed; nothing here could open one.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use heddle_model::authz::Permission;
 use heddle_model::authz::permission::MeshWrite;
 use heddle_model::id::AuthorityId;
@@ -12,6 +12,9 @@ use crate::error::{Result, inconsistent, retry};
 use crate::store::Store;
 use crate::tx::{Change, Mode, Tx, Work};
 
+/// How long before the end of an authority somebody should see to its successor.
+const WARNING: TimeDelta = TimeDelta::days(30);
+
 /// What an authority signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AuthorityKind {
@@ -22,7 +25,9 @@ pub enum AuthorityKind {
 }
 
 impl AuthorityKind {
-    const fn as_str(self) -> &'static str {
+    /// As the API and the database say it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Root => "root",
             Self::Issuing => "issuing",
@@ -52,7 +57,9 @@ pub enum AuthorityState {
 }
 
 impl AuthorityState {
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// As the API and the database say it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Prepared => "prepared",
             Self::Published => "published",
@@ -140,6 +147,16 @@ pub async fn load(store: &Store, mesh: &MeshRef) -> Result<Vec<AuthorityRow>> {
     select(&mut work, mesh).await
 }
 
+/// The same as [`load`], and when that was, by the clock of the store.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`], [`crate::Error::Inconsistent`].
+pub async fn load_now(store: &Store, mesh: &MeshRef) -> Result<(Vec<AuthorityRow>, DateTime<Utc>)> {
+    let mut work = store.issuer(mesh.org(), "ca", Mode::Read).await?;
+    let now = work.now();
+    Ok((select(&mut work, mesh).await?, now))
+}
+
 /// The authorities of a mesh that was found in this transaction, oldest first.
 ///
 /// # Errors
@@ -221,6 +238,22 @@ pub fn issuing(rows: &[AuthorityRow]) -> Option<&AuthorityRow> {
 pub fn root_of<'a>(rows: &'a [AuthorityRow], issuing: &AuthorityRow) -> Option<&'a AuthorityRow> {
     let is_parent = |row: &&AuthorityRow| issuing.parent.is_none_or(|parent| parent == row.id);
     roots(rows).find(is_parent)
+}
+
+/// By when somebody has to see to the successor of an authority: a while before it ends. `None` where nobody has to: it is not
+/// in force, or the server makes its successor by itself, which it can do for what its own root signs.
+#[must_use]
+pub fn act_by(rows: &[AuthorityRow], row: &AuthorityRow) -> Option<DateTime<Utc>> {
+    if row.state != AuthorityState::Active {
+        return None;
+    }
+    let signs = issuing(rows)?;
+    let root = root_of(rows, signs)?;
+    let by_hand = match row.kind {
+        AuthorityKind::Root => row.id == root.id,
+        AuthorityKind::Issuing => row.id == signs.id && root.is_of_others(),
+    };
+    by_hand.then(|| row.not_after - WARNING)
 }
 
 /// The roots that proxies are told to trust, oldest first.
@@ -357,4 +390,51 @@ pub(crate) async fn select(work: &mut Work, mesh: &MeshRef) -> Result<Vec<Author
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 24 * 3600;
+
+    fn row(id: u128, kind: AuthorityKind, state: AuthorityState, days: i64) -> AuthorityRow {
+        AuthorityRow {
+            id: AuthorityId::from_uuid(Uuid::from_u128(id)),
+            kind,
+            certificate_pem: String::new(),
+            sealed_key: vec![7],
+            serial: id.to_string(),
+            not_before: DateTime::UNIX_EPOCH,
+            not_after: DateTime::UNIX_EPOCH + TimeDelta::days(days),
+            state,
+            parent: None,
+        }
+    }
+
+    fn acts(rows: &[AuthorityRow]) -> Vec<Option<i64>> {
+        let day = |at: DateTime<Utc>| at.timestamp() / DAY;
+        rows.iter().map(|row| act_by(rows, row).map(day)).collect()
+    }
+
+    #[test]
+    fn somebody_has_to_act_where_the_server_cannot() {
+        use AuthorityKind::{Issuing, Root};
+        use AuthorityState::{Active, Published, Removed, Retiring};
+        let mut rows = vec![row(1, Root, Active, 3650), row(2, Issuing, Active, 90)];
+        assert_eq!(acts(&rows), [Some(3620), None]);
+        // Its successor is there; of neither is anything wanted.
+        rows.push(row(3, Issuing, Active, 180));
+        assert_eq!(acts(&rows), [Some(3620), None, None]);
+        // The same below a root of somebody else, and the one that signs is theirs to follow.
+        rows[0].sealed_key.clear();
+        assert_eq!(acts(&rows), [Some(3620), None, Some(150)]);
+        // What gives way, or is not there yet, is seen to already.
+        let states = [Retiring, Removed, Published];
+        for (row, state) in rows.iter_mut().zip(states) {
+            row.state = state;
+        }
+        assert_eq!(acts(&rows), [None, None, None]);
+        assert_eq!(acts(&[]), []);
+    }
 }

@@ -147,6 +147,12 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         Some(json!({"action": "advance"})),
     ));
     all.push((Method::GET, format!("{mesh}/trust-bundle"), None));
+    all.push((Method::GET, format!("{mesh}/authorities"), None));
+    all.push((
+        Method::GET,
+        format!("{mesh}/authorities/ca_01kxqh3v5xe1tbs7b2a8m4c9dz"),
+        None,
+    ));
     let request = format!("{mesh}/authority-requests/ca_01kxqh3v5xe1tbs7b2a8m4c9dz");
     all.push((Method::GET, format!("{mesh}/authority-requests"), None));
     all.push((
@@ -312,6 +318,7 @@ async fn everything(api: &Api) -> Vec<Value> {
             && !path.contains("/resources/")
             && !path.contains("/rotations/")
             && !path.contains("/authority-requests/")
+            && !path.contains("/authorities/")
         {
             all.push(api.get(&path).await.expect(200).json);
         }

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::adapter::{
-    Authorities, Identities, Maker, MeshSource, Replica, Rotations, ephemeral_proxies,
-    journal_watch,
+    Authorities, Identities, Maker, MeshSource, Replica, Rotations, authority_watch,
+    ephemeral_proxies, journal_watch,
 };
 use crate::config::{Config, ServerFiles, split_address};
 use crate::mail::{self, Links, Postman};
@@ -92,6 +92,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         shutdown.clone(),
     ));
     let journal = tokio::spawn(journal_watch::watch(
+        store.clone(),
+        Arc::clone(&source),
+        shutdown.clone(),
+    ));
+    let ends = tokio::spawn(authority_watch::watch(
         store.clone(),
         Arc::clone(&source),
         shutdown.clone(),
@@ -174,6 +179,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             .context("forgetting ephemeral proxies panicked")?;
         rotations.await.context("the rotations panicked")?;
         journal.await.context("the watch of the journal panicked")?;
+        ends.await
+            .context("the watch of the authorities panicked")?;
         if let Some(mailing) = mailing {
             mailing.await.context("sending mail panicked")?;
         }

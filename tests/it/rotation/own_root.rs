@@ -124,6 +124,41 @@ async fn spiffe_s16_s51_a_mesh_goes_under_the_root_of_a_customer_and_no_handshak
     assert_eq!(before.len(), 1);
     let gone = field.api.get(&format!("{REQUESTS}/{first}")).await;
     let _ = gone.expect(404);
+    // Nobody but the customer can see to their end.
+    let listed = field.api.get("/meshes/shop/authorities?limit=2").await;
+    let listed = listed.expect(200).json;
+    let theirs = listed["items"].as_array().unwrap();
+    for one in theirs {
+        assert_eq!(one["state"], "active", "{listed:#}");
+        assert!(one["act_by"].as_str() > one["not_before"].as_str());
+        assert_eq!(one["attention"], false);
+    }
+    let kinds: Vec<_> = theirs
+        .iter()
+        .map(|one| (&one["authority"], &one["key_of"]))
+        .collect();
+    assert_eq!(
+        json!(kinds),
+        json!([["issuing", "heddle"], ["root", "owner"]])
+    );
+    assert_eq!(theirs[0]["root"], theirs[1]["meta"]["uid"]);
+    let one = theirs[1]["meta"]["uid"].as_str().unwrap();
+    let one = field
+        .api
+        .get(&format!("/meshes/shop/authorities/{one}"))
+        .await;
+    assert_eq!(one.expect(200).json, theirs[1]);
+    let cursor = listed["next_cursor"].as_str().unwrap();
+    let rest = format!("/meshes/shop/authorities?cursor={cursor}");
+    let rest = field.api.get(&rest).await.expect(200).json;
+    let rest = rest["items"].as_array().unwrap();
+    assert!(rest.len() >= 2, "{rest:#?}");
+    for one in rest {
+        assert_eq!(
+            (&one["state"], &one["act_by"]),
+            (&json!("removed"), &Value::Null)
+        );
+    }
 
     // Heddle cannot sign the next one; the customer can.
     let alone = json!({"what": "intermediate"});

@@ -6,6 +6,7 @@ import { good } from "./problem";
 import { all, ORG } from "./queries";
 
 export type Rotation = Schemas["Rotation"];
+export type Authority = Schemas["Authority"];
 export type Revocation = Schemas["Revocation"];
 
 /** What a proxy acknowledges moves a rotation, and is no news by itself. */
@@ -47,6 +48,21 @@ export const revocationsQuery = (mesh: string) =>
       all<Revocation>((query) =>
         good(
           api.GET("/v1/orgs/{org}/meshes/{mesh}/revocations", {
+            params: { path: { org: ORG, mesh }, query },
+            signal,
+          }),
+        ),
+      ),
+    refetchInterval: liveInterval,
+  });
+
+export const authoritiesQuery = (mesh: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "authorities"],
+    queryFn: ({ signal }) =>
+      all<Authority>((query) =>
+        good(
+          api.GET("/v1/orgs/{org}/meshes/{mesh}/authorities", {
             params: { path: { org: ORG, mesh }, query },
             signal,
           }),

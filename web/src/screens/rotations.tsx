@@ -11,6 +11,7 @@ import { MeshCrumbs } from "../ui/crumbs";
 import { Empty, Loaded } from "../ui/states";
 import { Table } from "../ui/table";
 import { Ago } from "../ui/time";
+import { Authorities } from "./authorities";
 import { RotationNew } from "./rotation-new";
 import { RotationUnderWay } from "./rotation-under-way";
 import { modeText, whatText } from "./rotation-words";
@@ -41,6 +42,7 @@ export function Rotations() {
         actions={begin}
       />
       <ReadOnlyNote permission="meshes:write" />
+      <Authorities mesh={mesh} />
       <Loaded query={query} what="rotations">
         {(list) =>
           list.length === 0 ? (
