@@ -9,6 +9,7 @@
 
 mod authority;
 mod backoff;
+mod by_request;
 mod control;
 mod error;
 mod files;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use heddle_model::clock::SharedClock;
 use tokio_util::sync::CancellationToken;
 
+pub use by_request::{Answer, NewKey};
 pub use control::{Server, Token};
 pub use error::Error;
 

@@ -308,6 +308,7 @@ fn answers() -> Vec<(&'static str, Value)> {
                     "role": text("The role."),
                     "principal": principal(false),
                     "mesh": {"type": ["object", "null"], "description": "The mesh that it is bound to; null: the whole organisation.", "properties": {"name": text("Its name."), "uid": text("Its identifier.")}},
+                    "service": {"type": ["string", "null"], "description": "The only service of the mesh that it is for; null: all of them.", "examples": ["payments"]},
                     "meta": meta(json!({"created_by": text("Who gave it.")})),
                 }),
             ),

@@ -13,6 +13,7 @@ mod audit_log;
 pub mod auth;
 mod authorities;
 mod authority_requests;
+mod certificates;
 mod complete;
 mod declared;
 mod digest;

@@ -43,8 +43,10 @@ pub(crate) fn frame() -> OpenApi {
     let others = others.chain(crate::rotations::schemas());
     let others = others.chain(crate::trust_bundle::schemas());
     let others = others.chain(crate::authorities::schemas());
+    let others = others.chain(crate::certificates::schemas());
     let others = others.chain(crate::authority_requests::schemas());
     crate::accounts::sent::<crate::v1::authority_requests::CreateAuthorityRequest>(&mut schemas);
+    crate::accounts::sent::<crate::v1::certificates::CreateCertificate>(&mut schemas);
     crate::accounts::sent::<crate::v1::rotations::CreateRotation>(&mut schemas);
     crate::accounts::sent::<crate::v1::rotations::ActOnRotation>(&mut schemas);
     for (name, schema) in objects::schemas().into_iter().chain(others) {

@@ -13,6 +13,7 @@ use crate::accounts;
 use crate::audit_log;
 use crate::authorities;
 use crate::authority_requests;
+use crate::certificates;
 use crate::complete::complete;
 use crate::declared::{collection, singleton};
 use crate::invited;
@@ -47,6 +48,7 @@ fn table() -> Table {
     let table = authority_requests::operations(table);
     let table = trust_bundle::operations(table);
     let table = authorities::operations(table);
+    let table = certificates::operations(table);
     let table = accounts::operations(table);
     let table = invited::operations(table);
     let table = history_operations(table);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use heddle_model::clock::{Ids, SharedClock};
 use heddle_model::name::Name;
 use heddle_store::authority_requests::OutsideAuthorities;
+use heddle_store::certificates::Certifier;
 use heddle_store::rotations::AuthorityMaker;
 use heddle_store::{Cause, KeySealer, Store};
 use tokio_util::task::TaskTracker;
@@ -39,6 +40,8 @@ pub struct App {
     pub authorities: Arc<dyn AuthorityMaker>,
     /// Makes requests for authorities under roots of others, and reads what these have signed.
     pub outside: Arc<dyn OutsideAuthorities>,
+    /// Certifies keys.
+    pub certifier: Arc<dyn Certifier>,
     /// What a proxy must know to connect.
     pub xds: Arc<XdsFacts>,
     /// Names trust domains.

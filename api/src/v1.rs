@@ -7,6 +7,7 @@ pub(crate) mod audit_log;
 pub(crate) mod authorities;
 pub(crate) mod authority_requests;
 pub(crate) mod bootstrap;
+pub(crate) mod certificates;
 pub(crate) mod codes;
 pub(crate) mod devices;
 pub(crate) mod effective;

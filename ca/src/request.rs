@@ -1,7 +1,11 @@
 //! Reads certificate requests (PKCS#10): a public key, and the proof that whoever asks has the private one. Nothing else of a
 //! request is read: names, extensions and attributes are somebody's wishes, and a certificate says what was proved (C01, C02).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{PublicKeyData as _, SubjectPublicKeyInfo};
+use rustls_pki_types::CertificateSigningRequestDer;
+use rustls_pki_types::pem::PemObject as _;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::der_parser::asn1_rs::BitString;
 use x509_parser::oid_registry::{
@@ -36,6 +40,9 @@ pub enum RequestFault {
     /// Longer than any request that could be taken.
     #[error("the request is longer than 8 KiB")]
     TooLong,
+    /// Neither PEM nor base64.
+    #[error("this is neither one certificate request in PEM nor base64 of one")]
+    Text,
     /// No request, or something after it.
     #[error("this is not one PKCS#10 certificate request in DER")]
     Malformed,
@@ -67,6 +74,27 @@ pub struct CertificateRequest {
 }
 
 impl CertificateRequest {
+    /// Reads a request in PEM, or in base64 of DER.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn read_text(text: &str) -> Result<Self, RequestFault> {
+        // Base64 is a third longer; around PEM there may be words.
+        if text.len() > 2 * LARGEST {
+            return Err(RequestFault::TooLong);
+        }
+        if !text.contains("-----BEGIN") {
+            let plain: String = text.split_ascii_whitespace().collect();
+            let der = STANDARD.decode(plain).map_err(|_| RequestFault::Text)?;
+            return Self::read(&der);
+        }
+        let mut found = CertificateSigningRequestDer::pem_slice_iter(text.as_bytes());
+        let (Some(Ok(der)), None) = (found.next(), found.next()) else {
+            return Err(RequestFault::Text);
+        };
+        Self::read(&der)
+    }
+
     /// Reads a request in DER.
     ///
     /// # Errors

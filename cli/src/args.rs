@@ -1,6 +1,7 @@
 //! What people type. Every command has an example, and a test runs each of them.
 
 pub(crate) mod agent;
+pub(crate) mod certificates;
 pub(crate) mod history;
 pub(crate) mod look;
 pub(crate) mod revoke;
@@ -130,6 +131,9 @@ pub(crate) enum Command {
     /// Hand out certificates on this host, for a key that never leaves it
     #[command(after_help = agent::EXAMPLES)]
     Agent(Box<agent::Agent>),
+    /// Certificates for programs that are no proxies
+    #[command(subcommand, visible_alias = "certificate", after_help = certificates::EXAMPLES)]
+    Certificates(certificates::CertificatesCommand),
     /// Find out why an Envoy on this host does not work
     #[command(after_help = proxy::DOCTOR_EXAMPLES)]
     Doctor(proxy::Doctor),

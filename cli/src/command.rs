@@ -3,6 +3,7 @@
 mod agent;
 mod apply;
 mod bootstrap;
+mod certificates;
 mod connect;
 mod context;
 mod describe;
@@ -51,6 +52,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bootstrap(args) => bootstrap::bootstrap(&Here::find(place)?, &args).await,
         Command::Connect(args) => connect::connect(&Here::find(place)?, &args).await,
         Command::Agent(args) => agent::agent(*args).await,
+        Command::Certificates(command) => certificates::run(&Here::find(place)?, command).await,
         Command::Doctor(args) => doctor::doctor(Here::find(place).ok().as_ref(), &args).await,
         Command::Api(args) => small::api(&Here::find(place)?, &args).await,
     }

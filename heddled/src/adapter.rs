@@ -2,6 +2,7 @@
 
 mod authorities;
 pub(crate) mod authority_watch;
+mod certifier;
 mod directory;
 pub(crate) mod ephemeral_proxies;
 mod identities;
@@ -13,6 +14,7 @@ mod sealed;
 mod session_sealer;
 
 pub(crate) use authorities::{Authorities, Maker};
+pub(crate) use certifier::KeyCertifier;
 pub(crate) use directory::{Directory, Meshes};
 pub(crate) use identities::Identities;
 pub(crate) use mesh_source::MeshSource;

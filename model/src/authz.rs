@@ -22,17 +22,20 @@ pub enum Role {
     Viewer,
     /// Reads everything, members and their roles too; changes nothing.
     Auditor,
+    /// Gets certificates for services, or for one service of a mesh, by the API; sees nothing else.
+    Issuer,
 }
 
 impl Role {
     /// All roles, strongest first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Owner,
         Self::Admin,
         Self::Operator,
         Self::Developer,
         Self::Viewer,
         Self::Auditor,
+        Self::Issuer,
     ];
 
     /// The text form used in the API and the database.
@@ -45,6 +48,7 @@ impl Role {
             Self::Developer => "developer",
             Self::Viewer => "viewer",
             Self::Auditor => "auditor",
+            Self::Issuer => "issuer",
         }
     }
 }
@@ -73,7 +77,7 @@ pub enum Level {
 
 /// The text names no role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a role is one of owner, admin, operator, developer, viewer, auditor")]
+#[error("a role is one of owner, admin, operator, developer, viewer, auditor, issuer")]
 pub struct UnknownRole;
 
 /// The text names no permission.
@@ -176,6 +180,8 @@ actions! {
     ProxyWrite: Write = "proxies:write";
     /// Render the bootstrap of a proxy.
     BootstrapRead: Read = "bootstrap:read";
+    /// Get certificates of services for keys of one's own.
+    CertificateIssue: Write = "certificates:issue";
     /// Read what is the caller's own: its tokens and sessions.
     AccountRead: Read = "account:read";
     /// Manage what is the caller's own: its tokens, its sessions, its password.
@@ -214,6 +220,7 @@ pub const fn level(action: Action) -> Level {
         | Action::ProxyRead
         | Action::ProxyWrite
         | Action::BootstrapRead
+        | Action::CertificateIssue
         | Action::RoleBindingRead
         | Action::RoleBindingWrite
         | Action::AuditRead => Level::Mesh,
@@ -231,11 +238,15 @@ pub const fn level(action: Action) -> Level {
 #[must_use]
 pub const fn permits(role: Role, action: Action) -> bool {
     match action {
-        Action::MeshRead
-        | Action::ConfigRead
-        | Action::ProxyRead
-        | Action::AccountRead
-        | Action::AccountManage => true,
+        Action::MeshRead | Action::ConfigRead | Action::ProxyRead => !matches!(role, Role::Issuer),
+        Action::AccountRead | Action::AccountManage => true,
+        // Whoever makes a join token for a service has its identity already.
+        Action::CertificateIssue => {
+            matches!(
+                role,
+                Role::Owner | Role::Admin | Role::Operator | Role::Issuer
+            )
+        }
         Action::MeshWrite
         | Action::MemberWrite
         | Action::ServiceAccountWrite
@@ -300,8 +311,9 @@ mod tests {
                 "proxies:read: owner admin operator developer viewer auditor",
                 "proxies:write: owner admin operator",
                 "bootstrap:read: owner admin operator developer",
-                "account:read: owner admin operator developer viewer auditor",
-                "account:manage: owner admin operator developer viewer auditor",
+                "certificates:issue: owner admin operator issuer",
+                "account:read: owner admin operator developer viewer auditor issuer",
+                "account:manage: owner admin operator developer viewer auditor issuer",
                 "members:read: owner admin auditor",
                 "members:write: owner admin",
                 "service_accounts:read: owner admin auditor",
@@ -328,6 +340,10 @@ mod tests {
         for action in Action::ALL.iter().filter(|a| a.scope().ends_with(":write")) {
             assert!(!permits(Role::Viewer, *action), "{action:?}");
             assert!(!permits(Role::Auditor, *action), "{action:?}");
+            assert!(!permits(Role::Issuer, *action), "{action:?}");
+        }
+        for reader in [Role::Developer, Role::Viewer, Role::Auditor] {
+            assert!(!permits(reader, Action::CertificateIssue), "{reader:?}");
         }
     }
 }

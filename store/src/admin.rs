@@ -109,7 +109,7 @@ pub async fn create_member(
     let member = principals::create(&mut work, kind, email.as_str(), None, password_hash).await?;
     invitations::withdraw_to(&mut work, email.as_str()).await?;
     let bound = Bound { role, mesh: None };
-    role_bindings::insert(&mut work, &member, bound).await?;
+    role_bindings::insert(&mut work, &member, bound, None).await?;
     work.commit().await?;
     Ok(MemberId::from_uuid(member.id.uuid()))
 }

@@ -95,6 +95,8 @@ impl AuditRow {
             "device_authorization" => DeviceId::from_uuid(id).to_string(),
             "invitation" => InvitationId::from_uuid(id).to_string(),
             "mail" => MailId::from_uuid(id).to_string(),
+            // Its serial number.
+            "certificate" => id.simple().to_string(),
             _ => id.to_string(),
         })
     }

@@ -1,5 +1,6 @@
 //! The journal of issuance: a row for each leaf, written before it is signed. The rows of a mesh are a chain.
 
+mod requested;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::rotations::Trust;
 use crate::store::Store;
 use crate::tx::{Mode, Tx};
 
+pub use requested::{Certified, Certifier, For, give, require_service};
 pub use verify::{VerifiedJournal, unknown_leaves, verify};
 
 /// The text that is hashed for a row `c` of the journal: JSON as Postgres writes it. One row has one text for ever; what is added

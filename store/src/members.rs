@@ -49,7 +49,7 @@ pub async fn create(tx: &mut Tx<MemberWrite>, new: &NewMember) -> Result<Princip
     }
     let bound = Bound { role, mesh: None };
     work.require_role(bound)?;
-    role_bindings::insert(work, &row, bound).await?;
+    role_bindings::insert(work, &row, bound, None).await?;
     let row = principals::by_id(work, row.id.uuid()).await?;
     row.ok_or(Error::NotFound)
 }

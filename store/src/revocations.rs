@@ -253,6 +253,28 @@ async fn select(
     rows.into_iter().map(RevocationRow::try_from).collect()
 }
 
+/// Whether a service is revoked, with whatever has its identity.
+///
+/// # Errors
+/// [`Error::NotFound`] and [`Error::Forbidden`] where the permission does not reach the mesh, [`Error::Unavailable`].
+pub async fn is_revoked<P: Permission>(
+    tx: &mut Tx<P>,
+    mesh: MeshId,
+    service: &Name,
+) -> Result<bool> {
+    let work = &mut tx.work;
+    work.enter(mesh)?;
+    let found = sqlx::query_scalar(
+        "select exists (select from heddle.revocations v \
+                        where v.mesh_id = $1 and v.service = $2 and v.node_id is null and v.lifted_at is null)",
+    )
+    .bind(mesh.uuid())
+    .bind(service.as_str())
+    .fetch_one(work.conn())
+    .await?;
+    Ok(found)
+}
+
 /// The services that are revoked at a revision.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use heddle_model::authz::permission::RoleBindingWrite;
 use heddle_model::authz::{Permission, Role};
 use heddle_model::id::{MemberId, MeshId, RoleBindingId, ServiceAccountId};
 use heddle_model::name::Name;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::authz::Principal;
@@ -27,6 +28,8 @@ pub struct BindingRow {
     pub role: Role,
     /// The mesh that it is bound to; `None`: the organisation.
     pub mesh: Option<(MeshId, Name)>,
+    /// The only service of the mesh that it is for; `None`: whatever is there.
+    pub service: Option<Name>,
     /// When it was given.
     pub created_at: DateTime<Utc>,
     /// By whom.
@@ -42,6 +45,7 @@ struct Row {
     role: String,
     mesh_id: Option<Uuid>,
     mesh_name: Option<String>,
+    service: Option<String>,
     created_at: DateTime<Utc>,
     created_by: String,
 }
@@ -62,8 +66,10 @@ impl TryFrom<Row> for BindingRow {
             }
             _ => None,
         };
+        let service = row.service.map(|name| name.parse::<Name>()).transpose();
         Ok(Self {
             id,
+            service: service.map_err(|e| bad("service", e.to_string()))?,
             principal: match row.kind.as_str() {
                 "member" => Principal::Member(MemberId::from_uuid(row.principal_id)),
                 _ => Principal::ServiceAccount(ServiceAccountId::from_uuid(row.principal_id)),
@@ -80,15 +86,17 @@ impl TryFrom<Row> for BindingRow {
     }
 }
 
-/// Gives a role to a member or service account, at a mesh or (`None`) in the organisation. Nobody gives more than they have.
+/// Gives a role to a member or service account, at a mesh or (`None`) in the organisation, for one service of the mesh or whatever is
+/// there. That the role can be for one service, and that there is such a one, is the caller's to check. Nobody gives more than they have.
 ///
 /// # Errors
 /// [`Error::NotFound`] for a mesh that the caller may not know of or a principal that was removed, [`Error::Forbidden`],
-/// [`Error::Escalation`], [`Error::SignInAgain`], [`Error::AlreadyExists`] with `role_bindings_key`, [`Error::Unavailable`].
+/// [`Error::Escalation`], [`Error::SignInAgain`], [`Error::AlreadyExists`] with `role_bindings_place_key`, [`Error::Unavailable`].
 pub async fn create(
     tx: &mut Tx<RoleBindingWrite>,
     principal: &PrincipalRow,
     bound: Bound,
+    service: Option<&Name>,
 ) -> Result<BindingRow> {
     let work = &mut tx.work;
     principals::lock_roles(work).await?;
@@ -98,7 +106,7 @@ pub async fn create(
     }
     work.require_role(bound)?;
     sessions::require_fresh(work).await?;
-    let id = insert(work, principal, bound).await?;
+    let id = insert(work, principal, bound, service).await?;
     let rows = select(work, Some(id), None, None, None, Some(1)).await?;
     rows.into_iter().next().ok_or(Error::NotFound)
 }
@@ -108,13 +116,14 @@ pub(crate) async fn insert(
     work: &mut Work,
     principal: &PrincipalRow,
     bound: Bound,
+    service: Option<&Name>,
 ) -> Result<Uuid> {
     let there = principals::by_id(work, principal.id.uuid()).await?;
     there.ok_or(Error::NotFound)?;
     let id = work.next_id();
     let query = sqlx::query(
-        "insert into heddle.role_bindings (org_id, id, principal_id, role, mesh_id, created_at, created_by) \
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into heddle.role_bindings (org_id, id, principal_id, role, mesh_id, created_at, created_by, service) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(work.org().uuid())
     .bind(id)
@@ -122,9 +131,10 @@ pub(crate) async fn insert(
     .bind(bound.role.as_str())
     .bind(bound.mesh.map(MeshId::uuid))
     .bind(work.now())
-    .bind(work.actor().to_owned());
+    .bind(work.actor().to_owned())
+    .bind(service.map(Name::as_str));
     query.execute(work.conn()).await?;
-    record(work, "create", id, &principal.name, bound, true).await?;
+    record(work, "create", id, &principal.name, (bound, service), true).await?;
     Ok(id)
 }
 
@@ -168,7 +178,7 @@ async fn select(
     // Those of the organisation are for whoever reaches all of it: null is in no list.
     let covered = work.covered();
     let rows: Vec<Row> = sqlx::query_as(
-        "select b.id, b.principal_id, p.kind, p.name, b.role, b.mesh_id, m.name as mesh_name, b.created_at, b.created_by \
+        "select b.id, b.principal_id, p.kind, p.name, b.role, b.mesh_id, m.name as mesh_name, b.service, b.created_at, b.created_by \
          from heddle.role_bindings b \
          join heddle.principals p on p.org_id = b.org_id and p.id = b.principal_id \
          left join heddle.meshes m on m.org_id = b.org_id and m.mesh_id = b.mesh_id \
@@ -215,7 +225,8 @@ pub async fn delete(tx: &mut Tx<RoleBindingWrite>, binding: &BindingRow) -> Resu
         return Err(Error::NotFound);
     }
     let (id, name) = (binding.id.uuid(), binding.principal_name.as_str());
-    record(work, "delete", id, name, bound, false).await
+    let given = (bound, binding.service.as_ref());
+    record(work, "delete", id, name, given, false).await
 }
 
 async fn record(
@@ -223,10 +234,13 @@ async fn record(
     action: &'static str,
     id: Uuid,
     name: &str,
-    bound: Bound,
+    (bound, service): (Bound, Option<&Name>),
     given: bool,
 ) -> Result<()> {
-    let text = bound_json(&bound);
+    let mut text = bound_json(&bound);
+    if let Some(service) = service {
+        text["service"] = json!(service);
+    }
     let text = text.as_object();
     work.record(Change {
         // Belongs to the mesh's history where it is about one.

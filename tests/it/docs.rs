@@ -147,17 +147,29 @@ async fn the_guide_to_the_agent_does_what_it_shows() {
     let page = std::fs::read_to_string(path).unwrap();
     let shown = steps(&page).iter().filter(|s| s.shown.is_some()).count();
     assert_eq!(shown, 3);
+    execute(&page, |script| with_heddle(bash(&stack, &api, script))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_guide_to_certificates_by_request_does_what_it_shows() {
+    let stack = Stack::start(ServerOptions::default()).await;
+    let services = ["payments", "checkout"];
+    let api = stack.mesh("acme", "prod", json!({}), &services).await;
+    let path = repository().join("docs/guides/certificates-by-request.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let shown = steps(&page).iter().filter(|s| s.shown.is_some()).count();
+    assert_eq!(shown, 4);
+    execute(&page, |script| with_heddle(bash(&stack, &api, script))).await;
+}
+
+/// With the command line where a shell finds it.
+fn with_heddle(mut command: Command) -> Command {
     let own = heddle();
     let beside = own.parent().unwrap().to_owned();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(beside).chain(std::env::split_paths(&path));
-    let path = std::env::join_paths(folders).unwrap();
-    execute(&page, |script| {
-        let mut command = bash(&stack, &api, script);
-        command.env("PATH", &path);
-        command
-    })
-    .await;
+    command.env("PATH", std::env::join_paths(folders).unwrap());
+    command
 }
 
 fn bash(stack: &Stack, api: &Api, script: &str) -> Command {

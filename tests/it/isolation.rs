@@ -7,6 +7,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tonic::Code;
 
+/// A certificate request, of a key that nobody has.
+const REQUEST: &str = "MIHcMIGEAgEAMCIxIDAeBgNVBAMMF2EtbmFtZS10aGF0LWlzLW5vdC1yZWFkMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEStAG\
+    UgZZutfgB+YqabCobMGmiHcBpR+CvKk90JPvqd8EhnmBVqLiXxiM2MMtTdgHoloFrCHPj307XLypQi8/LaAAMAoGCCqGSM49BAMC\
+    A0cAMEQCIEIfYpogZla1R6zgCNMVfm8yuOlO/2roFZY2i8tdegCLAiAgHAe+4+NSPi85kkASBRK0ohTx+/FEFQZ2Kt6KjVpOcA==";
+
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
 const ENDPOINTS: &str = "envoy.config.endpoint.v3.ClusterLoadAssignment";
 const LISTENER: &str = "envoy.config.listener.v3.Listener";
@@ -132,6 +137,11 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         Method::GET,
         format!("{payments}/routes/all/effective"),
         None,
+    ));
+    all.push((
+        Method::POST,
+        format!("{payments}/certificates"),
+        Some(json!({"request": REQUEST})),
     ));
     let rotation = format!("{mesh}/rotations/rot_01kxqh3v5xe1tbs7b2a8m4c9dz");
     all.push((Method::GET, format!("{mesh}/rotations"), None));

@@ -38,6 +38,7 @@ mod proxies;
 mod proxy_config;
 mod refused;
 mod replicas;
+mod requested;
 mod retries;
 mod returns;
 mod revocations;

@@ -281,6 +281,14 @@ def rotation():
     raise AssertionError(f"no rotation: {made.text}")
 
 
+# A request for a certificate, of a key that nobody has.
+REQUEST = {
+    "request": "MIHcMIGEAgEAMCIxIDAeBgNVBAMMF2EtbmFtZS10aGF0LWlzLW5vdC1yZWFkMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEStAG"
+    "UgZZutfgB+YqabCobMGmiHcBpR+CvKk90JPvqd8EhnmBVqLiXxiM2MMtTdgHoloFrCHPj307XLypQi8/LaAAMAoGCCqGSM49BAMC"
+    "A0cAMEQCIEIfYpogZla1R6zgCNMVfm8yuOlO/2roFZY2i8tdegCLAiAgHAe+4+NSPi85kkASBRK0ohTx+/FEFQZ2Kt6KjVpOcA=="
+}
+
+
 def authority_request():
     """A new one, or one of those that there are: a mesh may have ten."""
     address = f"{ORG}/meshes/{KEPT}/authority-requests"
@@ -364,6 +372,7 @@ REAL = {
     f"POST {MESH}/access/checks": both(path(mesh=KEPT), body(asked_call)),
     f"POST {MESH}/rollbacks": rollback,
     f"DELETE {MESH}/authority-requests/{{request}}": path(mesh=KEPT, request=authority_request),
+    f"POST {SERVICE}/certificates": both(path(**PAYMENTS), body(lambda: dict(REQUEST))),
     f"POST {MESH}/rotations": both(path(mesh=KEPT), body(no_rotation)),
     f"POST {MESH}/rotations/{{rotation}}/actions": both(
         path(mesh=KEPT, rotation=rotation), body(lambda: {"action": "reverse"})

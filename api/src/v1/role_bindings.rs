@@ -8,9 +8,11 @@ use heddle_model::authz::permission::{RoleBindingRead, RoleBindingWrite};
 use heddle_model::authz::{Permission, Role};
 use heddle_model::code::Code;
 use heddle_model::id::RoleBindingId;
+use heddle_model::kind::Kind;
+use heddle_model::name::Name;
 use heddle_model::violation::{Violation, Violations};
 use heddle_store::role_bindings::{self, BindingRow};
-use heddle_store::{Bound, Error, PrincipalRow, Tx, members, meshes, service_accounts};
+use heddle_store::{Bound, Error, PrincipalRow, Tx, members, meshes, resources, service_accounts};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -44,6 +46,8 @@ pub(crate) struct CreateRoleBinding {
     /// organisation only.
     #[schema(max_length = 254)]
     pub(crate) mesh: Option<String>,
+    /// The only service of the mesh that the role is for; absent: all of them. For `issuer` at a mesh.
+    pub(crate) service: Option<Name>,
 }
 
 /// An example of the body.
@@ -56,6 +60,7 @@ fn render(row: &BindingRow) -> Value {
         "role": row.role,
         "principal": principal_json(row.principal, Some(&row.principal_name)),
         "mesh": row.mesh.as_ref().map(|(id, name)| json!({"name": name, "uid": id.to_string()})),
+        "service": row.service,
         "meta": {
             "uid": row.id.to_string(),
             "kind": "role_binding",
@@ -179,6 +184,16 @@ pub(crate) async fn create(
             Some(row.id)
         }
     };
+    if let (Some(mesh), Some(service)) = (mesh, &wanted.service) {
+        let found = resources::find(&mut tx, mesh, Kind::Service, None, service.as_str()).await?;
+        found.ok_or_else(|| {
+            violation(
+                "/service",
+                Code::UnknownReference,
+                "the mesh has no such service",
+            )
+        })?;
+    }
     let whose = principal(
         &mut tx,
         wanted.member.as_deref(),
@@ -189,7 +204,7 @@ pub(crate) async fn create(
         role: wanted.role,
         mesh,
     };
-    let made = role_bindings::create(&mut tx, &whose, bound).await;
+    let made = role_bindings::create(&mut tx, &whose, bound, wanted.service.as_ref()).await;
     let row = made.map_err(|error| match error {
         Error::AlreadyExists { .. } => {
             Problem::new(Code::AlreadyExists, "it has this role there already")
@@ -219,6 +234,14 @@ fn check(wanted: &CreateRoleBinding) -> Result<(), Violations> {
     if wanted.role == Role::Owner && wanted.mesh.is_some() {
         let detail = "an organisation has owners, a mesh has not; its strongest role is admin";
         broken("/role", Code::NotOneOf, detail);
+    }
+    if wanted.service.is_some() && wanted.role != Role::Issuer {
+        let detail = "of the roles only `issuer` can be for one service";
+        broken("/service", Code::Mismatch, detail);
+    }
+    if wanted.service.is_some() && wanted.mesh.is_none() {
+        let detail = "the mesh that the service is in is missing";
+        broken("/mesh", Code::MissingField, detail);
     }
     violations.into_result()
 }

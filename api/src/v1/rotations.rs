@@ -200,7 +200,14 @@ fn refuse(refused: Refused) -> Problem {
         ),
         Refused::Waits(counts) => Problem::new(
             Code::RotationWaits,
-            format!("it waits for {} proxies", counts.waiting_for),
+            match (counts.certificates, counts.certificates_until) {
+                (0, _) | (_, None) => format!("it waits for {} proxies", counts.waiting_for),
+                (certificates, Some(until)) => format!(
+                    "it waits for {} proxies, and for {certificates} certificates that were asked for by the API, until {} at most",
+                    counts.waiting_for.saturating_sub(certificates),
+                    view::time(until)
+                ),
+            },
         )
         .with("progress", progress(counts)),
         Refused::Ended(state) => {
@@ -221,6 +228,8 @@ fn progress(counts: Counts) -> Value {
         "refused": counts.refused,
         "offline": counts.offline,
         "left_behind": counts.left_behind,
+        "certificates": counts.certificates,
+        "certificates_until": counts.certificates_until.map(view::time),
         "waiting_for": counts.waiting_for,
     })
 }

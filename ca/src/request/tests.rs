@@ -183,7 +183,45 @@ fn what_is_no_request_is_refused() {
     assert_eq!(read.err(), Some(RequestFault::TooLong));
 }
 
+#[test]
+fn text_is_read_as_pem_or_as_base64_and_as_one_request() {
+    let key = KeyPair::generate().expect("key");
+    let request = CertificateParams::default()
+        .serialize_request(&key)
+        .expect("request");
+    let pem = request.pem().expect("pem");
+    let base64 = STANDARD.encode(request.der());
+    let with_words = format!("made by hand\n{pem}\n");
+    let folded = base64.replacen('A', "A\r\n ", 3);
+    for text in [
+        &pem,
+        &pem.replace('\n', "\r\n"),
+        &with_words,
+        &base64,
+        &folded,
+    ] {
+        let read = CertificateRequest::read_text(text).expect("a request");
+        assert_eq!(read.der(), &**request.der());
+    }
+    let other = pem.replace("CERTIFICATE REQUEST", "CERTIFICATE");
+    let cut = base64[..base64.len() - 1].to_owned();
+    let half = pem.replace("-----END CERTIFICATE REQUEST-----", "");
+    for text in ["", "=", "certify me", &other, &half, &pem.repeat(2), &cut] {
+        let fault = CertificateRequest::read_text(text).err();
+        let faults = [RequestFault::Text, RequestFault::Malformed];
+        assert!(fault.is_some_and(|fault| faults.contains(&fault)), "{text}");
+    }
+    let long = "A".repeat(2 * LARGEST + 1);
+    let read = CertificateRequest::read_text(&long);
+    assert_eq!(read.err(), Some(RequestFault::TooLong));
+}
+
 proptest! {
+    #[test]
+    fn sec_c02_no_text_brings_the_reader_down(junk in "(-----BEGIN CERTIFICATE REQUEST-----\n)?\\PC{0,200}") {
+        let _refused = CertificateRequest::read_text(&junk);
+    }
+
     #[test]
     fn sec_c02_no_bytes_bring_the_reader_down(junk in proptest::collection::vec(any::<u8>(), 0..600)) {
         let _refused = CertificateRequest::read(&junk);

@@ -188,10 +188,23 @@ async fn wait(client: &Client, path: &str, patience: Duration) -> Result<(), Fai
 
 fn sentence(seen: &Value) -> String {
     let state = cell(&seen["state"]);
-    match seen["progress"]["waiting_for"].as_u64() {
-        Some(0) | None => format!("{state}."),
-        Some(1) => format!("{state}; it waits for a proxy."),
-        Some(n) => format!("{state}; it waits for {n} proxies."),
+    let counted = |field: &str| seen["progress"][field].as_u64().unwrap_or_default();
+    let requested = counted("certificates");
+    let mut whom = Vec::new();
+    match counted("waiting_for").saturating_sub(requested) {
+        0 => {}
+        1 => whom.push(String::from("a proxy")),
+        n => whom.push(format!("{n} proxies")),
+    }
+    if requested > 0 {
+        let until = cell(&seen["progress"]["certificates_until"]);
+        whom.push(format!(
+            "certificates that the API gave out, {requested} of them, until {until} at most"
+        ));
+    }
+    match whom.is_empty() {
+        true => format!("{state}."),
+        false => format!("{state}; it waits for {}.", whom.join(" and ")),
     }
 }
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::adapter::{
-    Authorities, Identities, Maker, MeshSource, Replica, Rotations, authority_watch,
+    Authorities, Identities, KeyCertifier, Maker, MeshSource, Replica, Rotations, authority_watch,
     ephemeral_proxies, journal_watch,
 };
 use crate::config::{Config, ServerFiles, split_address};
@@ -117,7 +117,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         xds_listener,
         tls,
         Arc::clone(&source) as Arc<dyn heddle_xds_server::SnapshotSource>,
-        Arc::new(Identities::new(authority)),
+        Arc::new(Identities::new(Arc::clone(&authority))),
         heddle_xds_server::Options {
             endpoint_grace: config.endpoint_grace,
             endpoint_drain: config.endpoint_drain,
@@ -128,10 +128,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         shutdown.clone(),
     ));
     let limits = Limits::new(ephemeral.buckets, config.rates);
+    let certifier = KeyCertifier::new(authority, Arc::clone(&source));
     let app = app(
         &config,
         &files,
-        &signing,
+        (&signing, certifier),
         store.clone(),
         clock,
         limits,
@@ -232,7 +233,7 @@ pub(super) async fn wait_for_the_end() -> anyhow::Result<()> {
 fn app(
     config: &Config,
     files: &ServerFiles<'_>,
-    signing: &Signing,
+    (signing, certifier): (&Signing, KeyCertifier),
     store: Store,
     clock: SharedClock,
     limits: Limits,
@@ -249,6 +250,7 @@ fn app(
     Ok(App {
         authorities: Arc::clone(&maker) as _,
         outside: maker,
+        certifier: Arc::new(certifier),
         clock,
         ids: Arc::new(SystemIds),
         sealer: Arc::clone(&signing.sealer),

@@ -132,7 +132,7 @@ pub async fn accept(
         role: row.role,
         mesh: None,
     };
-    role_bindings::insert(&mut work, &member, bound).await?;
+    role_bindings::insert(&mut work, &member, bound, None).await?;
     let (id, now) = (row.id.uuid(), work.now());
     sqlx::query("update heddle.invitations set accepted_at = $2, principal_id = $3 where id = $1")
         .bind(id)

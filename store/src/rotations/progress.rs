@@ -68,7 +68,12 @@ pub struct Counts {
     pub offline: u64,
     /// [`Waits::LeftBehind`].
     pub left_behind: u64,
-    /// Those of them that the next step waits for.
+    /// Certificates that were asked for by the API and that the next step waits for: they are still good, and nobody says what their
+    /// holders trust.
+    pub certificates: u64,
+    /// When the last of these ends.
+    pub certificates_until: Option<DateTime<Utc>>,
+    /// Those of all of them that the next step waits for.
     pub waiting_for: u64,
 }
 
@@ -261,8 +266,54 @@ async fn rows(work: &mut Work, mesh: MeshId, rotation: &RotationRow) -> Result<V
     Ok(rows)
 }
 
-fn count(gate: Gate, rows: &[Row]) -> Result<Counts> {
-    let mut counts = Counts::default();
+/// How many certificates that were asked for by the API are in the way of a step, and until when. Their holders say nothing, so what
+/// they were given is what they have: a bundle from before the last step does not know the new root, and a leaf of what gives way is in
+/// use until it ends.
+async fn requested(
+    work: &mut Work,
+    mesh: MeshId,
+    rotation: &RotationRow,
+    gate: Gate,
+) -> Result<(u64, Option<DateTime<Utc>>)> {
+    // As a proxy that is not connected and may be at work.
+    if !gate.waits_for(Waits::Offline) {
+        return Ok((0, None));
+    }
+    let is_behind = match gate {
+        Gate::Open => return Ok((0, None)),
+        Gate::Revision { .. } => "r.revision < $3 and $4::uuid is not null",
+        Gate::Leaves { .. } => {
+            "$3::bigint is not null and c.authority_id in \
+             (select a.id from heddle.authorities a where a.mesh_id = $1 and a.rotation_id = $4)"
+        }
+    };
+    let sql = format!(
+        "select count(*), max(r.not_after) from heddle.requested_certificates r \
+         join heddle.certificates c on c.org_id = r.org_id and c.mesh_id = r.mesh_id and c.serial = r.serial \
+         where r.mesh_id = $1 and r.not_after > $2 and c.revoked_at is null and {is_behind}"
+    );
+    let now = work.now();
+    let (count, until): (i64, Option<DateTime<Utc>>) = sqlx::query_as(&sql)
+        .bind(mesh.uuid())
+        .bind(now)
+        .bind(rotation.revision.cast_signed())
+        .bind(rotation.id.uuid())
+        .fetch_one(work.conn())
+        .await?;
+    Ok((count.unsigned_abs(), until))
+}
+
+fn count(
+    gate: Gate,
+    rows: &[Row],
+    (certificates, certificates_until): (u64, Option<DateTime<Utc>>),
+) -> Result<Counts> {
+    let mut counts = Counts {
+        certificates,
+        certificates_until,
+        waiting_for: certificates,
+        ..Counts::default()
+    };
     for row in rows {
         let waits = row.waits(gate)?;
         counts.waiting_for += u64::from(gate.waits_for(waits));
@@ -287,7 +338,8 @@ pub(super) async fn counts(
     if gate == Gate::Open {
         return Ok(Counts::default());
     }
-    count(gate, &rows(work, mesh, rotation).await?)
+    let requested = requested(work, mesh, rotation, gate).await?;
+    count(gate, &rows(work, mesh, rotation).await?, requested)
 }
 
 /// How many proxies stand where with the state that a rotation is in, and which: those that it waits for first, at most `limit`.
@@ -303,8 +355,9 @@ pub async fn progress<P: Permission>(
 ) -> Result<(Counts, Vec<ProxyProgress>)> {
     tx.work.enter(mesh)?;
     let gate = Gate::of(rotation);
+    let requested = requested(&mut tx.work, mesh, rotation, gate).await?;
     let rows = rows(&mut tx.work, mesh, rotation).await?;
-    let counts = count(gate, &rows)?;
+    let counts = count(gate, &rows, requested)?;
     let mut proxies = Vec::with_capacity(rows.len());
     for row in rows {
         let proxy = ProxyId::from_uuid(row.id);

@@ -182,6 +182,21 @@ impl Work {
         standing.is_none_or(|s| s.rights.reach(action) == Reach::Org)
     }
 
+    /// Whether the caller may do `action` at a mesh also without those of its roles that `but` names. Led here by the database itself: yes.
+    pub(crate) fn may_at_without(
+        &self,
+        mesh: MeshId,
+        action: Action,
+        but: impl Fn(&Bound) -> bool,
+    ) -> bool {
+        self.standing.as_ref().is_none_or(|standing| {
+            let bound = standing.rights.bound().iter().copied();
+            let others = bound.filter(|bound| !but(bound)).collect();
+            let rights = standing.rights.with_bound(others);
+            rights.reach(action).has(mesh)
+        })
+    }
+
     /// Whether the caller has at least these rights: nobody hands on, or takes away, more than they have.
     ///
     /// # Errors

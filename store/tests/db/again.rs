@@ -72,7 +72,7 @@ async fn act(world: &World, caller: &Caller, what: &str) -> Result<()> {
                 role: Role::Viewer,
                 mesh: None,
             };
-            role_bindings::create(&mut tx, &robot, bound)
+            role_bindings::create(&mut tx, &robot, bound, None)
                 .await
                 .map(drop)
         }

@@ -51,7 +51,7 @@ pub(crate) async fn bind(
     mesh: Option<MeshId>,
 ) -> Result<role_bindings::BindingRow, Error> {
     let mut tx = store.begin(&grant::<RoleBindingWrite>(caller)).await?;
-    let row = role_bindings::create(&mut tx, principal, Bound { role, mesh }).await?;
+    let row = role_bindings::create(&mut tx, principal, Bound { role, mesh }, None).await?;
     tx.commit().await?;
     Ok(row)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use heddle_model::authz::Role;
 use heddle_model::authz::permission::{
-    AccountManage, ConfigRead, ConfigWrite, JoinTokenWrite, MeshWrite, ProxyWrite,
+    AccountManage, CertificateIssue, ConfigRead, ConfigWrite, JoinTokenWrite, MeshWrite, ProxyWrite,
 };
 use heddle_model::id::{AuthorityId, MeshId};
 use heddle_model::kind::Kind;
@@ -100,6 +100,24 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
     certificates::record(store, &mesh, &entry(joined.proxy))
         .await
         .unwrap();
+    let mut tx = store
+        .begin(&grant::<CertificateIssue>(&caller))
+        .await
+        .unwrap();
+    let leaf = entry(joined.proxy);
+    let given = certificates::Certified {
+        serial: leaf.serial,
+        spiffe_id: leaf.spiffe_id,
+        chain_pem: String::new(),
+        bundle_pem: String::new(),
+        not_before: leaf.not_before,
+        not_after: leaf.not_after,
+        renew_at: leaf.not_after,
+    };
+    certificates::give(&mut tx, row.id, &leaf.service, &given, 1)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
     let mut tx = store.begin(&grant::<ProxyWrite>(&caller)).await.unwrap();
     let ghost = name("ghost");
     revocations::create(&mut tx, row.id, &ghost, &Revoked::Service, "x")

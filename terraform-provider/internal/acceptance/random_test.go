@@ -261,9 +261,12 @@ func (r *random) apiToken() map[string]any {
 
 // roleBinding has an account of its own, so that nobody has a role twice.
 func (r *random) roleBinding() map[string]any {
-	body := map[string]any{"role": r.one("owner", "admin", "operator", "developer", "viewer", "auditor")}
+	body := map[string]any{"role": r.one("owner", "admin", "operator", "developer", "viewer", "auditor", "issuer")}
 	if body["role"] != "owner" {
 		r.maybe(body, "mesh", func() any { return r.one("MESH", "MESH-2") })
+	}
+	if body["role"] == "issuer" && body["mesh"] == "MESH" {
+		r.maybe(body, "service", func() any { return r.one("checkout", "payments") })
 	}
 	return body
 }

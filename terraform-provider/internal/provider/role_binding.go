@@ -34,6 +34,7 @@ type roleBindingModel struct {
 	Member         types.String `tfsdk:"member"`
 	ServiceAccount types.String `tfsdk:"service_account"`
 	Mesh           types.String `tfsdk:"mesh"`
+	Service        types.String `tfsdk:"service"`
 }
 
 // binding is one as the API shows it.
@@ -46,7 +47,8 @@ type binding struct {
 	Mesh *struct {
 		Name string `json:"name"`
 	} `json:"mesh"`
-	Meta struct {
+	Service *string `json:"service"`
+	Meta    struct {
 		UID string `json:"uid"`
 	} `json:"meta"`
 }
@@ -78,6 +80,7 @@ func (r *roleBinding) Schema(_ context.Context, _ resource.SchemaRequest, resp *
 		"member":          "The member who gets it, by e-mail address. Exactly one of `member` and `service_account`.",
 		"service_account": "The service account that gets it, by name.",
 		"mesh":            "The mesh that it holds for, by name; the whole organisation when absent. `owner` is for the whole organisation only.",
+		"service":         "The only service of the mesh that it is for, by name; all of them when absent. For `issuer` at a mesh.",
 	} {
 		attribute, ok := attributes[name].(schema.StringAttribute)
 		if !ok {
@@ -89,7 +92,7 @@ func (r *roleBinding) Schema(_ context.Context, _ resource.SchemaRequest, resp *
 		}
 		attribute.MarkdownDescription = about + " A change makes a new binding."
 		attribute.PlanModifiers = []planmodifier.String{stringplanmodifier.RequiresReplace()}
-		if name == "service_account" || name == "mesh" {
+		if name == "service_account" || name == "mesh" || name == "service" {
 			attribute.Validators = nameRules()
 		}
 		attributes[name] = attribute
@@ -115,6 +118,7 @@ func (r *roleBinding) Create(ctx context.Context, req resource.CreateRequest, re
 		Member:         plan.Member.ValueStringPointer(),
 		ServiceAccount: plan.ServiceAccount.ValueStringPointer(),
 		Mesh:           plan.Mesh.ValueStringPointer(),
+		Service:        plan.Service.ValueStringPointer(),
 	}
 	answer, err := r.connection.send(ctx, func() (*http.Response, error) {
 		return r.connection.api.CreateRoleBindingWithBody(ctx, r.connection.org, jsonType, jsonBody(wanted))
@@ -147,6 +151,9 @@ func (m *roleBindingModel) address() []string {
 	if !m.Mesh.IsNull() {
 		at = append(at, m.Mesh.ValueString())
 	}
+	if !m.Service.IsNull() {
+		at = append(at, m.Service.ValueString())
+	}
 	return at
 }
 
@@ -155,6 +162,9 @@ func (b *binding) address() []string {
 	at := []string{b.Role, b.Principal.Name + b.Principal.Email}
 	if b.Mesh != nil {
 		at = append(at, b.Mesh.Name)
+	}
+	if b.Service != nil {
+		at = append(at, *b.Service)
 	}
 	return at
 }
@@ -234,6 +244,7 @@ func (b *binding) model() roleBindingModel {
 	if b.Mesh != nil {
 		model.Mesh = types.StringValue(b.Mesh.Name)
 	}
+	model.Service = types.StringPointerValue(b.Service)
 	return model
 }
 
@@ -259,7 +270,7 @@ func (r *roleBinding) Delete(ctx context.Context, req resource.DeleteRequest, re
 	}
 }
 
-// ImportState takes org/role/whose, or org/role/whose/mesh, or org/id.
+// ImportState takes org/role/whose, with /mesh, and /service, where it is for that; or org/id.
 func (r *roleBinding) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	found, err := r.imported(ctx, req.ID)
 	if err != nil {
@@ -273,8 +284,8 @@ func (r *roleBinding) ImportState(ctx context.Context, req resource.ImportStateR
 
 func (r *roleBinding) imported(ctx context.Context, id string) (*binding, error) {
 	parts := strings.Split(id, "/")
-	if len(parts) < 2 || len(parts) > 4 {
-		return nil, fmt.Errorf("%q is not of the form <org>/<role>/<member or service_account>, with /<mesh> for a role at a mesh, or <org>/<id>", id)
+	if len(parts) < 2 || len(parts) > 5 {
+		return nil, fmt.Errorf("%q is not of the form <org>/<role>/<member or service_account>, with /<mesh> for a role at a mesh and /<service> for one service of it, or <org>/<id>", id)
 	}
 	if err := r.connection.isOwn(ctx, id, parts[0]); err != nil {
 		return nil, err

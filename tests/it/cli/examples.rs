@@ -202,10 +202,11 @@ async fn every_example_of_the_help_works() {
         let example = example.replace("http://localhost:8080", &server);
         sign_in(&ada, &example, folder, &server).await;
     }
-    // Those who sign out were signed in, and whoever is revoked is away.
+    // Those who sign out were signed in, whoever is revoked is away, and a rotation waits for certificates that were asked for.
     rest.sort_by_key(|example| {
         let revokes = example.contains("heddle revoke");
-        (revokes, !example.contains("heddle logout"))
+        let asks = example.contains("heddle certificates");
+        (revokes, asks, !example.contains("heddle logout"))
     });
     for example in rest {
         restore(&ada).await;

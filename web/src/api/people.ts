@@ -19,6 +19,7 @@ export const roles: Record<Role, string> = {
   developer: "Changes services, routes and splits.",
   viewer: "Reads configuration and proxies.",
   auditor: "Reads everything, people and their roles too.",
+  issuer: "Gets certificates of services, and nothing else.",
 };
 
 const path = { org: ORG };

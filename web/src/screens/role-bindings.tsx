@@ -68,13 +68,16 @@ export function RoleBindings() {
                   head: "Where",
                   cell: (one) =>
                     one.mesh?.name ? (
-                      <Link
-                        to="/meshes/$mesh"
-                        params={{ mesh: one.mesh.name }}
-                        className="text-accent hover:underline"
-                      >
-                        {one.mesh.name}
-                      </Link>
+                      <>
+                        <Link
+                          to="/meshes/$mesh"
+                          params={{ mesh: one.mesh.name }}
+                          className="text-accent hover:underline"
+                        >
+                          {one.mesh.name}
+                        </Link>
+                        {one.service && <span className="text-muted"> for {one.service} alone</span>}
+                      </>
                     ) : (
                       "whole organisation"
                     ),

@@ -2,7 +2,7 @@
 import type { Rotation } from "../api/trust";
 
 type Progress = NonNullable<Rotation["progress"]>;
-export type Stand = Exclude<keyof Progress, "waiting_for">;
+export type Stand = Exclude<keyof Progress, "waiting_for" | "certificates" | "certificates_until">;
 
 /** On the way to its end. */
 export const steps: Rotation["state"][] = ["prepared", "published", "active", "retiring", "removed"];
@@ -35,13 +35,21 @@ export function stateText({ what, state, reversing }: Rotation): string {
 }
 
 const proxies = (n: number) => (n === 1 ? "1 proxy" : `${n} proxies`);
+const certificates = (n: number) => (n === 1 ? "1 certificate" : `${n} certificates`);
+
+/** Proxies, and certificates whose holders say nothing. */
+function waitedFor({ waiting_for: all, certificates: requested }: Progress): string {
+  const whom = all > requested ? [proxies(all - requested)] : [];
+  if (requested > 0) whom.push(`${certificates(requested)} that the API gave out, until the end`);
+  return whom.join(" and ");
+}
 
 /** What the next step waits for. */
 export function gateText({ pace, progress }: Pick<Rotation, "pace" | "progress">): string {
   const waits = progress?.waiting_for ?? 0;
   const next =
     waits > 0
-      ? `The next step waits for ${proxies(waits)}.`
+      ? `The next step waits for ${waitedFor(progress as Progress)}.`
       : pace === "manual"
         ? "Nobody is waited for: the next step is yours."
         : "Nobody is waited for: the next step is taken by itself.";

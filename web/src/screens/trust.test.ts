@@ -7,7 +7,16 @@ beforeAll(() => {
   vi.stubGlobal("location", { origin: "http://127.0.0.1" });
 });
 
-const zero = { ready: 0, pending: 0, refused: 0, offline: 0, left_behind: 0, waiting_for: 0 };
+const zero = {
+  ready: 0,
+  pending: 0,
+  refused: 0,
+  offline: 0,
+  left_behind: 0,
+  certificates: 0,
+  certificates_until: null,
+  waiting_for: 0,
+};
 const gate = (pace: "automatic" | "manual", counts: object) =>
   gateText({ pace, progress: { ...zero, ...counts } });
 
@@ -17,6 +26,12 @@ test("a rotation says whom it waits for, and whom it does not", () => {
   expect(gate("manual", { pending: 1, waiting_for: 1 })).toBe("The next step waits for 1 proxy.");
   expect(gate("automatic", { offline: 2, refused: 1, waiting_for: 3, left_behind: 1 })).toBe(
     "The next step waits for 3 proxies. 1 is left behind: it was away for longer than its certificate lasts, and it is told everything when it comes back.",
+  );
+  expect(gate("manual", { pending: 2, certificates: 1, waiting_for: 3 })).toBe(
+    "The next step waits for 2 proxies and 1 certificate that the API gave out, until the end.",
+  );
+  expect(gate("manual", { certificates: 2, waiting_for: 2 })).toBe(
+    "The next step waits for 2 certificates that the API gave out, until the end.",
   );
   expect(gate("automatic", { left_behind: 2 })).toContain("2 are left behind: they were away");
   // In an emergency those that are away are counted, and not waited for.
