@@ -74,6 +74,8 @@ struct Known {
     hierarchy: Hierarchy,
     trust_domain: TrustDomain,
     trust: Trust,
+    /// A revision of the mesh that was known before they were read.
+    revision: u64,
 }
 
 /// What the proxies of a mesh are told of its authorities.
@@ -123,7 +125,7 @@ impl CertificateAuthority {
         let leaf = match signer.leaf(subject, &known.hierarchy).await {
             // Another server has put another authority in its place since it was read.
             Err(Error::Superseded) => {
-                let known = self.read_again(&mesh).await?;
+                let known = self.read_again(&mesh, 0).await?;
                 signer.leaf(subject, &known.hierarchy).await?
             }
             issued => issued?,
@@ -147,7 +149,7 @@ impl CertificateAuthority {
         let leaf = match signer.certify(request, subject, &known.hierarchy).await {
             // As above.
             Err(Error::Superseded) => {
-                let known = self.read_again(&mesh).await?;
+                let known = self.read_again(&mesh, 0).await?;
                 signer.certify(request, subject, &known.hierarchy).await?
             }
             signed => signed?,
@@ -190,7 +192,22 @@ impl CertificateAuthority {
     /// # Errors
     /// Any [`Error`] of loading, opening or making the authorities.
     pub async fn trust(&self, mesh: &MeshIdentity) -> Result<Trust, Error> {
-        let known = self.read_again(mesh).await?;
+        let known = self.read_again(mesh, 0).await?;
+        require(mesh, &known.trust_domain)?;
+        Ok(known.trust.clone())
+    }
+
+    /// What the proxies of a mesh trust, no older than a revision of the mesh that the caller has seen in the store: whatever changes whom a
+    /// mesh trusts makes a revision of it. So for as many as come at one revision the store is asked once.
+    ///
+    /// # Errors
+    /// As [`CertificateAuthority::trust`].
+    pub async fn trust_since(&self, mesh: &MeshIdentity, revision: u64) -> Result<Trust, Error> {
+        let known = self.all().get(&mesh.key()).cloned();
+        let known = match known.filter(|known| known.revision >= revision) {
+            Some(known) => known,
+            None => self.read_again(mesh, revision).await?,
+        };
         require(mesh, &known.trust_domain)?;
         Ok(known.trust.clone())
     }
@@ -207,12 +224,18 @@ impl CertificateAuthority {
         match known {
             // One that is due is asked for again: another replica may have replaced it.
             Some(known) if now < known.hierarchy.due() => Ok(known),
-            _ => self.read_again(mesh).await,
+            _ => self.read_again(mesh, 0).await,
         }
     }
 
-    /// The authorities as they are stored now.
-    async fn read_again(&self, mesh: &MeshIdentity) -> Result<Arc<Known>, Error> {
+    /// The authorities as they are stored now; a revision of the mesh that was seen before.
+    async fn read_again(&self, mesh: &MeshIdentity, seen: u64) -> Result<Arc<Known>, Error> {
+        // What is read from here on is no older than what was read before.
+        let before = self
+            .all()
+            .get(&mesh.key())
+            .map_or(0, |known| known.revision);
+        let revision = before.max(seen);
         let now = self.parts.clock.now();
         let stored = self.parts.store.load(mesh.key()).await;
         let mut hierarchy = match stored.map_err(Error::Store)? {
@@ -226,6 +249,7 @@ impl CertificateAuthority {
         }
         let known = self.all().get(&mesh.key()).cloned();
         if let Some(known) = known
+            && known.revision >= revision
             && known.hierarchy == hierarchy
         {
             return Ok(known);
@@ -242,9 +266,21 @@ impl CertificateAuthority {
                 replacing: hierarchy.replacing.clone(),
             },
             hierarchy,
+            revision,
         });
-        self.all().insert(mesh.key(), Arc::clone(&known));
+        self.keep(mesh.key(), &known);
         Ok(known)
+    }
+
+    /// Unless somebody who began later was faster.
+    fn keep(&self, mesh: MeshKey, read: &Arc<Known>) {
+        let mut all = self.all();
+        let newer = all
+            .get(&mesh)
+            .is_some_and(|known| known.revision > read.revision);
+        if !newer {
+            all.insert(mesh, Arc::clone(read));
+        }
     }
 
     async fn create(&self, mesh: &MeshIdentity) -> Result<Hierarchy, Error> {

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::gather::Gather;
 use crate::rotations::Trust;
 use crate::store::Store;
-use crate::tx::{Mode, Tx};
+use crate::tx::{Mode, Tx, Work};
 
 pub use requested::{Certified, Certifier, For, give, require_service};
 pub use verify::{VerifiedJournal, unknown_leaves, verify};
@@ -159,23 +159,52 @@ async fn record_all(
     mesh: &MeshRef,
     entries: &[CertificateEntry],
 ) -> Result<Vec<Recorded>> {
+    let mut work = store.issuer(mesh.org(), "ca", Mode::Write).await?;
+    let mut rows = append(&mut work, mesh, entries).await?;
+    if rows.iter().any(|row| !row.chained) {
+        // The first certificate of a mesh begins its chain.
+        begin_chain(&mut work, mesh).await?;
+        rows = append(&mut work, mesh, entries).await?;
+    }
+    work.commit().await?;
+    let recorded = |row: Row| match (row.written, row.barred) {
+        (true, _) => Recorded::Written,
+        (false, true) => Recorded::Barred,
+        (false, false) => Recorded::Retired,
+    };
+    Ok(rows.into_iter().map(recorded).collect())
+}
+
+async fn begin_chain(work: &mut Work, mesh: &MeshRef) -> Result<()> {
+    sqlx::query(
+        "insert into heddle.certificate_heads (org_id, chain, seq, hash) \
+         values ($1, $2, 0, decode(repeat('00', 32), 'hex')) on conflict do nothing",
+    )
+    .bind(mesh.org().uuid())
+    .bind(mesh.mesh().uuid())
+    .execute(work.conn())
+    .await?;
+    Ok(())
+}
+
+/// What became of an entry, as the statement says that writes all of them.
+#[derive(sqlx::FromRow)]
+struct Row {
+    written: bool,
+    barred: bool,
+    /// Whether the mesh has a chain yet. Without one nothing is written.
+    chained: bool,
+}
+
+async fn append(work: &mut Work, mesh: &MeshRef, entries: &[CertificateEntry]) -> Result<Vec<Row>> {
     fn column<'a, T>(
         entries: &'a [CertificateEntry],
         of: impl Fn(&'a CertificateEntry) -> T,
     ) -> Vec<T> {
         entries.iter().map(of).collect()
     }
-    let mut work = store.issuer(mesh.org(), "ca", Mode::Write).await?;
-    let begin = "insert into heddle.certificate_heads (org_id, chain, seq, hash) \
-                 select $1, $2, 0, decode(repeat('00', 32), 'hex') \
-                 where not exists (select from heddle.certificate_heads h where h.chain = $2) \
-                 on conflict do nothing";
-    let begin = sqlx::query(begin)
-        .bind(mesh.org().uuid())
-        .bind(mesh.mesh().uuid());
-    begin.execute(work.conn()).await?;
     // Asked by the statement that writes: what is not written is not signed.
-    let rows: Vec<(bool, bool)> = sqlx::query_as(concat!(
+    let rows = sqlx::query_as(concat!(
         "with e as ( \
              select * from unnest($3::text[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::timestamptz[], \
                                   $9::timestamptz[], $10::timestamptz[], $11::text[]) with ordinality \
@@ -211,8 +240,9 @@ async fn record_all(
                     c.not_after, c.issued_at, c.tbs_sha256, c.seq, \
                     coalesce(lag(c.hash) over (order by c.seq), c.head), c.hash \
              from linked c returning serial) \
-         select exists (select from written w where w.serial = e.serial), \
-                exists (select from barred b where b.nth = e.nth) \
+         select exists (select from written w where w.serial = e.serial) as written, \
+                exists (select from barred b where b.nth = e.nth) as barred, \
+                exists (select from head) as chained \
          from e order by e.nth"
     ))
     .bind(mesh.org().uuid())
@@ -228,13 +258,7 @@ async fn record_all(
     .bind(column(entries, |e| e.tbs_sha256.as_str()))
     .fetch_all(work.conn())
     .await?;
-    work.commit().await?;
-    let recorded = |(written, barred)| match (written, barred) {
-        (true, _) => Recorded::Written,
-        (false, true) => Recorded::Barred,
-        (false, false) => Recorded::Retired,
-    };
-    Ok(rows.into_iter().map(recorded).collect())
+    Ok(rows)
 }
 
 /// Finds a serial number of a mesh.
@@ -260,7 +284,7 @@ async fn lookup_all(
     mesh: &MeshRef,
     serials: &[String],
 ) -> Result<Vec<Option<Journalled>>> {
-    type Row = (
+    type Found = (
         String,
         Uuid,
         Uuid,
@@ -270,7 +294,7 @@ async fn lookup_all(
         Option<DateTime<Utc>>,
     );
     let mut work = store.issuer(mesh.org(), "ca", Mode::Read).await?;
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows: Vec<Found> = sqlx::query_as(
         "select serial, proxy_id, authority_id, not_before, not_after, issued_at, revoked_at \
          from heddle.certificates where mesh_id = $1 and serial = any($2)",
     )

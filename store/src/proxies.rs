@@ -28,8 +28,8 @@ use crate::revocations::OF_PROXY;
 use crate::tx::{Change, Tx, Work};
 
 pub use admission::Arrival;
-pub(crate) use agents::{AGENTS, SEEN};
-pub use agents::{AgentSeen, agents_seen};
+pub(crate) use agents::{AGENTS, SEEN, SeenAgents};
+pub use agents::{AgentSeen, agent_seen, agents_seen};
 pub use ephemeral::forget_away;
 pub(crate) use join::Joins;
 pub use join::{JoinRefused, JoinScope, Joined, bars, join, token_scope};

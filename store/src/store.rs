@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::lease::is_finished;
 use crate::migrate;
 use crate::password::Passwords;
-use crate::proxies::{Joins, Refusals};
+use crate::proxies::{Joins, Refusals, SeenAgents};
 use crate::session_keys::Keys;
 use crate::strangers::Strangers;
 use crate::throttle::Throttle;
@@ -67,6 +67,7 @@ struct Inner {
     strangers: Strangers,
     refusals: Refusals,
     joins: Joins,
+    seen_agents: SeenAgents,
     journals: Journals,
     session_keys: Keys,
     uses: Uses,
@@ -116,6 +117,7 @@ impl Store {
                 strangers: Strangers::default(),
                 refusals: Refusals::default(),
                 joins: Joins::default(),
+                seen_agents: SeenAgents::default(),
                 journals: Journals::default(),
                 session_keys: Keys::default(),
                 uses: Uses::default(),
@@ -206,6 +208,10 @@ impl Store {
 
     pub(crate) fn joins(&self) -> &Joins {
         &self.inner.joins
+    }
+
+    pub(crate) fn seen_agents(&self) -> &SeenAgents {
+        &self.inner.seen_agents
     }
 
     pub(crate) fn journals(&self) -> &Journals {

@@ -431,4 +431,15 @@ pub trait IdentitySource: Send + Sync + 'static {
     /// # Errors
     /// It cannot be had right now; the caller keeps what it has.
     async fn trust(&self, mesh: MeshKey, trust_domain: &str) -> Result<Trust, SourceError>;
+
+    /// The same, no older than this revision of the mesh, which somebody has seen: for many who come one after the other.
+    ///
+    /// # Errors
+    /// As [`IdentitySource::trust`].
+    async fn trust_since(
+        &self,
+        mesh: MeshKey,
+        trust_domain: &str,
+        revision: u64,
+    ) -> Result<Trust, SourceError>;
 }

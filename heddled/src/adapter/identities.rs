@@ -39,6 +39,26 @@ fn domain(text: &str) -> Result<TrustDomain, SourceError> {
     TrustDomain::parse(text).map_err(|error| SourceError::new("read the trust domain", error))
 }
 
+fn identity(mesh: MeshKey, trust_domain: &str) -> Result<MeshIdentity, SourceError> {
+    Ok(MeshIdentity {
+        org: mesh.org.uuid(),
+        mesh: mesh.mesh.uuid(),
+        trust_domain: domain(trust_domain)?,
+    })
+}
+
+fn told(trust: Result<heddle_ca::Trust, heddle_ca::Error>) -> Result<Trust, SourceError> {
+    let trust = trust.map_err(|error| SourceError::new("read what is trusted", chain(&error)))?;
+    let retired = trust.replacing.retired.into_iter();
+    Ok(Trust {
+        roots: trust.roots_pem,
+        replacing: Replacing {
+            retired: retired.map(AuthorityId::from_uuid).collect(),
+            window: trust.replacing.window,
+        },
+    })
+}
+
 #[async_trait]
 impl IdentitySource for Identities {
     async fn leaf(&self, proxy: &Proxy, trust_domain: &str) -> Result<Leaf, SourceError> {
@@ -102,23 +122,16 @@ impl IdentitySource for Identities {
     }
 
     async fn trust(&self, mesh: MeshKey, trust_domain: &str) -> Result<Trust, SourceError> {
-        let identity = MeshIdentity {
-            org: mesh.org.uuid(),
-            mesh: mesh.mesh.uuid(),
-            trust_domain: domain(trust_domain)?,
-        };
-        let trust = self
-            .0
-            .trust(&identity)
-            .await
-            .map_err(|error| SourceError::new("read what is trusted", chain(&error)))?;
-        let retired = trust.replacing.retired.into_iter();
-        Ok(Trust {
-            roots: trust.roots_pem,
-            replacing: Replacing {
-                retired: retired.map(AuthorityId::from_uuid).collect(),
-                window: trust.replacing.window,
-            },
-        })
+        told(self.0.trust(&identity(mesh, trust_domain)?).await)
+    }
+
+    async fn trust_since(
+        &self,
+        mesh: MeshKey,
+        trust_domain: &str,
+        revision: u64,
+    ) -> Result<Trust, SourceError> {
+        let identity = identity(mesh, trust_domain)?;
+        told(self.0.trust_since(&identity, revision).await)
     }
 }

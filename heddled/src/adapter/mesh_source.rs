@@ -383,10 +383,17 @@ impl SnapshotSource for MeshSource {
             serial: agent.serial,
             revision: agent.revision,
         };
-        let agents: Vec<_> = agents.into_iter().map(seen).collect();
-        proxies::agents_seen(&self.store, &mesh, &agents)
-            .await
-            .map_err(failed("keep what is seen of agents"))
+        let mut agents: Vec<_> = agents.into_iter().map(seen).collect();
+        let kept = match agents.pop() {
+            // One alone comes with many others who do.
+            Some(one) if agents.is_empty() => proxies::agent_seen(&self.store, &mesh, one).await,
+            Some(last) => {
+                agents.push(last);
+                proxies::agents_seen(&self.store, &mesh, &agents).await
+            }
+            None => Ok(()),
+        };
+        kept.map_err(failed("keep what is seen of agents"))
     }
 
     async fn checkpoint(

@@ -1,10 +1,13 @@
 //! Proxies that keep their keys: they have no stream of configuration, and say by their watch what they hold.
 
-use heddle_model::id::ProxyId;
+use std::collections::BTreeMap;
+
+use heddle_model::id::{MeshId, OrgId, ProxyId};
 use uuid::Uuid;
 
 use crate::authz::MeshRef;
 use crate::error::Result;
+use crate::gather::Gather;
 use crate::store::Store;
 use crate::tx::Mode;
 
@@ -18,6 +21,9 @@ pub struct AgentSeen {
     /// The revision up to which it trusts whom it should; `None`: it is behind, or nobody knows.
     pub revision: Option<u64>,
 }
+
+/// What a process keeps for those that are seen.
+pub(crate) type SeenAgents = Gather<(OrgId, MeshId), AgentSeen, ()>;
 
 /// What is known of proxies as agents, however long ago: `agents` of a query about `heddle.proxies p`.
 pub(crate) const AGENTS: &str = "left join heddle.agents agents on agents.org_id = p.org_id and agents.mesh_id = p.mesh_id \
@@ -57,6 +63,28 @@ pub async fn agents_seen(store: &Store, mesh: &MeshRef, agents: &[AgentSeen]) ->
     .await?;
     work.commit().await?;
     Ok(())
+}
+
+/// Keeps what is seen of one of them, together with whoever is seen at the same time: a thousand that ask for a certificate each are a
+/// handful of transactions.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`].
+pub async fn agent_seen(store: &Store, mesh: &MeshRef, agent: AgentSeen) -> Result<()> {
+    let (of, mesh) = (store.clone(), *mesh);
+    let answer = move |agents: Vec<AgentSeen>| {
+        let store = of.clone();
+        async move {
+            let asked = agents.len();
+            // Of one that comes twice, what was seen last.
+            let newest: BTreeMap<_, _> = agents.into_iter().map(|one| (one.proxy, one)).collect();
+            let newest: Vec<_> = newest.into_values().collect();
+            agents_seen(&store, &mesh, &newest).await?;
+            Ok(vec![(); asked])
+        }
+    };
+    let key = (mesh.org(), mesh.mesh());
+    store.seen_agents().ask(key, agent, answer).await
 }
 
 fn is_serial(text: &str) -> bool {

@@ -7,6 +7,7 @@ mod allowance;
 mod circle;
 mod watch;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -27,7 +28,7 @@ use tonic_prost::ProstCodec;
 use super::connection::Connection;
 use super::refuse;
 use crate::node;
-use crate::source::{AgentSeen, Joined, SourceError};
+use crate::source::{AgentSeen, Joined, MeshKey, SnapshotSource, SourceError};
 
 use allowance::Allowance;
 use circle::Circles;
@@ -124,23 +125,19 @@ async fn issue(
     let certified = identities.certify(proxy, domain, &asked.request).await;
     let certified = certified.map_err(|error| refuse::failed("certify", &error))?;
     let certified = certified.map_err(|refused| refuse::request(&refused))?;
-    // Before whom to trust is read: whoever trusts that has followed this revision.
-    let source = &server.hub.parts().source;
-    let revision = source.heard_of(proxy.mesh);
-    // After the certificate: a mesh gets its authorities with its first.
-    let trust = identities.trust(proxy.mesh, domain).await;
+    // Where the mesh was when it joined: whoever trusts this has followed that revision. After the certificate: a mesh gets its
+    // authorities with its first.
+    let revision = joined.heads.revision;
+    let trust = identities.trust_since(proxy.mesh, domain, revision).await;
     let trust = trust.map_err(|error| refuse::failed("read what is trusted", &error))?;
     if !asked.watches {
         // It will say nothing of it.
         let agent = AgentSeen {
             proxy: proxy.proxy,
             serial: Some(certified.serial.clone()),
-            revision,
+            revision: Some(revision),
         };
-        if let Err(error) = source.watching(proxy.mesh, vec![agent]).await {
-            let cause = error.source.to_string();
-            tracing::warn!(mesh.id = %proxy.mesh.mesh, %error, cause, "cannot keep what somebody was issued");
-        }
+        keep(&server.hub.parts().source, proxy.mesh, agent);
     }
     tracing::info!(
         org.id = %proxy.mesh.org,
@@ -160,6 +157,18 @@ async fn issue(
         not_after: certified.not_after.timestamp(),
         renew_at: certified.renew_at.timestamp(),
     })
+}
+
+/// Has kept what somebody was issued who will not say what it holds. Nobody waits for it: without it a rotation takes whoever has the
+/// certificate for somebody who is away, and waits until that has ended.
+fn keep(source: &Arc<dyn SnapshotSource>, mesh: MeshKey, agent: AgentSeen) {
+    let source = Arc::clone(source);
+    tokio::spawn(async move {
+        if let Err(error) = source.watching(mesh, vec![agent]).await {
+            let cause = error.source.to_string();
+            tracing::warn!(mesh.id = %mesh.mesh, %error, cause, "cannot keep what somebody was issued");
+        }
+    });
 }
 
 /// Who it is: as for a stream of an Envoy, and by the same proof.

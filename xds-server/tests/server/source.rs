@@ -438,4 +438,13 @@ impl IdentitySource for Identities {
             replacing: self.signs.lock().unwrap().1.clone(),
         })
     }
+
+    async fn trust_since(
+        &self,
+        mesh: MeshKey,
+        trust_domain: &str,
+        _: u64,
+    ) -> Result<Trust, SourceError> {
+        self.trust(mesh, trust_domain).await
+    }
 }

@@ -75,3 +75,52 @@ async fn a_root_of_another_trust_domain_is_not_given_out() {
     let error = bench.authority.trust(&mesh(1)).await.expect_err("foreign");
     assert!(matches!(error, Error::Inconsistent(_)), "{error:?}");
 }
+
+#[tokio::test]
+async fn spiffe_s52_who_is_trusted_is_read_once_for_each_revision_and_is_never_older() {
+    let bench = Bench::new(20);
+    let (old, new) = (made(1), made(1));
+    set(&bench, &old);
+    let loads = || bench.store.loads.load(Ordering::SeqCst);
+    let since = async |revision| {
+        let trust = bench.authority.trust_since(&mesh(1), revision).await;
+        trust.expect("roots").roots_pem
+    };
+    let first = since(3).await;
+    assert_eq!(first, old.root.certificate_pem);
+    let both = Hierarchy {
+        also_trusted: vec![new.root.clone()],
+        ..old.clone()
+    };
+    set(&bench, &both);
+    // Nobody has seen the revision that this made.
+    for revision in [3, 2, 3] {
+        assert_eq!(since(revision).await, first);
+    }
+    assert_eq!(loads(), 1);
+    let published = since(4).await;
+    assert_eq!(published.matches("BEGIN CERTIFICATE").count(), 2);
+    assert_eq!(
+        (since(4).await, since(3).await),
+        (published.clone(), published.clone())
+    );
+    assert_eq!(loads(), 2);
+    // What is read for another reason is no older than what was there, and says nothing of a revision.
+    set(&bench, &new);
+    let now = roots_of(&bench, 1).await;
+    assert_eq!(now, new.root.certificate_pem);
+    assert_eq!(since(4).await, now);
+    assert_eq!(loads(), 3);
+    assert_eq!(since(5).await, now);
+    assert_eq!(loads(), 4, "nobody can tell whether it is as far");
+    let foreign = MeshIdentity {
+        trust_domain: mesh(2).trust_domain,
+        ..mesh(1)
+    };
+    let error = bench.authority.trust_since(&foreign, 5).await;
+    let error = error.expect_err("the trust domain of another mesh");
+    assert!(
+        matches!(error, Error::ForeignTrustDomain { .. }),
+        "{error:?}"
+    );
+}

@@ -1,9 +1,11 @@
 //! The gates: nothing new signs before everybody has the root, and no root is dropped that somebody needs.
 
 use chrono::TimeDelta;
+use heddle_model::id::ProxyId;
 use heddle_store::proxies::{self, AgentSeen, Checkpoint};
 use heddle_store::rotations::{Counts, Mode, Refused, RotationRow, State, What};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::proxies::{checkpoint, endpoint};
 
@@ -199,9 +201,25 @@ async fn spiffe_s52_an_agent_that_has_followed_and_is_away_is_waited_for_no_long
     }
     assert_eq!(field.counts(&row).await.offline, 1);
     assert_eq!(field.step().await, None);
-    // As one does that asks for a certificate now and then, and never watches.
+    // As one does that asks for a certificate now and then, and never watches: at the same time as others, and as itself of before.
     let second = field.issue(agent, row.issuing).await;
-    seen(&second, row.revision).await;
+    let stranger = ProxyId::from_uuid(Uuid::from_u128(99));
+    let of = |proxy, serial: &Option<String>| {
+        let seen = AgentSeen {
+            proxy,
+            serial: serial.clone(),
+            revision: Some(row.revision),
+        };
+        proxies::agent_seen(&field.db.store, &field.mesh, seen)
+    };
+    let kept = tokio::join!(
+        of(stranger, &second),
+        of(agent, &first),
+        of(stranger, &None),
+        of(agent, &second)
+    );
+    assert!(matches!(kept, (Ok(()), Ok(()), Ok(()), Ok(()))));
+    field.db.clock.advance(TimeDelta::seconds(61));
     assert_eq!(field.counts(&row).await.ready, 1);
     assert_eq!(field.step().await.unwrap().state, State::Removed);
 }
