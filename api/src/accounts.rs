@@ -128,11 +128,11 @@ fn token_operations(table: Table) -> Table {
 fn session_operations(table: Table) -> Table {
     let signed_in = || one("SignedIn");
     table
-        .special(Post, sessions::SIGN_IN, Op::new("create_session", "Sign in", "Sessions").open().about("With e-mail address and password. 401 says no more than that something is wrong; 429 after too many attempts. The answer holds a token that works for minutes, and a refresh secret that gets the next one.").body("CreateSession", sessions::sample()).refuses().answer(201, "Signed in.", signed_in()), sessions::create)
+        .special(Post, sessions::SIGN_IN, Op::new("create_session", "Sign in", "Sessions").open().about("With e-mail address and password. 401 says no more than that something is wrong; 429 after too many attempts. Of who has a second factor it asks for that, too: 401 with the code `HED-2090` and a `challenge` for the second step. The answer holds a token that works for minutes, and a refresh secret that gets the next one.").body("CreateSession", sessions::sample()).refuses().answer(201, "Signed in.", signed_in()), sessions::create)
         .special(Post, sessions::REFRESHES, Op::new("create_session_refresh", "Get the next token of a session", "Sessions").open().about("A refresh secret works once. One that is used twice ends its session: somebody has a copy.").body("RefreshSession", sessions::refresh_sample()).refuses().answer(201, "Refreshed.", signed_in()), sessions::refresh)
         .op(Get, sessions::COLLECTION, Op::new("list_sessions", "List sessions, newest first", "Sessions").about("Without `members:read`, the caller's own.").paged().query("member", "Only those of a member: the e-mail address or the identifier.").answer(200, "One page.", one("SessionList")), sessions::list)
         .op(Get, sessions::ITEM, Op::new("get_session", "Read a session", "Sessions").about("`current` is that of the request.").answer(200, "The session.", one("Session")), sessions::get)
-        .op(Delete, sessions::ITEM, Op::new("delete_session", "End a session", "Sessions").about("The caller's own, or with `members:write` anybody's; `current` is that of the request. The next request with its token is refused.").tries().answer(204, "Ended.", None), sessions::delete)
+        .op(Delete, sessions::ITEM, Op::new("delete_session", "End a session", "Sessions").about("The caller's own, or with `members:write` anybody's; `current` is that of the request, which also a member may end without the second factor that the organisation asks for. The next request with its token is refused.").tries().answer(204, "Ended.", None), sessions::delete)
         .op(Post, sessions::PASSWORD_CHANGES, Op::new("create_password_change", "Change one's own password", "Sessions").about("Ends the member's other sessions. Of passwords nothing is kept, so an `Idempotency-Key` stands for the address alone, whatever the body.").body("ChangePassword", sessions::password_sample()).tries().once().refuses().answer(204, "Changed.", None), sessions::change_password)
 }
 
@@ -189,7 +189,7 @@ pub(crate) fn time(about: &str) -> Value {
     json!({"type": "string", "format": "date-time", "description": about})
 }
 
-fn maybe_time(about: &str) -> Value {
+pub(crate) fn maybe_time(about: &str) -> Value {
     json!({"type": ["string", "null"], "format": "date-time", "description": about})
 }
 
@@ -220,6 +220,7 @@ fn member() -> Value {
             "email": text("What the member signs in with."),
             "display_name": maybe("What people call the member."),
             "roles": roles(),
+            "has_second_factor": {"type": "boolean", "description": "Whether the member has a second factor."},
             "meta": meta(json!({})),
         }),
     )
@@ -354,6 +355,7 @@ fn answers() -> Vec<(&'static str, Value)> {
                 &json!({
                     "member": whom,
                     "method": text("How it began: password or device."),
+                    "second_factor": maybe("The second factor that it began with: totp or recovery_code; null: none."),
                     "client": maybe("What the client called itself."),
                     "scopes": {"type": ["array", "null"], "items": {"type": "string"}, "description": "The permissions that it is narrowed to; null: all that the member has."},
                     "expires_at": time("When it ends unless it is refreshed."),

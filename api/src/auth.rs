@@ -18,6 +18,13 @@ use crate::state::App;
 /// The proof that the caller may do `P` in the organisation of the path.
 pub struct Allow<P: Permission>(pub Grant<P>);
 
+/// The same proof also for a member who lacks the second factor that the organisation asks for: for what sets one up, and signs out.
+pub struct Enrolling<P: Permission> {
+    pub(crate) grant: Grant<P>,
+    /// Whether it lacks it: then there is nothing else that it may do.
+    pub(crate) lacks_second_factor: bool,
+}
+
 /// An authenticated caller, for the few operations that need no permission.
 pub struct Known(pub Caller);
 
@@ -66,10 +73,23 @@ pub(crate) fn note_use(caller: &Caller, app: &App) {
 }
 
 pub(crate) fn grant<P: Permission>(caller: &Caller, org: &str) -> Result<Grant<P>, Problem> {
-    caller.grant::<P>(org).map_err(|denied| match denied {
+    caller.grant::<P>(org).map_err(refused)
+}
+
+fn refused(denied: Denied) -> Problem {
+    match denied {
         Denied::NotFound => Problem::not_found(),
         Denied::Forbidden { scope } => Problem::forbidden(scope),
-    })
+        Denied::SecondFactor => second_factor_required(),
+    }
+}
+
+/// There is nothing that the caller may do but set up a second factor.
+pub(crate) fn second_factor_required() -> Problem {
+    Problem::new(
+        Code::SecondFactorRequired,
+        "this organisation asks its members for a second factor, and you have none",
+    )
 }
 
 /// The other end of the connection, as far as this process can see.
@@ -113,26 +133,42 @@ impl<P: Permission> FromRequestParts<App> for Allow<P> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let caller = caller(parts, app).await?;
-        allow(&caller, parts, app).await.map(Self)
+        let org = org(parts, app).await?;
+        let grant = grant::<P>(&caller, &org)?;
+        noted(grant, parts).map(Self)
     }
 }
 
-/// What the caller may do in the organisation of the path.
-async fn allow<P: Permission>(
-    caller: &Caller,
-    parts: &mut Parts,
-    app: &App,
-) -> Result<Grant<P>, Problem> {
+impl<P: Permission> FromRequestParts<App> for Enrolling<P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = caller(parts, app).await?;
+        let org = org(parts, app).await?;
+        let grant = caller.grant_to_enrol::<P>(&org).map_err(refused)?;
+        Ok(Self {
+            grant: noted(grant, parts)?,
+            lacks_second_factor: caller.lacks_second_factor(),
+        })
+    }
+}
+
+/// The organisation of the path.
+async fn org(parts: &mut Parts, app: &App) -> Result<String, Problem> {
     let params = RawPathParams::from_request_parts(parts, app)
         .await
         .map_err(|_| Problem::not_found())?;
     let org = params
         .iter()
         .find_map(|(name, value)| (name == "org").then_some(value));
-    let org = org.ok_or_else(|| {
+    org.map(ToOwned::to_owned).ok_or_else(|| {
         Problem::internal(&"an operation with a permission has no {org} in its path")
-    })?;
-    let mut grant = grant::<P>(caller, org)?.with_note(note(parts)?);
+    })
+}
+
+/// A grant with what the request says about itself.
+fn noted<P: Permission>(grant: Grant<P>, parts: &Parts) -> Result<Grant<P>, Problem> {
+    let mut grant = grant.with_note(note(parts)?);
     if let Some(ip) = peer(parts) {
         grant = grant.with_ip(ip);
     }

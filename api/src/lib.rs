@@ -38,6 +38,7 @@ pub mod problem;
 mod request;
 mod rotations;
 pub mod router;
+mod second_steps;
 pub mod state;
 mod table;
 mod trust_bundle;

@@ -19,7 +19,12 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Says that the answer that was given before had a secret, which is not kept.
 const WITHHELD: HeaderName = HeaderName::from_static("heddle-secret-withheld");
 /// The members of answers that are shown once.
-const SECRETS: [&str; 2] = ["secret", "initial_password"];
+const SECRETS: [&str; 4] = [
+    "secret",
+    "initial_password",
+    "otpauth_uri",
+    "recovery_codes",
+];
 /// The headers of an answer that belong to it and not to the request.
 const HEADERS: [HeaderName; 4] = [
     header::CONTENT_TYPE,

@@ -33,6 +33,7 @@ pub(crate) fn frame() -> OpenApi {
     kind::<AccessRule>("AccessRule", &mut schemas);
     crate::accounts::schemas(&mut schemas);
     crate::invited::schemas(&mut schemas);
+    crate::second_steps::schemas(&mut schemas);
     crate::audit_log::schemas(&mut schemas);
     crate::accounts::sent::<crate::v1::access_checks::CheckAccess>(&mut schemas);
     let others = declared::schemas().into_iter().chain(history::schemas());

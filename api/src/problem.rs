@@ -319,6 +319,14 @@ impl From<heddle_store::Error> for Problem {
                     "Bearer realm=\"heddle\", error=\"insufficient_user_authentication\", max_age=\"300\"",
                 ),
             ),
+            Error::SecondFactorExists => Self::new(
+                Code::SecondFactorExists,
+                "you have a second factor already; remove it first",
+            ),
+            Error::NoSecondFactor => Self::new(
+                Code::NoSecondFactor,
+                "there is no second factor that this could be about",
+            ),
             error @ Error::Signer(_) => {
                 tracing::warn!(error = chain(&error), "nothing can be signed or sealed");
                 Self::new(

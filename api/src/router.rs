@@ -21,6 +21,7 @@ use crate::openapi::{Op, frame, history, live, proxy_config as shapes};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::rotations;
+use crate::second_steps;
 use crate::state::App;
 use crate::table::Table;
 use crate::trust_bundle;
@@ -51,6 +52,7 @@ fn table() -> Table {
     let table = certificates::operations(table);
     let table = accounts::operations(table);
     let table = invited::operations(table);
+    let table = second_steps::operations(table);
     let table = history_operations(table);
     let table = live_operations(table);
     let table = audit_log::operations(table);

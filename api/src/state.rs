@@ -30,7 +30,7 @@ pub struct App {
     pub clock: SharedClock,
     /// Names requests.
     pub ids: Arc<dyn Ids>,
-    /// Seals the keys that sign sessions' tokens.
+    /// Seals the keys that sign sessions' tokens, and those of second factors.
     pub sealer: Arc<dyn KeySealer>,
     /// Whether certificates can be issued right now, as it was seen last.
     pub can_sign: Arc<AtomicBool>,

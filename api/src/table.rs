@@ -12,11 +12,11 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{OpenApi, Required};
 
 use crate::asking::Asking;
-use crate::auth::Allow;
+use crate::auth::{Allow, Enrolling};
 use crate::openapi::{Op, history};
 use crate::state::App;
 
-/// Handlers whose first argument is [`Allow`] or [`Asking`]: the permission can be read from the signature.
+/// Handlers whose first argument is [`Allow`], [`Enrolling`] or [`Asking`]: the permission can be read from the signature.
 pub(crate) trait Permitted {
     /// The permission, as the document names it.
     const SCOPE: &'static str;
@@ -25,6 +25,9 @@ pub(crate) trait Permitted {
 macro_rules! permitted {
     ($($arg:ident)*) => {
         impl<M, P: Permission, $($arg),*> Permitted for (M, Allow<P>, $($arg,)*) {
+            const SCOPE: &'static str = P::ACTION.scope();
+        }
+        impl<M, P: Permission, $($arg),*> Permitted for (M, Enrolling<P>, $($arg,)*) {
             const SCOPE: &'static str = P::ACTION.scope();
         }
         impl<M, P: Permission, $($arg),*> Permitted for (M, Asking<P>, $($arg,)*) {

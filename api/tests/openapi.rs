@@ -9,13 +9,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 /// Operations that anyone may call, or that judge their caller in their own way; their line in the router says how.
-const WITHOUT_PERMISSION: [&str; 12] = [
+const WITHOUT_PERMISSION: [&str; 13] = [
     "create_device_authorization",
     "create_device_token",
     "create_invitation_acceptance",
     "create_invitation_lookup",
     "create_password_reset",
     "create_password_reset_completion",
+    "create_second_factor_session",
     "create_session",
     "create_session_refresh",
     "get_bootstrap",

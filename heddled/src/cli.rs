@@ -191,6 +191,8 @@ pub(crate) struct AuditVerify {
 pub(crate) enum MemberCommand {
     /// Make a member with a role, such as the first owner; the password is printed once unless it is given
     Create(Box<MemberCreate>),
+    /// Take the second factor of a member away who has lost it and all recovery codes; ends the member's sessions
+    ResetSecondFactor(Box<MemberReset>),
 }
 
 /// `heddled admin session-keys`.
@@ -216,6 +218,23 @@ pub(crate) struct MemberCreate {
     #[arg(long)]
     pub(crate) password_stdin: bool,
     /// Print one JSON object with `password` instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the database is.
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// `heddled admin member reset-second-factor`.
+#[derive(Args)]
+pub(crate) struct MemberReset {
+    /// The organisation that the member belongs to
+    #[arg(long)]
+    pub(crate) org: String,
+    /// The e-mail address that the member signs in with
+    #[arg(long)]
+    pub(crate) email: String,
+    /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
     /// Where the database is.

@@ -68,6 +68,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                     role::admin::token_create(config, &args).await
                 })
             }
+            AdminNoun::Member(MemberCommand::ResetSecondFactor(args)) => {
+                serve(args.settings.clone(), async |config| {
+                    role::admin::member_reset_second_factor(config, &args).await
+                })
+            }
             AdminNoun::Member(MemberCommand::Create(args)) => {
                 serve(args.settings.clone(), async |config| {
                     role::admin::member_create(config, &args).await

@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::adapter::{Authorities, SessionSealer};
+use crate::adapter::{Authorities, LocalSealer};
 use crate::ca::Remote;
 use crate::config::Config;
 
@@ -32,7 +32,7 @@ type Check = Arc<dyn Fn() -> Checked + Send + Sync>;
 pub(crate) struct Signing {
     /// Signs leaves and authorities.
     pub(crate) signer: Arc<dyn Signer>,
-    /// Seals the keys of sessions.
+    /// Seals the keys of sessions and of second factors.
     pub(crate) sealer: Arc<dyn KeySealer>,
     /// Whether it could right now, as it was seen last.
     pub(crate) ready: Arc<AtomicBool>,
@@ -54,7 +54,7 @@ impl Signing {
             let keyring = Arc::new(config.sealing.open()?);
             return Ok(Self {
                 signer: Arc::new(local(config, Arc::clone(&keyring), journal, clock)?),
-                sealer: Arc::new(SessionSealer::new(Arc::clone(&keyring))),
+                sealer: Arc::new(LocalSealer::new(Arc::clone(&keyring))),
                 ready,
                 check: Arc::new(move || {
                     let checked = check(&keyring);

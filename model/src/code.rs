@@ -66,6 +66,7 @@ codes! {
     BadFilter = "HED-1014", 422, "Bad filter", "The filter cannot be read or names a field that there is not.", "Correct the filter at the character that is named.";
     UnfitParameter = "HED-1015", 422, "Parameter does not fit", "A query parameter is well formed, but contradicts another one or what is stored.", "Make the parameters agree with each other and with the object that they name.";
     Guardrail = "HED-1020", 422, "Against a guardrail of the mesh", "The value exceeds, or is, what the mesh's `guardrails` do not let anybody write.", "Choose a value within the guardrail that is named, or ask whoever may change the mesh.";
+    WrongCode = "HED-1090", 422, "Wrong code", "The code is not one of the second factor now, or was used before.", "Take the code that the authenticator shows now, or a recovery code that was not used yet.";
     Unauthenticated = "HED-2001", 401, "Not authenticated", "The request carries no credential that is valid now.", "Send `Authorization: Bearer` with a token that has neither expired nor been revoked.";
     Forbidden = "HED-2002", 403, "Not allowed", "The credential is valid but its role does not permit this.", "Ask an owner for a role that has the named permission.";
     NotFound = "HED-2003", 404, "Not found", "There is no such object, or it is not yours to see.", "Check the address.";
@@ -111,6 +112,11 @@ codes! {
     LinkUnusable = "HED-2080", 404, "Link cannot be used", "The link is mistyped, was used or taken back before, or has expired.", "Ask for another one.";
     InvitedElsewhere = "HED-2081", 403, "Invitation is for another address", "An invitation is for the e-mail address that it was sent to and for no other.", "Accept it with that address, or ask for an invitation to yours.";
     AlreadyInvited = "HED-2082", 409, "Invited already", "There is an invitation to this address that is still open, or has expired.", "Send that one again, or withdraw it first.";
+    SecondFactorNeeded = "HED-2090", 401, "Second factor needed", "The password was right, and the member has a second factor.", "Send `challenge` with a code of the second factor, or a recovery code, to `POST /v1/sessions/second-factors`.";
+    ChallengeUnusable = "HED-2091", 401, "Sign in from the start", "The challenge is mistyped, was answered, got too many wrong codes, or has expired.", "Sign in with the password again.";
+    SecondFactorRequired = "HED-2092", 403, "The organisation asks for a second factor", "The caller is a member without a second factor, or a personal token of one, in an organisation that asks all members for one.", "Sign in and set up a second factor: `POST /v1/orgs/{org}/second-factor/enrolments`.";
+    SecondFactorExists = "HED-2093", 409, "There is a second factor", "A member has one second factor.", "Remove the one that there is first, with a code of it.";
+    NoSecondFactor = "HED-2094", 409, "There is no second factor", "The member has none; or none was set up within the last 15 minutes that could be confirmed.", "Set one up first.";
     JoinTokenUnknown = "HED-3001", 401, "Join token not valid", "The token is unknown, revoked or mistyped.", "Create a new join token.";
     JoinTokenExpired = "HED-3002", 401, "Join token expired", "The token expired before this proxy joined.", "Create a new join token.";
     JoinTokenUsed = "HED-3003", 403, "Join token already used", "The one-off token is bound to another proxy.", "Create a token for each proxy, or a reusable one.";

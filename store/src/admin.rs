@@ -17,6 +17,7 @@ use crate::invitations;
 use crate::principals;
 use crate::rights::Bound;
 use crate::role_bindings;
+use crate::second_factors;
 use crate::store::Store;
 use crate::tokens::{self, NewToken, Owner};
 use crate::tx::{Change, Mode, Work};
@@ -110,6 +111,20 @@ pub async fn create_member(
     invitations::withdraw_to(&mut work, email.as_str()).await?;
     let bound = Bound { role, mesh: None };
     role_bindings::insert(&mut work, &member, bound, None).await?;
+    work.commit().await?;
+    Ok(MemberId::from_uuid(member.id.uuid()))
+}
+
+/// Takes a member's second factor away that it has lost, and ends its sessions.
+///
+/// # Errors
+/// [`Error::NotFound`] without such an organisation or member, [`Error::NoSecondFactor`], [`Error::Unavailable`].
+pub async fn reset_second_factor(store: &Store, org: &Name, email: &Email) -> Result<MemberId> {
+    let mut work = enter(store, org).await?;
+    let kind = principals::Kind::Member;
+    let member = principals::find(&mut work, kind, email.as_str()).await?;
+    let member = member.ok_or(Error::NotFound)?;
+    second_factors::reset_of(&mut work, &member).await?;
     work.commit().await?;
     Ok(MemberId::from_uuid(member.id.uuid()))
 }

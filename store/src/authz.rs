@@ -68,6 +68,7 @@ pub struct Caller {
     principal_name: Option<String>,
     rights: Rights,
     last_used_at: Option<DateTime<Utc>>,
+    lacks_second_factor: bool,
 }
 
 /// Why a caller does not get a grant.
@@ -82,6 +83,9 @@ pub enum Denied {
         /// The permission that is missing, as the API names it.
         scope: &'static str,
     },
+    /// The organisation asks its members for a second factor, and the caller is a member who has none.
+    #[error("the organisation asks for a second factor")]
+    SecondFactor,
 }
 
 impl Caller {
@@ -128,6 +132,13 @@ impl Caller {
         self.last_used_at
     }
 
+    /// Whether the caller is a member without the second factor that the organisation asks for: there is nothing that it may do but
+    /// set one up.
+    #[must_use]
+    pub fn lacks_second_factor(&self) -> bool {
+        self.lacks_second_factor
+    }
+
     /// The API token that the caller presented; `None` for a session.
     #[must_use]
     pub fn token(&self) -> Option<TokenId> {
@@ -163,6 +174,18 @@ impl Caller {
     /// # Errors
     /// [`Denied`].
     pub fn grant<P: Permission>(&self, org: &str) -> Result<Grant<P>, Denied> {
+        let grant = self.grant_to_enrol(org)?;
+        if self.lacks_second_factor {
+            return Err(Denied::SecondFactor);
+        }
+        Ok(grant)
+    }
+
+    /// The same also for a member without the second factor that the organisation asks for: for what sets one up, and signs out.
+    ///
+    /// # Errors
+    /// [`Denied`], but not [`Denied::SecondFactor`].
+    pub fn grant_to_enrol<P: Permission>(&self, org: &str) -> Result<Grant<P>, Denied> {
         let own = org == "-"
             || org == self.org_name.as_str()
             || org.parse::<OrgId>().is_ok_and(|id| id == self.org);

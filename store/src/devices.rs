@@ -20,7 +20,7 @@ use crate::principals;
 use crate::rights::{self, Rights};
 use crate::secret;
 use crate::session_keys::{self, KeySealer};
-use crate::sessions::{self, Known, SignedIn};
+use crate::sessions::{self, Beginning, Known, SignedIn};
 use crate::store::Store;
 use crate::tx::{Change, Mode, Tx, Work};
 
@@ -243,8 +243,11 @@ async fn redeem(
         email: decision.email,
         hash: None,
     };
-    let how = ("device", decision.scopes.as_deref());
-    let signed = sessions::begin(&mut work, &signing, &known, how).await?;
+    let how = Beginning {
+        scopes: decision.scopes.as_deref(),
+        ..Beginning::by("device")
+    };
+    let signed = sessions::begin(&mut work, &signing, &known, &how).await?;
     work.commit().await?;
     Ok(Answer::SignedIn(Box::new(signed)))
 }

@@ -53,6 +53,12 @@ pub enum Error {
     /// The caller signed in too long ago for what it asks.
     #[error("the caller signed in too long ago for this")]
     SignInAgain,
+    /// The member has a second factor already.
+    #[error("the member has a second factor already")]
+    SecondFactorExists,
+    /// The member has no second factor, or none that waits to be confirmed.
+    #[error("the member has no second factor")]
+    NoSecondFactor,
     /// Whatever makes, seals or opens keys did not do it; the same call may succeed a little later.
     #[error("what signs and seals is unavailable")]
     Signer(#[source] Cause),

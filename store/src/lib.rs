@@ -90,8 +90,10 @@ pub mod revocations;
 pub mod role_bindings;
 pub mod rollbacks;
 pub mod rotations;
+pub mod second_factors;
 pub mod service_accounts;
 pub mod sessions;
+pub mod sign_in_policy;
 pub mod tokens;
 
 pub use authz::{Caller, Denied, Grant, MeshRef, Opened, Principal};

@@ -34,13 +34,49 @@ const REMEMBER: TimeDelta = TimeDelta::days(30);
 /// A reason is cut off here, in characters: it may come from somebody else's server.
 const REASON: usize = 200;
 
-/// Writes down that a mail is to be sent.
+/// What a mail tells a member: something was done about how it signs in. It holds no secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// The password is another one.
+    PasswordChanged,
+    /// There is a second factor now.
+    SecondFactorAdded,
+    /// There is none any more.
+    SecondFactorRemoved,
+}
+
+impl Notice {
+    const ALL: [Self; 3] = [
+        Self::PasswordChanged,
+        Self::SecondFactorAdded,
+        Self::SecondFactorRemoved,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::PasswordChanged => "password_changed",
+            Self::SecondFactorAdded => "second_factor_added",
+            Self::SecondFactorRemoved => "second_factor_removed",
+        }
+    }
+}
+
+/// Writes down that a mail with a link is to be sent.
 pub(crate) async fn post(
     work: &mut Work,
     purpose: Purpose,
     recipient: &Email,
     about: Option<Uuid>,
 ) -> Result<()> {
+    write(work, purpose.as_str(), recipient.as_str(), about).await
+}
+
+/// Writes down that a member is to be told something.
+pub(crate) async fn tell(work: &mut Work, notice: Notice, recipient: &str) -> Result<()> {
+    write(work, notice.as_str(), recipient, None).await
+}
+
+async fn write(work: &mut Work, kind: &str, recipient: &str, about: Option<Uuid>) -> Result<()> {
     let (id, now, org) = (work.next_id(), work.now(), work.org().uuid());
     sqlx::query("delete from heddle.mails where created_at < $1")
         .bind(now - REMEMBER)
@@ -51,8 +87,8 @@ pub(crate) async fn post(
     )
     .bind(org)
     .bind(id)
-    .bind(purpose.as_str())
-    .bind(recipient.as_str())
+    .bind(kind)
+    .bind(recipient)
     .bind(about)
     .bind(now)
     .execute(work.conn())
@@ -104,23 +140,37 @@ pub struct Letter {
     pub to: Email,
     /// The name of the organisation.
     pub org: Name,
-    /// The secret of the link in it. Drawn for this letter, and kept nowhere.
-    pub secret: SecretString,
-    /// Until when the link works.
-    pub expires_at: DateTime<Utc>,
-    /// What the link is for.
+    /// What it is about.
     pub about: About,
 }
 
-/// What a link in a mail is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A link that lets in whoever has it.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// Its secret. Drawn for this letter, and kept nowhere.
+    pub secret: SecretString,
+    /// Until when it works.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What a mail is about.
+#[derive(Debug, Clone)]
 pub enum About {
     /// A member sets a password anew.
-    PasswordReset,
+    PasswordReset(Link),
     /// Somebody becomes a member.
     Invitation {
         /// The role in the organisation.
         role: Role,
+        /// Where that is accepted.
+        link: Link,
+    },
+    /// Something was done about how a member signs in.
+    Notice {
+        /// What.
+        what: Notice,
+        /// When.
+        at: DateTime<Utc>,
     },
 }
 
@@ -180,25 +230,26 @@ pub async fn open(store: &Store, turn: &Turn) -> Result<Option<Letter>> {
         let org = org
             .parse()
             .map_err(|e| inconsistent("orgs", "name", turn.org, e))?;
-        let drawn = if kind == Purpose::PasswordReset.as_str() {
+        let notice = Notice::ALL.into_iter().find(|one| one.as_str() == kind);
+        let about = if let Some(what) = notice {
+            let at = turn.written_at;
+            Some(About::Notice { what, at })
+        } else if kind == Purpose::PasswordReset.as_str() {
             // Where no server could send any for days, nobody wants to hear of it any more.
             let drawn = match work.now() - turn.written_at {
                 age if age <= PATIENCE + LATE => password_resets::draw(&mut work, &to).await?,
                 _ => None,
             };
-            drawn.map(|(secret, expires_at)| (secret, expires_at, About::PasswordReset))
+            drawn.map(|(secret, expires_at)| About::PasswordReset(Link { secret, expires_at }))
         } else {
             let id = about.ok_or_else(|| bad("about", "an invitation without one".to_owned()))?;
             let drawn = invitations::draw(&mut work, InvitationId::from_uuid(id)).await?;
-            drawn.map(|(secret, expires_at, role)| (secret, expires_at, About::Invitation { role }))
+            drawn.map(|(secret, expires_at, role)| {
+                let link = Link { secret, expires_at };
+                About::Invitation { role, link }
+            })
         };
-        letter = drawn.map(|(secret, expires_at, about)| Letter {
-            to,
-            org,
-            secret,
-            expires_at,
-            about,
-        });
+        letter = about.map(|about| Letter { to, org, about });
     }
     work.commit().await?;
     if letter.is_none() {

@@ -7,6 +7,7 @@ use heddle_model::email::Email;
 use crate::error::{Error, Result};
 use crate::invitations;
 use crate::links::{self, Purpose};
+use crate::mails::{self, Notice};
 use crate::principals::{self, Kind, PrincipalRow};
 use crate::rights::Bound;
 use crate::role_bindings;
@@ -78,6 +79,7 @@ pub async fn set_password(
     .await?;
     sessions::end_all(work, id, None).await?;
     links::void(work, Purpose::PasswordReset, id).await?;
+    mails::tell(work, Notice::PasswordChanged, &row.name).await?;
     principals::record(
         work,
         Kind::Member,

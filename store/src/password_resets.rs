@@ -15,7 +15,7 @@ use crate::authz::Door;
 use crate::devices::Wait;
 use crate::error::Result;
 use crate::links::{self, Purpose, Unusable};
-use crate::mails;
+use crate::mails::{self, Notice};
 use crate::origin::Visitor;
 use crate::principals::{self, Kind, PrincipalRow};
 use crate::sessions;
@@ -165,6 +165,7 @@ pub async fn complete(
         return Ok(Err(Unusable.into()));
     }
     sessions::end_all(&mut work, id, None).await?;
+    mails::tell(&mut work, Notice::PasswordChanged, &member.name).await?;
     let what = "complete_password_reset";
     principals::record(&mut work, Kind::Member, what, id, &member.name, None, None).await?;
     work.commit().await?;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::authz::Principal;
 use crate::error::{Error, Result, inconsistent};
 use crate::rights::{Bound, BoundText, Rights};
+use crate::second_factors;
 use crate::sessions;
 use crate::tx::{Change, Work};
 
@@ -47,6 +48,8 @@ pub struct PrincipalRow {
     pub display_name: Option<String>,
     /// Whether it can sign in with a password.
     pub has_password: bool,
+    /// Whether it has a second factor.
+    pub has_second_factor: bool,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// The roles that it has.
@@ -68,6 +71,7 @@ struct Row {
     name: String,
     display_name: Option<String>,
     has_password: bool,
+    has_second_factor: bool,
     created_at: DateTime<Utc>,
     bound: sqlx::types::Json<Vec<BoundText>>,
 }
@@ -87,12 +91,15 @@ impl TryFrom<Row> for PrincipalRow {
             name: row.name,
             display_name: row.display_name,
             has_password: row.has_password,
+            has_second_factor: row.has_second_factor,
             created_at: row.created_at,
         })
     }
 }
 
 const COLUMNS: &str = "p.id, p.kind, p.name, p.display_name, p.password_hash is not null as has_password, \
+     exists (select from heddle.second_factors f \
+             where f.org_id = p.org_id and f.principal_id = p.id and f.confirmed_at is not null) as has_second_factor, \
      p.created_at, \
      coalesce((select jsonb_agg(jsonb_build_object('role', b.role, 'mesh', b.mesh_id) order by b.id) \
                from heddle.role_bindings b \
@@ -220,10 +227,10 @@ pub(crate) async fn remove(work: &mut Work, kind: Kind, row: &PrincipalRow) -> R
     keep_an_owner(work, id).await?;
     sessions::require_fresh(work).await?;
     let now = work.now();
+    second_factors::delete(work, id).await?;
     for sql in [
         "update heddle.principals set deleted_at = $2, password_hash = null where id = $1",
         "update heddle.tokens set revoked_at = $2 where principal_id = $1 and revoked_at is null",
-        "update heddle.sessions set revoked_at = $2 where principal_id = $1 and revoked_at is null",
         "delete from heddle.role_bindings where principal_id = $1 and created_at <= $2",
     ] {
         sqlx::query(sql)
@@ -232,6 +239,7 @@ pub(crate) async fn remove(work: &mut Work, kind: Kind, row: &PrincipalRow) -> R
             .execute(work.conn())
             .await?;
     }
+    sessions::end_all(work, id, None).await?;
     let roles: Vec<_> = row.bound.iter().map(bound_json).collect();
     let before = json!({"display_name": row.display_name, "roles": roles});
     record(work, kind, "delete", id, &row.name, Some(&before), None).await

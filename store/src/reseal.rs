@@ -1,9 +1,10 @@
 //! Every sealed key of the installation, one after the other: for whoever seals them anew under another key.
 //!
-//! The keys of meshes are taken mesh by mesh, each in a transaction of its own, so it can be stopped anywhere and begun again.
+//! The keys of people are taken organisation by organisation, and those of meshes mesh by mesh, each in a transaction of its own, so it can be stopped anywhere and begun again.
 //! A key that somebody else has put in the place of one meanwhile stays; one that was replaced is locked until its mesh is done, and
 //! nobody waits for it but who would replace it, too. Keys of deleted meshes are left as they are; nobody opens them any more.
 
+use heddle_model::id::OrgId;
 use uuid::Uuid;
 
 use crate::authorities::AuthorityKind;
@@ -29,6 +30,13 @@ pub enum Place {
     },
     /// A key that signs sessions' tokens.
     SessionKey {
+        /// Which one.
+        id: Uuid,
+    },
+    /// The second factor of a member.
+    SecondFactor {
+        /// Whose.
+        org: OrgId,
         /// Which one.
         id: Uuid,
     },
@@ -59,6 +67,7 @@ pub struct Resealed {
 pub async fn reseal(store: &Store, resealer: &dyn Resealer) -> Result<Resealed> {
     let mut done = Resealed::default();
     session_keys(store, resealer, &mut done).await?;
+    second_factors(store, resealer, &mut done).await?;
     for head in store.feed(None).await?.meshes {
         authorities(store, &head.mesh, resealer, &mut done).await?;
     }
@@ -142,6 +151,36 @@ async fn session_keys(store: &Store, resealer: &dyn Resealer, done: &mut Reseale
         .bind(&sealed)
         .bind(&new);
         done.replaced += query.execute(store.pool()).await?.rows_affected();
+    }
+    Ok(())
+}
+
+async fn second_factors(store: &Store, resealer: &dyn Resealer, done: &mut Resealed) -> Result<()> {
+    let orgs: Vec<Uuid> =
+        sqlx::query_scalar("select whose from heddle.sealing_orgs order by whose")
+            .fetch_all(store.pool())
+            .await?;
+    for org in orgs.into_iter().map(OrgId::from_uuid) {
+        let mut work = store.work(org, ACTOR, Mode::Write).await?;
+        let rows: Vec<(Uuid, Vec<u8>)> =
+            sqlx::query_as("select id, sealed_key from heddle.second_factors order by id")
+                .fetch_all(work.conn())
+                .await?;
+        for (id, sealed) in rows {
+            done.seen += 1;
+            let place = Place::SecondFactor { org, id };
+            let Some(new) = resealer.reseal(place, &sealed).map_err(Error::Database)? else {
+                continue;
+            };
+            let query = sqlx::query(
+                "update heddle.second_factors set sealed_key = $3 where id = $1 and sealed_key = $2",
+            )
+            .bind(id)
+            .bind(&sealed)
+            .bind(&new);
+            done.replaced += query.execute(work.conn()).await?.rows_affected();
+        }
+        work.commit().await?;
     }
     Ok(())
 }

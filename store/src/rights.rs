@@ -245,6 +245,7 @@ pub(crate) struct Facts {
     pub(crate) meshes: Option<Vec<Uuid>>,
     pub(crate) last_used_at: Option<chrono::DateTime<chrono::Utc>>,
     pub(crate) bindings: Option<Vec<BoundText>>,
+    pub(crate) lacks_second_factor: Option<bool>,
 }
 
 /// A binding as the door writes it.

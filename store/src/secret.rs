@@ -27,16 +27,19 @@ pub(crate) enum Kind {
     Reset,
     /// In a link by which somebody becomes a member.
     Invitation,
+    /// Whoever has shown a password and is to show a second factor.
+    Challenge,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Personal,
         Self::Service,
         Self::Join,
         Self::Device,
         Self::Reset,
         Self::Invitation,
+        Self::Challenge,
     ];
 
     const fn prefix(self) -> &'static str {
@@ -47,6 +50,7 @@ impl Kind {
             Self::Device => "heddle_dev_",
             Self::Reset => "heddle_rst_",
             Self::Invitation => "heddle_inv_",
+            Self::Challenge => "heddle_mfa_",
         }
     }
 }
@@ -152,6 +156,34 @@ pub(crate) fn typed(text: &str) -> Option<String> {
     Some(format!("{one}-{two}"))
 }
 
+/// What people write down: base32 (RFC 4648), whose letters and digits do not look like each other.
+const WRITTEN: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+/// How many of them, in four groups: 80 bits, so that the hash of one tells nobody which it is.
+const WRITTEN_LENGTH: usize = 16;
+
+/// Draws a code that people write down: four groups of four letters and digits.
+pub(crate) fn draw_written() -> Result<SecretString, NoRandomness> {
+    let mut text = String::with_capacity(WRITTEN_LENGTH + 3);
+    for group in 0..WRITTEN_LENGTH / 4 {
+        if group > 0 {
+            text.push('-');
+        }
+        fill(&mut text, 4, WRITTEN)?;
+    }
+    Ok(SecretString::from(text))
+}
+
+/// What the database knows a written code by: whatever the case, with or without what stands between the groups. `None` when it
+/// cannot be one.
+pub(crate) fn written_digest(text: &str) -> Option<Vec<u8>> {
+    let letters = text.bytes().filter(|b| !matches!(b, b'-' | b' '));
+    // One more than there can be: a longer text is no code.
+    let mut letters: Vec<u8> = letters.take(WRITTEN_LENGTH + 1).collect();
+    letters.make_ascii_uppercase();
+    let fits = letters.len() == WRITTEN_LENGTH && letters.iter().all(|b| WRITTEN.contains(b));
+    fits.then(|| Sha256::digest(&letters).to_vec())
+}
+
 fn checksum(text: &str) -> String {
     let mut value = crc32fast::hash(text.as_bytes()) as usize;
     let mut digits = ['0'; CHECKSUM];
@@ -231,6 +263,26 @@ mod tests {
         let long = format!("{drawn}B");
         for junk in ["", "BCDF-GHJ", "BCDF-GHJA", "BCDF_GHJK", "BCDF-GHJÉ", &long] {
             assert_eq!(typed(junk), None, "{junk}");
+        }
+    }
+
+    #[test]
+    fn a_written_code_is_read_as_people_type_it() {
+        let drawn = draw_written().unwrap();
+        let drawn = drawn.expose_secret();
+        assert_eq!(drawn.len(), 19);
+        let known = written_digest(drawn).unwrap();
+        let bare = drawn.replace('-', "");
+        for text in [
+            drawn.to_ascii_lowercase(),
+            bare.clone(),
+            bare.replace("", " "),
+        ] {
+            assert_eq!(written_digest(&text).as_ref(), Some(&known), "{text}");
+        }
+        let long = format!("{drawn}A");
+        for junk in ["", "ABCD-EFGH-IJKL", "ABCD-EFGH-IJKL-MNO1", "123456", &long] {
+            assert_eq!(written_digest(junk), None, "{junk}");
         }
     }
 

@@ -18,22 +18,23 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::{Cause, Error, Result};
+use crate::reseal::Place;
 use crate::store::Store;
 
-/// Seals and opens private keys, so that the database holds ciphertext only.
+/// Seals and opens keys, so that the database holds ciphertext only.
 #[async_trait]
 pub trait KeySealer: Send + Sync {
-    /// Seals the private key `key`.
+    /// Seals the key of this place.
     ///
     /// # Errors
-    /// The cryptographic library failed, or whatever seals is away.
-    async fn seal(&self, key: Uuid, plain: &[u8]) -> Result<Vec<u8>, Cause>;
+    /// The cryptographic library failed, whatever seals is away, or it does not seal keys of such places.
+    async fn seal(&self, place: Place, plain: &[u8]) -> Result<Vec<u8>, Cause>;
 
-    /// Opens what was sealed as the private key `key`.
+    /// Opens what was sealed as the key of this place.
     ///
     /// # Errors
-    /// It was sealed under another key, as another one, or altered; or whatever opens is away.
-    async fn open(&self, key: Uuid, sealed: &[u8]) -> Result<SecretSlice<u8>, Cause>;
+    /// It was sealed under another key, for another place, or altered; or whatever opens is away.
+    async fn open(&self, place: Place, sealed: &[u8]) -> Result<SecretSlice<u8>, Cause>;
 }
 
 /// How long a token of a session works.
@@ -173,7 +174,7 @@ async fn signing_key(
     let key = match known.filter(|known| known.id == id_of_key) {
         Some(known) => known.key.clone(),
         None => {
-            let plain = sealer.open(id, &sealed).await;
+            let plain = sealer.open(Place::SessionKey { id }, &sealed).await;
             EncodingKey::from_ed_der(plain.map_err(Error::Signer)?.expose_secret())
         }
     };
@@ -191,7 +192,7 @@ async fn make(store: &Store, sealer: &dyn KeySealer) -> Result<(Uuid, Vec<u8>, D
     let random = aws_lc_rs::rand::SystemRandom::new();
     let plain = Ed25519KeyPair::generate_pkcs8(&random).map_err(broken)?;
     let pair = Ed25519KeyPair::from_pkcs8(plain.as_ref()).map_err(broken)?;
-    let sealed = sealer.seal(id, plain.as_ref()).await;
+    let sealed = sealer.seal(Place::SessionKey { id }, plain.as_ref()).await;
     let sealed = sealed.map_err(Error::Signer)?;
     let mut tx = store.pool().begin().await?;
     sqlx::query(

@@ -6,6 +6,7 @@
 //! session ends.
 
 mod again;
+mod challenge;
 mod password;
 mod refresh;
 mod sign_in;
@@ -24,10 +25,11 @@ use crate::tx::{Change, Tx, Work};
 
 pub use again::FRESH;
 pub(crate) use again::require_fresh;
+pub use challenge::{Challenge, answer};
 pub use password::change_password;
 pub use refresh::refresh;
-pub use sign_in::sign_in;
-pub(crate) use sign_in::{Known, begin};
+pub(crate) use sign_in::{Beginning, Known, begin};
+pub use sign_in::{Step, sign_in};
 
 /// A session ends after this without a refresh.
 const IDLE: TimeDelta = TimeDelta::days(7);
@@ -43,6 +45,8 @@ pub struct SessionRow {
     pub email: String,
     /// How it began: `password` or `device`.
     pub method: String,
+    /// The second factor that it began with: `totp` or `recovery_code`.
+    pub second_factor: Option<String>,
     /// What the client called itself.
     pub client: Option<String>,
     /// The permissions that it is narrowed to; `None`: all that the member has.
@@ -82,13 +86,18 @@ pub enum Refused {
     /// Organisation, address, password or secret is wrong; which one is not said.
     #[error("wrong credentials")]
     Credentials,
+    /// What was to be answered is unknown, was answered, or has expired: it begins anew.
+    #[error("no such challenge")]
+    Challenge,
     /// Too many guesses; how long to wait.
     #[error("too many attempts")]
     Wait(TimeDelta),
 }
 
-/// Ends all sessions of a member but one.
+/// Ends all sessions of a member but one, and whatever is on the way to becoming one.
 pub(crate) async fn end_all(work: &mut Work, member: Uuid, keep: Option<SessionId>) -> Result<()> {
+    // First, so that one that is becoming a session has become one, or never does.
+    challenge::void(work, member).await?;
     let now = work.now();
     sqlx::query(
         "update heddle.sessions set revoked_at = $2 \
@@ -184,6 +193,7 @@ struct Row {
     principal_id: Uuid,
     email: String,
     method: String,
+    second_factor: Option<String>,
     client: Option<String>,
     scopes: Option<Vec<String>>,
     created_at: DateTime<Utc>,
@@ -201,7 +211,7 @@ async fn select(
 ) -> Result<Vec<SessionRow>> {
     let now = work.now();
     let rows: Vec<Row> = sqlx::query_as(
-        "select s.id, s.principal_id, p.name as email, s.method, s.client, s.scopes, s.created_at, s.refreshed_at, \
+        "select s.id, s.principal_id, p.name as email, s.method, s.second_factor, s.client, s.scopes, s.created_at, s.refreshed_at, \
                 least(s.expires_at, s.refreshed_at + $7) as expires_at \
          from heddle.sessions s join heddle.principals p on p.org_id = s.org_id and p.id = s.principal_id \
          where s.revoked_at is null and least(s.expires_at, s.refreshed_at + $7) > $1 \
@@ -223,6 +233,7 @@ async fn select(
         member: MemberId::from_uuid(row.principal_id),
         email: row.email,
         method: row.method,
+        second_factor: row.second_factor,
         client: row.client,
         scopes: row.scopes,
         created_at: row.created_at,

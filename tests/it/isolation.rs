@@ -233,6 +233,34 @@ fn accounts() -> Vec<(Method, String, Option<Value>)> {
             "/members/ada@example.com/password-resets",
             Some(json!({})),
         ),
+        (
+            &post,
+            "/members/ada@example.com/second-factor-resets",
+            Some(json!({})),
+        ),
+        (&get, "/sign-in-policy", None),
+        (
+            &patch,
+            "/sign-in-policy",
+            Some(json!({"require_mfa": true})),
+        ),
+        (&get, "/second-factor", None),
+        (&post, "/second-factor/enrolments", Some(json!({}))),
+        (
+            &post,
+            "/second-factor/confirmations",
+            Some(json!({"code": "123456"})),
+        ),
+        (
+            &post,
+            "/second-factor/recovery-codes",
+            Some(json!({"code": "123456"})),
+        ),
+        (
+            &post,
+            "/second-factor/removals",
+            Some(json!({"code": "123456"})),
+        ),
         (&get, "/invitations", None),
         (
             &post,

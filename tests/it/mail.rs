@@ -82,20 +82,23 @@ async fn mail_waits_for_a_mail_server_and_outlives_the_server_that_wrote_it() {
         .await
         .expect(204);
 
-    // And once it is there, at once.
+    // And once it is there, at once: what tells of the new password, and another link.
     ask(&anyone).await;
-    until(
-        "the second one arrives",
-        Duration::from_secs(20),
-        async || smtp.mails().len() == 2,
-    )
+    until("both arrive", Duration::from_secs(20), async || {
+        smtp.mails().len() == 3
+    })
     .await;
     until("it is known", Duration::from_secs(10), async || {
-        outcomes(&stack, "sent").await >= 2.0
+        outcomes(&stack, "sent").await >= 3.0
     })
     .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(smtp.mails().len(), 2, "each once");
+    assert_eq!(smtp.mails().len(), 3, "each once");
+    let told = smtp
+        .mails()
+        .into_iter()
+        .filter(|mail| mail.subject.starts_with("Your password was changed"));
+    assert_eq!(told.count(), 1);
     let log = stack.server.log();
     assert!(
         !log.contains(smtp.password()) && !log.contains("heddle_rst_"),

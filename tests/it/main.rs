@@ -49,6 +49,7 @@ mod routing;
 mod schemathesis;
 mod scoping;
 mod sealing;
+mod second_factors;
 mod settings;
 mod sign_in;
 mod tcp;

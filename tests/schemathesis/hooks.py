@@ -5,13 +5,16 @@ out of its reach. And every answer is counted: HEDDLE_COUNTS names the file.
 """
 
 import atexit
+import base64
 import collections
+import hmac
 import itertools
 import json
 import os
 import pathlib
 import random
 import re
+import struct
 import threading
 import time
 import urllib.parse
@@ -168,8 +171,80 @@ def acceptance():
     return {**link, "email": email, "password": PASSWORD}
 
 
+def owner_signed_in():
+    made = post("/members", {"email": f"{fresh()}@example.com", "role": "owner"})
+    org = api.get(f"{URL}/v1/whoami", timeout=30).json()["org"]["name"]
+    who = {"org": org, "email": made["email"], "password": made["initial_password"]}
+    return {"Authorization": f"Bearer {post('/v1/sessions', who, base=URL)['access_token']}"}
+
+
 def signed_in():
     return {"Authorization": f"Bearer {session()['access_token']}"}
+
+
+def code_of(secret, steps=0):
+    """What an authenticator shows (RFC 6238), so many half minutes from now."""
+    key = base64.b32decode(secret)
+    at = struct.pack(">Q", int(time.time()) // 30 + steps)
+    digest = hmac.digest(key, at, "sha1")
+    start = digest[-1] & 15
+    return f"{(int.from_bytes(digest[start : start + 4], 'big') & 0x7FFFFFFF) % 10**6:06}"
+
+
+def begun():
+    """A member who is setting up a second factor: how they call, and its key."""
+    headers = signed_in()
+    return headers, sent("POST", f"{ORG}/second-factor/enrolments", {}, headers).json()["secret"]
+
+
+def guarded():
+    """A member with a second factor: who they are, how they call, its recovery codes."""
+    who = credentials()
+    headers = {"Authorization": f"Bearer {post('/v1/sessions', who, base=URL)['access_token']}"}
+    secret = sent("POST", f"{ORG}/second-factor/enrolments", {}, headers).json()["secret"]
+    shown = {"code": code_of(secret)}
+    made = sent("POST", f"{ORG}/second-factor/confirmations", shown, headers).json()
+    return who, headers, made["recovery_codes"]
+
+
+def enrolling(case):
+    case.body = {}
+    case.headers.update(signed_in())
+
+
+def confirming(case):
+    headers, secret = begun()
+    case.body = {"code": code_of(secret)}
+    case.headers.update(headers)
+
+
+def showing(case):
+    _, headers, codes = guarded()
+    case.body = {"code": codes[0]}
+    case.headers.update(headers)
+
+
+# Who signs in in two steps, and the recovery codes that are left: making one takes long.
+waiting = []
+
+
+def second_step():
+    with lock:
+        who, code = waiting.pop() if waiting else (None, None)
+    if who is None:
+        who, _, codes = guarded()
+        code = codes.pop()
+        with lock:
+            waiting.extend((who, left) for left in codes)
+    asked = elsewhere.post(f"{URL}/v1/sessions", json=who, timeout=30)
+    assert asked.status_code == 401, asked.text
+    return {"org": who["org"], "challenge": asked.json()["challenge"], "code": code}
+
+
+def asking_no_more(case):
+    """By somebody who signed in. Nobody else here has a second factor."""
+    case.body = {"require_mfa": False}
+    case.headers.update(owner_signed_in())
 
 
 def approved():
@@ -382,6 +457,15 @@ REAL = {
     f"PATCH {AT}/members/{{member}}": both(path(member=address), body(patch)),
     f"DELETE {AT}/members/{{member}}": path(member=address),
     f"POST {AT}/members/{{member}}/password-resets": path(member=address),
+    f"POST {AT}/members/{{member}}/second-factor-resets": both(
+        path(member=lambda: guarded()[0]["email"]), body(dict)
+    ),
+    f"POST {AT}/second-factor/enrolments": enrolling,
+    f"POST {AT}/second-factor/confirmations": confirming,
+    f"POST {AT}/second-factor/recovery-codes": showing,
+    f"POST {AT}/second-factor/removals": showing,
+    f"PATCH {AT}/sign-in-policy": asking_no_more,
+    "POST /v1/sessions/second-factors": body(second_step),
     f"POST {AT}/invitations": body(lambda: {"email": f"{fresh()}@example.com", "role": "viewer"}),
     f"DELETE {AT}/invitations/{{invitation}}": path(invitation=invitation),
     f"POST {AT}/invitations/{{invitation}}/sendings": both(path(invitation=invitation), body(dict)),

@@ -43,8 +43,8 @@ import { ServiceSettings } from "./screens/service-settings";
 import { Services } from "./screens/services";
 import { SignIn } from "./screens/sign-in";
 import { Tokens } from "./screens/tokens";
+import { Frame } from "./shell/frame";
 import { useReadyMark } from "./shell/ready";
-import { Shell } from "./shell/shell";
 import { linkButton } from "./ui/basics";
 import type { Filter } from "./ui/filter";
 import { Empty } from "./ui/states";
@@ -100,7 +100,7 @@ const inside = createRoute({
 });
 
 function Inside() {
-  return useSignedIn() ? <Shell /> : <Leave />;
+  return useSignedIn() ? <Frame /> : <Leave />;
 }
 
 /** Who was signed out by the server comes back to where they were. */

@@ -42,6 +42,10 @@ const TAGS: &[(&str, &str)] = &[
     ),
     ("Sessions", "Signing in, staying in, and out again."),
     (
+        "Second factors",
+        "What members sign in with beside the password.",
+    ),
+    (
         "History",
         "What a mesh was at each of its revisions, who changed it and why, and the way back.",
     ),

@@ -95,6 +95,7 @@ pub(crate) fn render(row: &PrincipalRow) -> Value {
         "email": row.name,
         "display_name": row.display_name,
         "roles": roles(&row.bound),
+        "has_second_factor": row.has_second_factor,
         "meta": {
             "uid": row.id.to_string(),
             "kind": "member",

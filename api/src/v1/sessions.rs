@@ -8,14 +8,14 @@ use chrono::{DateTime, Utc};
 use heddle_model::authz::permission::{AccountManage, AccountRead};
 use heddle_model::code::Code;
 use heddle_model::id::{MemberId, SessionId};
-use heddle_store::sessions::{self, Refused, SessionRow, SignedIn};
+use heddle_store::sessions::{self, Challenge, Refused, SessionRow, SignedIn, Step};
 use heddle_store::{Principal, Visitor, members};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::auth::{Allow, Peer};
+use crate::auth::{self, Allow, Enrolling, Peer};
 use crate::extract::{Headers, JsonBytes, Page, Query, Segments, decode};
 use crate::intent::Intent;
 use crate::problem::Problem;
@@ -24,6 +24,8 @@ use crate::view;
 
 /// Where people sign in.
 pub(crate) const SIGN_IN: &str = "/v1/sessions";
+/// Where those who have one show their second factor.
+pub(crate) const SECOND_FACTORS: &str = "/v1/sessions/second-factors";
 /// Where the next token of a session comes from.
 pub(crate) const REFRESHES: &str = "/v1/sessions/refreshes";
 /// The path of the collection.
@@ -46,6 +48,21 @@ pub(crate) struct CreateSession {
     /// The member's password.
     #[schema(value_type = String, max_length = 128, format = "password", example = "correct horse battery staple")]
     pub(crate) password: SecretString,
+}
+
+/// The second step of signing in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AnswerChallenge {
+    /// The name of the organisation.
+    #[schema(max_length = 63, example = "acme")]
+    pub(crate) org: String,
+    /// The challenge that the first step was answered with.
+    #[schema(value_type = String, max_length = 200, example = "heddle_mfa_")]
+    pub(crate) challenge: SecretString,
+    /// The code that the authenticator shows now, or a recovery code.
+    #[schema(value_type = String, max_length = 64, example = "287082")]
+    pub(crate) code: SecretString,
 }
 
 /// The refresh secret of a session. It works once: the answer holds the next one.
@@ -72,6 +89,11 @@ pub(crate) struct ChangePassword {
 /// An example of the body.
 pub(crate) fn sample() -> Value {
     json!({"org": "acme", "email": "ada@example.com", "password": "correct horse battery staple"})
+}
+
+/// An example of the body.
+pub(crate) fn challenge_sample() -> Value {
+    json!({"org": "acme", "challenge": "heddle_mfa_", "code": "287082"})
 }
 
 /// An example of the body.
@@ -104,6 +126,10 @@ pub(crate) fn signed_in(signed: &SignedIn, now: DateTime<Utc>) -> Response {
 pub(crate) fn refused(refused: Refused, detail: &str) -> Problem {
     match refused {
         Refused::Credentials => Problem::new(Code::Unauthenticated, detail),
+        Refused::Challenge => Problem::new(
+            Code::ChallengeUnusable,
+            "the challenge cannot be answered; sign in from the start",
+        ),
         Refused::Wait(wait) => {
             let seconds = wait.num_seconds().max(0) + 1;
             let detail = format!("too many attempts; wait {seconds} seconds");
@@ -134,6 +160,38 @@ pub(crate) async fn create(
     let (store, sealer) = (&app.store, app.sealer.as_ref());
     let signed = sessions::sign_in(store, sealer, who, wanted.password, from).await?;
     let wrong = "organisation, e-mail address or password is wrong";
+    match signed.map_err(|why| refused(why, wrong))? {
+        Step::In(signed) => Ok(signed_in(&signed, app.clock.now())),
+        Step::SecondFactor(challenge) => Err(second_factor(&challenge, app.clock.now())),
+    }
+}
+
+/// What whoever has shown a password is told who has a second factor.
+fn second_factor(challenge: &Challenge, now: DateTime<Utc>) -> Problem {
+    let detail = "the password is right; send `challenge` with a code of your second factor";
+    let seconds = (challenge.expires_at - now).num_seconds().max(0);
+    Problem::new(Code::SecondFactorNeeded, detail)
+        .with("mfa_required", json!(true))
+        .with("challenge", json!(challenge.secret.expose_secret()))
+        .with("expires_in", json!(seconds))
+        .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+}
+
+pub(crate) async fn answer(
+    State(app): State<App>,
+    Peer(ip): Peer,
+    Headers(headers): Headers,
+    query: Query,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let wanted: AnswerChallenge = decode(&body)?;
+    let client = client(&headers);
+    let from = Visitor { client, ip };
+    let challenge = (wanted.org.as_str(), &wanted.challenge);
+    let (store, sealer) = (&app.store, app.sealer.as_ref());
+    let signed = sessions::answer(store, sealer, challenge, &wanted.code, &from).await?;
+    let wrong = "the code is wrong, or was used before";
     let signed = signed.map_err(|why| refused(why, wrong))?;
     Ok(signed_in(&signed, app.clock.now()))
 }
@@ -156,6 +214,7 @@ fn render(row: &SessionRow) -> Value {
     json!({
         "member": {"uid": row.member.to_string(), "email": row.email},
         "method": row.method,
+        "second_factor": row.second_factor,
         "client": row.client,
         "scopes": row.scopes,
         "expires_at": view::time(row.expires_at),
@@ -210,14 +269,18 @@ pub(crate) async fn get(
 }
 
 pub(crate) async fn delete(
-    Allow(grant): Allow<AccountManage>,
+    caller: Enrolling<AccountManage>,
     State(app): State<App>,
     Segments((_, session)): Segments<(String, String)>,
     mut query: Query,
 ) -> Result<Response, Problem> {
     let intent = Intent::take(&mut query)?;
     query.finish()?;
-    let mut tx = app.store.begin(&grant).await?;
+    // Whoever has to set up a second factor first may still leave.
+    if caller.lacks_second_factor && session != "current" {
+        return Err(auth::second_factor_required());
+    }
+    let mut tx = app.store.begin(&caller.grant).await?;
     sessions::revoke(&mut tx, &session).await?;
     intent
         .finish(tx, StatusCode::NO_CONTENT.into_response())
@@ -249,7 +312,7 @@ pub(crate) async fn change_password(
             Code::Mismatch,
             "this is not the password",
         ),
-        wait @ Refused::Wait(_) => refused(wait, ""),
+        other @ (Refused::Challenge | Refused::Wait(_)) => refused(other, ""),
     })?;
     if let Some(answer) = intent.replay(&mut tx).await? {
         return Ok(answer);

@@ -24,9 +24,10 @@ pub(crate) async fn get(
     _: Query,
 ) -> Result<Json<Value>, Problem> {
     let rights = caller.rights();
+    let lacking = caller.lacks_second_factor();
     let everywhere = Action::ALL
         .iter()
-        .filter(|a| rights.reach(**a) == Reach::Org);
+        .filter(|a| !lacking && rights.reach(**a) == Reach::Org);
     let everywhere: Vec<&str> = everywhere.map(|action| action.scope()).collect();
     Ok(Json(json!({
         "org": {"name": caller.org_name(), "uid": caller.org().to_string()},
@@ -35,6 +36,7 @@ pub(crate) async fn get(
         "token": caller.token().map(|id| json!({"uid": id.to_string()})),
         "session": caller.session().map(|id| json!({"uid": id.to_string()})),
         "role": caller.role(),
+        "must_enrol_second_factor": lacking,
         "permissions": everywhere,
         "meshes": per_mesh(&app, &caller).await?,
     })))

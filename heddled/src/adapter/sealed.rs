@@ -26,5 +26,11 @@ pub(crate) fn sealed_for(place: Place) -> Aad {
             key: id,
             purpose: "session",
         },
+        Place::SecondFactor { org, id } => Aad {
+            org: org.uuid(),
+            mesh: Uuid::nil(),
+            key: id,
+            purpose: "second factor",
+        },
     }
 }

@@ -9,6 +9,7 @@ use heddle_ca::{
     AuthorityKind, AuthorityRequest, AuthorityRow, CertificateRequest, Error, Failure, Hierarchy,
     Leaf, MeshIdentity, MeshKey, SecretPem, Signer, SpiffeId, Subject,
 };
+use heddle_store::reseal::Place;
 use heddle_store::{Cause, KeySealer};
 use http::uri::PathAndQuery;
 use prost::Message;
@@ -76,6 +77,21 @@ impl Remote {
             key: key.to_vec(),
         };
         let answer: wire::SessionKey = self.ask(path, asked).await?;
+        Ok(answer.key)
+    }
+
+    async fn second_factor(
+        &self,
+        path: &'static str,
+        (org, id): (Uuid, Uuid),
+        key: &[u8],
+    ) -> Result<Vec<u8>, Cause> {
+        let asked = wire::SecondFactor {
+            org: bytes(org),
+            id: bytes(id),
+            key: key.to_vec(),
+        };
+        let answer: wire::SecondFactor = self.ask(path, asked).await?;
         Ok(answer.key)
     }
 }
@@ -207,14 +223,32 @@ impl Signer for Remote {
 
 #[async_trait]
 impl KeySealer for Remote {
-    async fn seal(&self, key: Uuid, plain: &[u8]) -> Result<Vec<u8>, Cause> {
-        self.session_key(call::SEAL_SESSION_KEY, key, plain).await
+    async fn seal(&self, place: Place, plain: &[u8]) -> Result<Vec<u8>, Cause> {
+        match place {
+            Place::SessionKey { id } => self.session_key(call::SEAL_SESSION_KEY, id, plain).await,
+            Place::SecondFactor { org, id } => {
+                let path = call::SEAL_SECOND_FACTOR;
+                self.second_factor(path, (org.uuid(), id), plain).await
+            }
+            // They are sealed where they are made, and opened there alone.
+            Place::Authority { .. } => Err("an authority's key is not sealed from here".into()),
+        }
     }
 
-    async fn open(&self, key: Uuid, sealed: &[u8]) -> Result<SecretSlice<u8>, Cause> {
-        let plain = self
-            .session_key(call::OPEN_SESSION_KEY, key, sealed)
-            .await?;
+    async fn open(&self, place: Place, sealed: &[u8]) -> Result<SecretSlice<u8>, Cause> {
+        let plain = match place {
+            Place::SessionKey { id } => {
+                let path = call::OPEN_SESSION_KEY;
+                self.session_key(path, id, sealed).await?
+            }
+            Place::SecondFactor { org, id } => {
+                let path = call::OPEN_SECOND_FACTOR;
+                self.second_factor(path, (org.uuid(), id), sealed).await?
+            }
+            Place::Authority { .. } => {
+                return Err("an authority's key is not opened from here".into());
+            }
+        };
         Ok(SecretSlice::from(plain))
     }
 }

@@ -11,9 +11,10 @@ use std::task::{Context, Poll};
 use anyhow::{Context as _, bail};
 use futures::future::BoxFuture;
 use heddle_ca::{
-    AuthorityRow, CertificateRequest, Error, Hierarchy, Keyring, Leaf, LocalSigner, MeshIdentity,
-    MeshKey, SealError, SealingKey as _, Signer as _, Subject, TrustDomain,
+    Aad, AuthorityRow, CertificateRequest, Error, Hierarchy, Keyring, Leaf, LocalSigner,
+    MeshIdentity, MeshKey, SealError, SealingKey as _, Signer as _, Subject, TrustDomain,
 };
+use heddle_model::id::OrgId;
 use heddle_store::reseal::Place;
 use prost::Message;
 use tokio::net::UnixListener;
@@ -196,6 +197,30 @@ impl Desk {
         })
     }
 
+    async fn seal_second_factor(
+        self: Arc<Self>,
+        asked: wire::SecondFactor,
+    ) -> Result<wire::SecondFactor, Status> {
+        let place = second_factor(&asked)?;
+        let plain = zeroize::Zeroizing::new(asked.key);
+        let sealed = self.keyring.seal(&place, &plain);
+        Ok(wire::SecondFactor {
+            key: sealed.map_err(|error| status(&error.into()))?,
+            ..wire::SecondFactor::default()
+        })
+    }
+
+    async fn open_second_factor(
+        self: Arc<Self>,
+        asked: wire::SecondFactor,
+    ) -> Result<wire::SecondFactor, Status> {
+        let plain = self.keyring.open(&second_factor(&asked)?, &asked.key);
+        Ok(wire::SecondFactor {
+            key: plain.map_err(|error| status(&error.into()))?.to_vec(),
+            ..wire::SecondFactor::default()
+        })
+    }
+
     /// Seals and opens something, which shows that the token is there, and asks the database.
     async fn check(self: Arc<Self>, _: wire::CheckRequest) -> Result<wire::CheckResponse, Status> {
         signing::check(&self.keyring).map_err(|error| status(&error))?;
@@ -211,6 +236,13 @@ fn bytes(id: Uuid) -> Vec<u8> {
 
 fn id(bytes: &[u8]) -> Result<Uuid, Status> {
     wire::id(bytes).map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+/// What the key of a second factor is sealed for.
+fn second_factor(asked: &wire::SecondFactor) -> Result<Aad, Status> {
+    let org = OrgId::from_uuid(id(&asked.org)?);
+    let id = id(&asked.id)?;
+    Ok(sealed_for(Place::SecondFactor { org, id }))
 }
 
 fn mesh(asked: Option<wire::Mesh>) -> Result<MeshIdentity, Status> {
@@ -320,6 +352,8 @@ impl Service<http::Request<Body>> for Answering {
             call::MAKE_REQUEST => self.unary(request, Desk::make_request),
             call::SEAL_SESSION_KEY => self.unary(request, Desk::seal_session_key),
             call::OPEN_SESSION_KEY => self.unary(request, Desk::open_session_key),
+            call::SEAL_SECOND_FACTOR => self.unary(request, Desk::seal_second_factor),
+            call::OPEN_SECOND_FACTOR => self.unary(request, Desk::open_second_factor),
             call::CHECK => self.unary(request, Desk::check),
             _ => Box::pin(async { Ok(Status::unimplemented("there is no such call").into_http()) }),
         }

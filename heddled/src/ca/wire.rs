@@ -16,6 +16,8 @@ pub(crate) mod call {
     pub(crate) const MAKE_REQUEST: &str = "/heddle.ca.v1.Authority/MakeRequest";
     pub(crate) const SEAL_SESSION_KEY: &str = "/heddle.ca.v1.Authority/SealSessionKey";
     pub(crate) const OPEN_SESSION_KEY: &str = "/heddle.ca.v1.Authority/OpenSessionKey";
+    pub(crate) const SEAL_SECOND_FACTOR: &str = "/heddle.ca.v1.Authority/SealSecondFactor";
+    pub(crate) const OPEN_SECOND_FACTOR: &str = "/heddle.ca.v1.Authority/OpenSecondFactor";
     pub(crate) const CHECK: &str = "/heddle.ca.v1.Authority/Check";
 }
 
@@ -170,6 +172,24 @@ impl fmt::Debug for SessionKey {
     }
 }
 
+/// The key of a member's second factor, to be sealed or opened; and the answer. `Debug` shows nothing.
+#[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
+pub(crate) struct SecondFactor {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) org: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) key: Vec<u8>,
+}
+
+impl fmt::Debug for SecondFactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecondFactor(redacted)")
+    }
+}
+
 /// Whether it could sign now.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct CheckRequest {}
@@ -203,7 +223,12 @@ mod tests {
             id: vec![1],
             key: key.clone().into_bytes(),
         };
-        let printed = format!("{leaf:?} {session:?} {leaf:#?} {session:#?}");
+        let factor = SecondFactor {
+            org: vec![1],
+            id: vec![2],
+            key: key.clone().into_bytes(),
+        };
+        let printed = format!("{leaf:?} {session:?} {factor:?} {leaf:#?} {session:#?} {factor:#?}");
         assert!(
             !printed.contains("MIGH") && !printed.contains("77, 73"),
             "{printed}"

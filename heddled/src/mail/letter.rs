@@ -1,7 +1,7 @@
 //! What mails say. Short, in plain text, and with one link.
 
 use chrono::{DateTime, Utc};
-use heddle_store::mails::{About, Letter};
+use heddle_store::mails::{About, Letter, Link, Notice};
 use secrecy::ExposeSecret as _;
 
 use super::Message;
@@ -20,13 +20,15 @@ impl Links {
     }
 
     /// The secret stands behind a `#`: it is in no request, no log and no `Referer`.
-    fn to(&self, page: &str, letter: &Letter) -> String {
-        let (base, org) = (&self.base, &letter.org);
-        let console = console::PATH;
-        format!(
-            "{base}{console}{page}?org={org}#{}",
-            letter.secret.expose_secret()
-        )
+    fn to(&self, page: &str, letter: &Letter, link: &Link) -> String {
+        let org = &letter.org;
+        let secret = link.secret.expose_secret();
+        format!("{}?org={org}#{secret}", self.page(page))
+    }
+
+    fn page(&self, page: &str) -> String {
+        let (base, console) = (&self.base, console::PATH);
+        format!("{base}{console}{page}")
     }
 }
 
@@ -36,31 +38,34 @@ fn until(at: DateTime<Utc>) -> String {
 
 /// The mail of a letter.
 pub(super) fn message(id: String, letter: &Letter, links: &Links) -> Message {
-    let (org, until) = (&letter.org, until(letter.expires_at));
-    let (subject, text) = match letter.about {
-        About::PasswordReset => (
+    let org = &letter.org;
+    let (subject, text) = match &letter.about {
+        About::PasswordReset(link) => (
             format!("Set another password for {org}"),
             format!(
                 "Hello,\n\n\
                  somebody asked for another password for {} in the organisation {org} of Heddle.\n\
-                 If that was you, set one here until {until}:\n\n{}\n\n\
+                 If that was you, set one here until {}:\n\n{}\n\n\
                  The link works once. If that was not you, do nothing: your password stays as it is.\n",
                 letter.to,
-                links.to("reset-password", letter)
+                until(link.expires_at),
+                links.to("reset-password", letter, link)
             ),
         ),
-        About::Invitation { role } => (
+        About::Invitation { role, link } => (
             format!("Join {org} on Heddle"),
             format!(
                 "Hello,\n\n\
                  you are invited to the organisation {org} of Heddle, with the role {}.\n\
-                 Accept here until {until}:\n\n{}\n\n\
+                 Accept here until {}:\n\n{}\n\n\
                  The link works once, and for {} only. If you do not expect it, do nothing.\n",
                 role.as_str(),
-                links.to("invitation", letter),
+                until(link.expires_at),
+                links.to("invitation", letter, link),
                 letter.to
             ),
         ),
+        About::Notice { what, at } => notice(*what, *at, letter, links),
     };
     Message {
         id,
@@ -70,19 +75,54 @@ pub(super) fn message(id: String, letter: &Letter, links: &Links) -> Message {
     }
 }
 
+/// What tells a member of something that was done, most often by the member.
+fn notice(what: Notice, at: DateTime<Utc>, letter: &Letter, links: &Links) -> (String, String) {
+    let org = &letter.org;
+    let (subject, done) = match what {
+        Notice::PasswordChanged => ("Your password was changed", "the password was changed"),
+        Notice::SecondFactorAdded => (
+            "A second factor was added",
+            "a second factor was added, which is asked for at every sign-in from now on,",
+        ),
+        Notice::SecondFactorRemoved => (
+            "Your second factor was removed",
+            "the second factor was removed, and with it the recovery codes,",
+        ),
+    };
+    let text = format!(
+        "Hello,\n\n\
+         {done} for {} in the organisation {org} of Heddle, at {}.\n\n\
+         If that was you, there is nothing to do. If it was not, set another password here and tell\n\
+         an administrator of {org}:\n\n{}\n",
+        letter.to,
+        until(at),
+        links.page("forgot-password")
+    );
+    (format!("{subject}: {org}"), text)
+}
+
 #[cfg(test)]
 mod tests {
     use heddle_model::authz::Role;
 
     use super::*;
 
+    fn at() -> DateTime<Utc> {
+        "2026-05-01T12:00:00Z".parse().unwrap()
+    }
+
     fn letter(about: About) -> Letter {
         Letter {
             to: "ada@example.com".parse().unwrap(),
             org: "acme".parse().unwrap(),
-            secret: "heddle_rst_x".to_owned().into(),
-            expires_at: "2026-05-01T12:00:00Z".parse().unwrap(),
             about,
+        }
+    }
+
+    fn link() -> Link {
+        Link {
+            secret: "heddle_rst_x".to_owned().into(),
+            expires_at: at(),
         }
     }
 
@@ -90,12 +130,21 @@ mod tests {
     fn sec_w10_a_mail_is_ascii_and_holds_one_link_to_the_configured_place() {
         let links = Links::new("https://heddle.example.com".to_owned());
         let role = Role::Developer;
-        for (about, page) in [
-            (About::PasswordReset, "reset-password"),
-            (About::Invitation { role }, "invitation"),
+        let notice = |what| About::Notice { what, at: at() };
+        let secret = "?org=acme#heddle_rst_x";
+        for (about, page, rest) in [
+            (About::PasswordReset(link()), "reset-password", secret),
+            (
+                About::Invitation { role, link: link() },
+                "invitation",
+                secret,
+            ),
+            (notice(Notice::PasswordChanged), "forgot-password", ""),
+            (notice(Notice::SecondFactorAdded), "forgot-password", ""),
+            (notice(Notice::SecondFactorRemoved), "forgot-password", ""),
         ] {
             let message = message("mail_1".to_owned(), &letter(about), &links);
-            let link = format!("https://heddle.example.com/console/{page}?org=acme#heddle_rst_x");
+            let link = format!("https://heddle.example.com/console/{page}{rest}");
             assert!(
                 message.text.lines().any(|line| line == link),
                 "{}",

@@ -11,8 +11,8 @@ use heddle_store::Store;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
-use crate::adapter::SessionSealer;
-use crate::cli::{MemberCreate, OrgCreate, TokenCreate};
+use crate::adapter::LocalSealer;
+use crate::cli::{MemberCreate, MemberReset, OrgCreate, TokenCreate};
 use crate::config::Config;
 
 /// Makes an organisation; prints its first token once (`--json`: one object with `token`).
@@ -105,6 +105,41 @@ pub(crate) async fn member_create(config: Config, args: &MemberCreate) -> anyhow
     print(args.json, &facts, &text, &shown)
 }
 
+/// Takes a member's second factor away.
+///
+/// # Errors
+/// There is no such organisation or member, it has none, or the database refuses.
+pub(crate) async fn member_reset_second_factor(
+    config: Config,
+    args: &MemberReset,
+) -> anyhow::Result<()> {
+    let org = name(&args.org)?;
+    let email: Email = args
+        .email
+        .parse()
+        .with_context(|| format!("{:?}", args.email))?;
+    let store = open(&config).await?;
+    let reset = heddle_store::admin::reset_second_factor(&store, &org, &email).await;
+    let id = reset.map_err(|error| match error {
+        heddle_store::Error::NotFound => {
+            anyhow!("there is no organisation {org} with a member {email}")
+        }
+        heddle_store::Error::NoSecondFactor => anyhow!("member {email} has no second factor"),
+        other => anyhow::Error::new(other).context("reset the second factor"),
+    })?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let facts = json!({"org": org, "uid": id.to_string(), "email": email});
+        writeln!(out, "{facts}")?;
+    } else {
+        writeln!(
+            out,
+            "member {email} of {org} has no second factor any more, and no sessions"
+        )?;
+    }
+    Ok(())
+}
+
 /// One line of standard input.
 fn password_from_stdin() -> anyhow::Result<SecretString> {
     let mut line = String::new();
@@ -125,7 +160,7 @@ fn password_from_stdin() -> anyhow::Result<SecretString> {
 pub(crate) async fn session_keys_rotate(config: Config) -> anyhow::Result<()> {
     let sealing = Arc::new(config.sealing.open()?);
     let store = open(&config).await?;
-    let sealer = SessionSealer::new(sealing);
+    let sealer = LocalSealer::new(sealing);
     let key = heddle_store::rotate_session_keys(&store, &sealer)
         .await
         .context("rotate the keys")?;

@@ -138,7 +138,9 @@ impl Store {
                 credential: secret::digest(bearer),
                 claimed: None,
             }),
-            Some(Kind::Join | Kind::Device | Kind::Reset | Kind::Invitation) => None,
+            Some(Kind::Join | Kind::Device | Kind::Reset | Kind::Invitation | Kind::Challenge) => {
+                None
+            }
             None => session_keys::verify(self, bearer).await?.map(|claimed| {
                 let (org, session) = (claimed.org.uuid(), claimed.session.uuid());
                 Presented {
@@ -232,5 +234,6 @@ fn caller(holder: Holder, session: Option<SessionId>) -> Result<Caller> {
         principal_name: facts.name,
         rights: Rights::new(bound, scopes, meshes),
         last_used_at: facts.last_used_at,
+        lacks_second_factor: facts.lacks_second_factor.unwrap_or(false),
     })
 }

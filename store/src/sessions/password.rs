@@ -7,6 +7,7 @@ use super::{Refused, end_all};
 use crate::authz::{Grant, Principal};
 use crate::error::{Error, Result};
 use crate::links::{self, Purpose};
+use crate::mails::{self, Notice};
 use crate::principals::{self, Kind};
 use crate::store::Store;
 use crate::tx::Tx;
@@ -62,6 +63,7 @@ pub async fn change_password(
     links::void(work, Purpose::PasswordReset, member.uuid()).await?;
     let row = principals::by_id(work, member.uuid()).await?;
     let email = row.ok_or(Error::NotFound)?.name;
+    mails::tell(work, Notice::PasswordChanged, &email).await?;
     let id = member.uuid();
     principals::record(
         work,

@@ -8,11 +8,13 @@ use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::challenge::{self, Challenge};
 use super::{Refused, SignedIn, record};
 use crate::authz::Door;
 use crate::error::{Error, Result};
 use crate::origin::Visitor;
 use crate::principals::Kind;
+use crate::second_factors;
 use crate::secret;
 use crate::session_keys::{self, Claimed, KeySealer, Signing};
 use crate::store::Store;
@@ -20,8 +22,19 @@ use crate::tx::{Change, Mode, Work};
 
 /// A session ends after this, however busy.
 const LONGEST: TimeDelta = TimeDelta::days(30);
+/// How such a session begins.
+const METHOD: &str = "password";
 
-/// Lets a member in by e-mail address and password. Whoever is unknown is refused after the same work, which includes a row of
+/// Where the first step of signing in leads.
+#[derive(Debug)]
+pub enum Step {
+    /// In.
+    In(SignedIn),
+    /// To a second step.
+    SecondFactor(Challenge),
+}
+
+/// Lets a member in by e-mail address and password, or asks it for its second factor. Whoever is unknown is refused after the same work, which includes a row of
 /// the audit log wherever there is such an organisation.
 ///
 /// # Errors
@@ -32,7 +45,7 @@ pub async fn sign_in(
     (org, email): (&str, &str),
     password: SecretString,
     from: impl Into<Visitor<'_>>,
-) -> Result<std::result::Result<SignedIn, Refused>> {
+) -> Result<std::result::Result<Step, Refused>> {
     let email = email.to_ascii_lowercase();
     let account = [org, email.as_str()];
     if let Err(wait) = store.throttle().begin(&account, store.clock().now()) {
@@ -73,9 +86,15 @@ pub async fn sign_in(
         return Ok(Err(Refused::Credentials));
     }
     store.throttle().succeed(&account);
-    let signed = begin(&mut work, &signing, &known, ("password", None)).await?;
+    // Under the lock of the member's row: whoever adds one now waits, and ends the session that is begun here.
+    let step = if second_factors::has(&mut work, known.member).await? {
+        Step::SecondFactor(challenge::draw(&mut work, known.member, METHOD).await?)
+    } else {
+        let how = Beginning::by(METHOD);
+        Step::In(begin(&mut work, &signing, &known, &how).await?)
+    };
     work.commit().await?;
-    Ok(Ok(signed))
+    Ok(Ok(step))
 }
 
 /// A member whom a name and an address, or a decision about a device, lead to.
@@ -128,7 +147,7 @@ async fn looked_up(
 }
 
 /// Writes down that somebody was not let in. What was typed in place of an address is not kept: it may be a password.
-async fn refuse(
+pub(super) async fn refuse(
     store: &Store,
     org: OrgId,
     known: Option<&Known>,
@@ -158,12 +177,30 @@ async fn refuse(
     Ok(())
 }
 
-/// Begins a session: how it came about, and what it is narrowed to.
+/// How a session comes about, and what it is narrowed to.
+pub(crate) struct Beginning<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) second_factor: Option<&'static str>,
+    pub(crate) scopes: Option<&'a [String]>,
+}
+
+impl<'a> Beginning<'a> {
+    /// By one step alone, for all that the member has.
+    pub(crate) const fn by(method: &'a str) -> Self {
+        Self {
+            method,
+            second_factor: None,
+            scopes: None,
+        }
+    }
+}
+
+/// Begins a session.
 pub(crate) async fn begin(
     work: &mut Work,
     signing: &Signing,
     known: &Known,
-    (method, scopes): (&'static str, Option<&[String]>),
+    how: &Beginning<'_>,
 ) -> Result<SignedIn> {
     let id = SessionId::from_uuid(work.next_id());
     let now = work.now();
@@ -172,23 +209,27 @@ pub(crate) async fn begin(
     let client = work.client().map(ToOwned::to_owned);
     sqlx::query(
         "insert into heddle.sessions (org_id, id, principal_id, method, client, family_hash, refresh_hash, created_at, \
-                                      refreshed_at, expires_at, scopes) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)",
+                                      refreshed_at, expires_at, scopes, second_factor) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11)",
     )
     .bind(work.org().uuid())
     .bind(id.uuid())
     .bind(known.member)
-    .bind(method)
+    .bind(how.method)
     .bind(&client)
     .bind(family)
     .bind(generation)
     .bind(now)
     .bind(now + LONGEST)
-    .bind(scopes)
+    .bind(how.scopes)
+    .bind(how.second_factor)
     .execute(work.conn())
     .await?;
-    let mut after = json!({"method": method});
-    if let Some(scopes) = scopes {
+    let mut after = json!({"method": how.method});
+    if let Some(factor) = how.second_factor {
+        after["second_factor"] = json!(factor);
+    }
+    if let Some(scopes) = how.scopes {
         after["scopes"] = json!(scopes);
     }
     record(work, "sign_in", id, &known.email, Some(&after)).await?;

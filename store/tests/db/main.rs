@@ -36,6 +36,7 @@ mod revocations;
 mod rights;
 mod rollout;
 mod rotations;
+mod second_factors;
 mod sessions;
 mod snapshot;
 mod still;

@@ -9,12 +9,12 @@ use chrono::TimeDelta;
 use heddle_model::authz::Role;
 use heddle_model::authz::permission::{AccountManage, AccountRead, MemberWrite, MeshRead};
 use heddle_model::clock::SharedClock;
-use heddle_store::sessions::{self, Refused, SignedIn};
+use heddle_store::reseal::Place;
+use heddle_store::sessions::{self, Refused, SignedIn, Step};
 use heddle_store::{Caller, Cause, KeySealer, Store, admin, members, rotate_session_keys};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::build::name;
 use crate::support::{TestDb, cluster, connect, grant};
@@ -28,12 +28,14 @@ pub(crate) struct Glass(Mutex<Vec<u8>>);
 
 #[async_trait::async_trait]
 impl KeySealer for Glass {
-    async fn seal(&self, _: Uuid, plain: &[u8]) -> Result<Vec<u8>, Cause> {
-        *self.0.lock().unwrap() = plain.to_vec();
+    async fn seal(&self, place: Place, plain: &[u8]) -> Result<Vec<u8>, Cause> {
+        if matches!(place, Place::SessionKey { .. }) {
+            *self.0.lock().unwrap() = plain.to_vec();
+        }
         Ok(plain.to_vec())
     }
 
-    async fn open(&self, _: Uuid, sealed: &[u8]) -> Result<SecretSlice<u8>, Cause> {
+    async fn open(&self, _: Place, sealed: &[u8]) -> Result<SecretSlice<u8>, Cause> {
         Ok(SecretSlice::from(sealed.to_vec()))
     }
 }
@@ -75,6 +77,19 @@ impl World {
         email: &str,
         password: &str,
     ) -> Result<SignedIn, Refused> {
+        let step = self.first_step(org, email, password).await?;
+        let Step::In(signed) = step else {
+            panic!("{email} has a second factor");
+        };
+        Ok(signed)
+    }
+
+    pub(crate) async fn first_step(
+        &self,
+        org: &str,
+        email: &str,
+        password: &str,
+    ) -> Result<Step, Refused> {
         let (store, password) = (&self.db.store, SecretString::from(password));
         sessions::sign_in(store, &self.sealer, (org, email), password, Some("curl"))
             .await

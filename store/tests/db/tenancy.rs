@@ -152,7 +152,19 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
         .await
         .unwrap()
         .unwrap();
+    let sessions::Step::In(signed_in) = signed_in else {
+        panic!("there is no second factor yet");
+    };
     let device = device(store, signed_in.access_token.expose_secret()).await;
+    let owner = db.caller(&signed_in.access_token).await.unwrap();
+    crate::second_factors::enrolled(db, &Glass::default(), &owner).await;
+    // Hers is the way in from now on.
+    let password = SecretString::from(PASSWORD);
+    let challenged = sessions::sign_in(store, &Glass::default(), who, password, None).await;
+    assert!(matches!(
+        challenged,
+        Ok(Ok(sessions::Step::SecondFactor(_)))
+    ));
     let invitation = crate::invitations::invited(store, &caller).await;
     let mut tx = store.begin(&grant::<ConfigWrite>(&caller)).await.unwrap();
     let answer = idempotency::Answer {

@@ -19,6 +19,7 @@ export const api = createClient<paths>({ baseUrl: location.origin, cache: "no-st
 
 const OPEN = [
   "/v1/sessions",
+  "/v1/sessions/second-factors",
   "/v1/password-resets",
   "/v1/password-resets/completions",
   "/v1/invitations/lookups",

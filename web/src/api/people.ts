@@ -39,6 +39,20 @@ export const deviceQuery = (code: string) =>
     retry: false,
   });
 
+/** What is known of one's own second factor. */
+export const secondFactorQuery = () =>
+  queryOptions({
+    queryKey: ["second-factor"],
+    queryFn: ({ signal }) => good(api.GET("/v1/orgs/{org}/second-factor", { params: { path }, signal })),
+  });
+
+/** What the organisation asks of its members when they sign in. */
+export const signInPolicyQuery = () =>
+  queryOptions({
+    queryKey: ["sign-in-policy"],
+    queryFn: ({ signal }) => good(api.GET("/v1/orgs/{org}/sign-in-policy", { params: { path }, signal })),
+  });
+
 export const membersQuery = () =>
   queryOptions({
     queryKey: ["members"],

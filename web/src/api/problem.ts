@@ -9,6 +9,8 @@ export class Problem extends Error {
   readonly title: string;
   readonly requestId: string | undefined;
   readonly violations: Violation[];
+  /** Of who has a second factor and has shown the password: what is sent with a code. */
+  readonly challenge: string | undefined;
 
   constructor(status: number, body: Partial<components["schemas"]["Problem"]>) {
     super(body.detail ?? body.title ?? `The server answered ${status}.`);
@@ -17,6 +19,7 @@ export class Problem extends Error {
     this.title = body.title ?? "Something went wrong";
     this.requestId = body.request_id;
     this.violations = body.errors ?? [];
+    this.challenge = body.challenge;
   }
 
   /** What is wrong at a field, by its JSON pointer; what is wrong inside of it counts as well. */

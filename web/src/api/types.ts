@@ -49,4 +49,6 @@ export interface Whoami {
   /** In the whole organisation, and beyond that by the name of a mesh. */
   permissions: string[];
   meshes?: Record<string, string[]>;
+  /** There is nothing that one may do but set up the second factor that the organisation asks for. */
+  must_enrol_second_factor?: boolean;
 }

@@ -16,6 +16,7 @@ import { Form, Text } from "../ui/form";
 import { Empty, Loaded } from "../ui/states";
 import { Table } from "../ui/table";
 import { Ago, Until } from "../ui/time";
+import { SecondFactor } from "./second-factor";
 
 export function Account() {
   const who = useQuery(whoamiQuery());
@@ -31,6 +32,7 @@ export function Account() {
             {me.principal?.kind === "member" ? (
               <>
                 <Sessions member={me.principal.email ?? ""} own={me.session?.uid} />
+                <SecondFactor />
                 <Password />
               </>
             ) : (

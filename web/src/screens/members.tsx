@@ -7,7 +7,7 @@ import { type Member, membersQuery, type Role } from "../api/people";
 import { good } from "../api/problem";
 import { useSave } from "../api/save";
 import { Guarded, ReadOnlyNote } from "../ui/access";
-import { Button, PageHead } from "../ui/basics";
+import { Badge, Button, PageHead } from "../ui/basics";
 import { DeleteButton } from "../ui/delete";
 import { Dialog } from "../ui/dialog";
 import { Form, Text } from "../ui/form";
@@ -19,6 +19,8 @@ import { Ago } from "../ui/time";
 import { Invitations, Invite } from "./invitations";
 import { RoleSelect } from "./role-select";
 import { RolesOf } from "./roles-of";
+import { ResetSecondFactor } from "./second-factor-reset";
+import { SignInPolicy } from "./sign-in-policy";
 
 export function Members() {
   const query = useQuery(membersQuery());
@@ -60,6 +62,11 @@ export function Members() {
                       <span className="font-medium">
                         {one.display_name ?? one.email}
                         {one.display_name && <span className="ml-2 font-normal text-muted">{one.email}</span>}
+                        {one.has_second_factor && (
+                          <span className="ml-2">
+                            <Badge tone="ok">Second factor</Badge>
+                          </span>
+                        )}
                       </span>
                     ),
                   },
@@ -70,6 +77,7 @@ export function Members() {
                     end: true,
                     cell: (one) => (
                       <span className="flex justify-end gap-2">
+                        {one.has_second_factor && <ResetSecondFactor member={one} />}
                         <NewPassword member={one} />
                         <Remove member={one} />
                       </span>
@@ -78,6 +86,7 @@ export function Members() {
                 ]}
               />
             )}
+            <SignInPolicy />
             <Invitations />
           </>
         )}

@@ -1,11 +1,12 @@
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { api } from "../api/client";
 import { good, type Problem } from "../api/problem";
 import { queryClient } from "../api/queries";
 import { useSave } from "../api/save";
 import { session } from "../api/session";
 import { inText, Outside } from "../shell/outside";
+import { SecondStep, type SignedIn } from "../shell/second-step";
 import { Button } from "../ui/basics";
 import { Form, Text } from "../ui/form";
 
@@ -53,23 +54,40 @@ export function SignIn() {
 }
 
 function ByPassword({ enter }: { enter: () => void }) {
+  const [challenge, setChallenge] = useState<{ org: string; secret: string } | null>(null);
+  const begin = (answer: SignedIn) => {
+    session.begin(answer);
+    enter();
+  };
+  if (challenge === null) return <FirstStep begin={begin} challenged={setChallenge} />;
+  return <SecondStep challenge={challenge} begin={begin} restart={() => setChallenge(null)} />;
+}
+
+function FirstStep({
+  begin,
+  challenged,
+}: {
+  begin: (answer: SignedIn) => void;
+  challenged: (challenge: { org: string; secret: string }) => void;
+}) {
   const [org, setOrg] = useState(() => localStorage.getItem(ORG) ?? "");
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
   const body = { org: org.trim(), email: email.trim(), password };
-  const save = useSave(
-    () => good(api.POST("/v1/sessions", { body })),
-    null,
-    (answer) => {
-      localStorage.setItem(ORG, body.org);
-      session.begin(answer);
-      enter();
-    },
-  );
+  const save = useSave(() => good(api.POST("/v1/sessions", { body })), null, begin);
+  const submit = async () => {
+    // Kept also when it was wrong: most often the password is.
+    localStorage.setItem(ORG, body.org);
+    await save.run();
+  };
+  const secret = save.problem?.challenge;
+  useEffect(() => {
+    if (secret !== undefined) challenged({ org: body.org, secret });
+  }, [secret, body.org, challenged]);
   const ready = body.org !== "" && body.email !== "" && password !== "";
   return (
-    <Form problem={unless401(save.problem)} pointers={[]} onSubmit={() => void save.run()}>
-      {save.problem?.status === 401 && (
+    <Form problem={unless401(save.problem)} pointers={[]} onSubmit={() => void submit()}>
+      {save.problem?.status === 401 && secret === undefined && (
         <Wrong title="That did not work">
           The organisation, the e-mail address or the password is wrong. Which one is not said.
         </Wrong>

@@ -5,7 +5,7 @@ import { Snippet } from "./copy";
 import { yaml } from "./yaml";
 
 export interface Request {
-  method: "POST" | "PUT" | "DELETE";
+  method: "POST" | "PUT" | "PATCH" | "DELETE";
   path: string;
   body?: unknown;
   ifMatch?: string;
