@@ -4,6 +4,8 @@
 //! [`Prepared::record`] makes, and each step consumes the one before. What is signed is exactly what was
 //! prepared, because the signer refuses any other bytes.
 
+mod prove;
+
 use std::cell::RefCell;
 
 use aws_lc_rs::digest;

@@ -1,9 +1,13 @@
 //! The command line of `heddled`: every sub-command and flag, and nothing that acts on them.
 
+mod backup;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use backup::{BackupArgs, DatabaseCommand, RestoreArgs};
 
 use crate::config::Settings;
 
@@ -31,6 +35,10 @@ pub(crate) enum Command {
     Migrate(Box<Settings>),
     /// Make organisations and tokens, by direct access to the database
     Admin(AdminArgs),
+    /// Back the database up: whole with --to, and with --follow what is written from now on
+    Backup(Box<BackupArgs>),
+    /// Make a data directory from a backup, and see that its keys open and its authorities sign
+    Restore(Box<RestoreArgs>),
     /// One small service of the demo
     #[command(hide = true)]
     DemoApp(DemoAppArgs),
@@ -140,6 +148,9 @@ pub(crate) enum AdminNoun {
     /// The audit log
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// The database as a whole
+    #[command(subcommand)]
+    Database(DatabaseCommand),
 }
 
 /// `heddled admin sealing-keys`.

@@ -3,6 +3,7 @@
 //! Does not live here: anything that a role does. Nobody may depend on this crate.
 
 mod adapter;
+mod backup;
 mod ca;
 mod cli;
 mod config;
@@ -10,6 +11,7 @@ mod console;
 mod demo;
 mod ephemeral;
 mod mail;
+mod restore;
 mod role;
 mod signing;
 mod telemetry;
@@ -22,8 +24,8 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use cli::{
-    AdminNoun, AuditCommand, Cli, Command, MemberCommand, OrgCommand, SealingKeysCommand,
-    SessionKeysCommand, TokenCommand,
+    AdminNoun, AuditCommand, Cli, Command, DatabaseCommand, MemberCommand, OrgCommand,
+    SealingKeysCommand, SessionKeysCommand, TokenCommand,
 };
 use config::{Config, LogFormat, Settings};
 
@@ -57,6 +59,15 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::All(settings) => serve(*settings, role::all::run),
         Command::Ca(settings) => serve(*settings, role::ca::run),
         Command::Migrate(settings) => serve(*settings, role::migrate::run),
+        // Programs of PostgreSQL die with the thread that started them, as above.
+        Command::Backup(args) => {
+            single_threaded()?.block_on(backup::run(*args))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Restore(args) => {
+            single_threaded()?.block_on(restore::run(*args))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Admin(args) => match args.noun {
             AdminNoun::Org(OrgCommand::Create(args)) => {
                 serve(args.settings.clone(), async |config| {
@@ -91,6 +102,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             AdminNoun::SealingKeys(SealingKeysCommand::Reseal(args)) => {
                 serve(args.settings.clone(), async |config| {
                     role::sealing_keys::reseal(config, args.json).await
+                })
+            }
+            AdminNoun::Database(DatabaseCommand::Restored(args)) => {
+                serve(args.settings.clone(), async |config| {
+                    restore::by_other_means(config, args.json).await
                 })
             }
             AdminNoun::SessionKeys(SessionKeysCommand::Rotate(settings)) => {

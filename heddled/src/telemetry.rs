@@ -38,6 +38,17 @@ pub(crate) fn install_metrics() -> anyhow::Result<PrometheusHandle> {
         .install_recorder()
         .context("install the metrics recorder")?;
     metrics::describe_gauge!("heddle_tasks", "Tasks of the process that have not ended");
+    // From the start, so that an alert sees the first one.
+    for (name, what) in [
+        ("heddle_panics_total", "Requests that ended in a panic"),
+        (
+            "heddle_api_rate_limited_total",
+            "Requests refused for being one too many",
+        ),
+    ] {
+        metrics::describe_counter!(name, what);
+        metrics::counter!(name).increment(0);
+    }
     let upkeep = handle.clone();
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(UPKEEP);

@@ -61,7 +61,9 @@ pub async fn migrate(url: &str) -> Result<()> {
     Ok(())
 }
 
-fn newest() -> i64 {
+/// The schema that this version has: the number of its newest migration.
+#[must_use]
+pub fn newest() -> i64 {
     MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0)
 }
 

@@ -14,7 +14,8 @@ use crate::until::{until, until_some};
 
 /// A running cluster in a directory of its own.
 pub struct Postgres {
-    _supervisor: Child,
+    supervisor: Child,
+    data: PathBuf,
     socket_directory: PathBuf,
     /// The process id of the postmaster.
     pub pid: i32,
@@ -23,8 +24,15 @@ pub struct Postgres {
 impl Postgres {
     /// Starts one under `directory`.
     pub async fn start(directory: &Path) -> Self {
-        let data = directory.join("cluster");
-        let ready = directory.join("postgres-ready.json");
+        Self::start_in(&directory.join("cluster")).await
+    }
+
+    /// Starts the one of a data directory, which is made when it is not there.
+    pub async fn start_in(data: &Path) -> Self {
+        let data = data.to_owned();
+        let directory = data.parent().expect("a directory beside others");
+        let name = data.file_name().expect("a name").to_string_lossy();
+        let ready = directory.join(format!("{name}-ready.json"));
         let mut command = Command::new(heddled());
         command.args(["up", "--only-postgres", "--stop-with-parent"]);
         command
@@ -33,7 +41,8 @@ impl Postgres {
             .arg("--ready-file")
             .arg(&ready);
         command.env_remove("DATABASE_URL");
-        let supervisor = Child::start(&mut command, &directory.join("postgres.log"));
+        let log = directory.join(format!("{name}.log"));
+        let supervisor = Child::start(&mut command, &log);
         let facts: Value = until_some("PostgreSQL is up", Duration::from_secs(60), async || {
             serde_json::from_slice(&std::fs::read(&ready).ok()?).ok()
         })
@@ -49,10 +58,27 @@ impl Postgres {
             socket_directory.display()
         );
         Self {
-            _supervisor: supervisor,
+            supervisor,
+            data,
             socket_directory,
             pid: i32::try_from(pid).expect("a pid"),
         }
+    }
+
+    /// Ends at once, without a word to anybody: the supervisor by SIGKILL, and what it started with it.
+    pub async fn kill(&mut self) {
+        self.supervisor.kill().await;
+        let socket = self.socket_directory.join(".s.PGSQL.5432");
+        until("PostgreSQL is gone", Duration::from_secs(20), async || {
+            tokio::net::UnixStream::connect(&socket).await.is_err()
+        })
+        .await;
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     fn url(&self, user: &str) -> String {

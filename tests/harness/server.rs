@@ -186,6 +186,17 @@ impl Server {
         self.options.keys = keys.iter().map(owned).collect();
     }
 
+    /// Gives it another database, from the next start on.
+    pub fn set_database(&mut self, postgres: &Postgres) {
+        self.server_url = postgres.server_url();
+        self.admin_url = postgres.admin_url();
+    }
+
+    /// Where its mail goes, from the next start on; none: into files.
+    pub fn set_mail(&mut self, mail: Vec<(String, String)>) {
+        self.options.mail = mail;
+    }
+
     /// Brings the schema up to date with `heddled migrate`, as the role that owns it.
     async fn migrate(&self) {
         let mut command = self.command();
@@ -366,6 +377,19 @@ impl Server {
             .output()
             .await
             .expect("heddled runs")
+    }
+
+    /// Runs `heddled admin` with the server's sealing key and the role that owns the schema.
+    pub async fn admin_as_owner(&self, args: &[&str]) -> serde_json::Value {
+        let mut command = self.command();
+        command
+            .arg("admin")
+            .args(args)
+            .env("HEDDLE_MIGRATE_DATABASE_URL", &self.admin_url);
+        let output = command.output().await.expect("heddled runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "heddled admin {args:?}: {errors}");
+        serde_json::from_slice(&output.stdout).expect("JSON on standard output")
     }
 
     /// Its Prometheus metrics: `name{labels}` to value.

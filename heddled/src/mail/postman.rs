@@ -32,6 +32,10 @@ pub(crate) struct Postman {
 impl Postman {
     pub(crate) fn new(store: Store, mailer: Arc<dyn Mailer>, links: Links) -> Self {
         metrics::describe_counter!(MAILS, "Mails by what became of them");
+        // From the start, so that an alert sees the first one.
+        for outcome in ["sent", "delayed", "failed"] {
+            metrics::counter!(MAILS, "outcome" => outcome).increment(0);
+        }
         Self {
             store,
             mailer,

@@ -175,7 +175,7 @@ pub(super) fn name(text: &str) -> anyhow::Result<Name> {
     text.parse().with_context(|| format!("{text:?}"))
 }
 
-pub(super) async fn open(config: &Config) -> anyhow::Result<Store> {
+pub(crate) async fn open(config: &Config) -> anyhow::Result<Store> {
     let store = super::all::connect(config, 2).await?;
     match store.ping().await {
         Ok(()) => Ok(store),

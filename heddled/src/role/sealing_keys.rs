@@ -1,31 +1,17 @@
 //! The keys that seal all others: which there are, and putting a new one in their place while servers go on.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::Mutex;
 
 use anyhow::Context as _;
-use heddle_ca::{KekId, Keyring, sealed_under};
+use heddle_ca::Keyring;
 use heddle_store::Cause;
 use heddle_store::reseal::{self, Place, Resealed, Resealer};
 use serde_json::json;
 
 use super::admin::open;
 use crate::adapter::sealed_for;
+use crate::backup::Counting;
 use crate::config::Config;
-
-/// Counts what each key has sealed, and changes nothing.
-#[derive(Default)]
-struct Counting(Mutex<BTreeMap<KekId, u64>>);
-
-impl Resealer for Counting {
-    fn reseal(&self, _: Place, sealed: &[u8]) -> Result<Option<Vec<u8>>, Cause> {
-        let key = sealed_under(sealed)?;
-        let mut counts = self.0.lock().map_err(|_| "a thread panicked")?;
-        *counts.entry(key).or_default() += 1;
-        Ok(None)
-    }
-}
 
 /// Seals anew whatever another key has sealed.
 struct Anew(Keyring);
@@ -46,7 +32,7 @@ pub(crate) async fn list(config: Config, as_json: bool) -> anyhow::Result<()> {
     let counting = Counting::default();
     let looked = reseal::reseal(&store, &counting).await;
     looked.context("look at the sealed keys")?;
-    let mut counts = counting.0.into_inner().unwrap_or_default();
+    let mut counts = counting.counts();
     let mut keys = Vec::new();
     for id in keyring.opening() {
         let state = if id == keyring.sealing() {

@@ -4,16 +4,19 @@
 //! through descriptors that were opened before privileges were dropped: so a data directory below `/root`,
 //! which that user could not enter, works like any other.
 
+mod leftovers;
+mod recover;
+
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, User, geteuid};
-use tokio::time::Instant;
+use nix::sys::signal::Signal;
+use nix::unistd::{User, geteuid};
 
+use self::leftovers::clear_leftovers;
 use super::data_dir::DataDir;
 use super::files::{hand_over, private_dir};
 use super::process::{Account, Child, Spec, run_once};
@@ -28,8 +31,8 @@ const DATABASE: &str = "heddle";
 const SOCKET_PATH_MOST: usize = 100;
 const SOCKET_FILE: &str = "/.s.PGSQL.5432";
 const START: Duration = Duration::from_secs(120);
-/// How long processes left over from a supervisor that was killed get to end, after SIGQUIT and after SIGKILL.
-const LEFTOVER: Duration = Duration::from_secs(5);
+/// What it takes to run a cluster.
+pub(crate) const SERVER_PROGRAMS: [&str; 2] = ["initdb", "postgres"];
 
 /// Where PostgreSQL is and how to reach it once it runs.
 pub(crate) struct Postgres {
@@ -48,20 +51,28 @@ impl Postgres {
     /// # Errors
     /// There are no binaries, or no user to run them as.
     pub(crate) fn find(data: &DataDir, binaries: Option<&Path>) -> anyhow::Result<Self> {
-        let inside = data.path().join("run");
+        Self::at(data.path(), find_binaries(binaries, &SERVER_PROGRAMS)?)
+    }
+
+    /// The one of a data directory (absolute and without links), which somebody else may hold.
+    ///
+    /// # Errors
+    /// There is no user to run it as.
+    pub(crate) fn at(data: &Path, binaries: PathBuf) -> anyhow::Result<Self> {
+        let inside = data.join("run");
         let sockets_outside = inside.as_os_str().len() + SOCKET_FILE.len() > SOCKET_PATH_MOST;
         let sockets = if sockets_outside {
-            short_directory(data.path())
+            short_directory(data)
         } else {
             inside
         };
         Ok(Self {
-            binaries: find_binaries(binaries)?,
+            binaries,
             account: account()?,
-            cluster: data.path().join("postgres"),
+            cluster: data.join("postgres"),
             sockets,
             sockets_outside,
-            logs: data.logs(),
+            logs: data.join("logs"),
         })
     }
 
@@ -81,6 +92,11 @@ impl Postgres {
 
     /// Starts the server on a cluster that has been prepared.
     pub(crate) fn start(&self) -> Child {
+        Child::start(self.server())
+    }
+
+    /// How it is run.
+    fn server(&self) -> Spec {
         let mut spec = self
             .spec("postgres", "postgres", &[&self.cluster, &self.sockets])
             .args(["-D", "{dir0}", "-k", "{dir1}"])
@@ -95,6 +111,9 @@ impl Postgres {
                 "max_connections=100",
                 "-c",
                 "idle_in_transaction_session_timeout=30s",
+                // Whoever follows with a backup and stops must not fill the disk.
+                "-c",
+                "max_slot_wal_keep_size=4GB",
             ])
             .args(["-c", "timezone=UTC", "-c", "log_timezone=UTC"])
             .args(["-c", "logging_collector=off", "-c", "cluster_name=heddle"]);
@@ -108,7 +127,7 @@ impl Postgres {
         spec.prepare = Some(Rc::new(move || {
             Box::pin(clear_leftovers(cluster.clone(), sockets.clone()))
         }));
-        Child::start(spec)
+        spec
     }
 
     /// Waits until it accepts connections, after recovery if need be.
@@ -126,12 +145,18 @@ impl Postgres {
 
     /// The database for the server.
     pub(crate) fn server_url(&self) -> String {
-        self.url(SERVER)
+        self.url(DATABASE, SERVER)
     }
 
     /// The database for migrations.
     pub(crate) fn owner_url(&self) -> String {
-        self.url(OWNER)
+        self.url(DATABASE, OWNER)
+    }
+
+    /// Whether a server of this cluster takes connections, as far as can be seen from outside.
+    pub(crate) fn serves(&self) -> bool {
+        let socket = self.sockets.join(SOCKET_FILE.trim_start_matches('/'));
+        std::os::unix::net::UnixStream::connect(socket).is_ok()
     }
 
     /// Removes what lies outside the data directory. PostgreSQL has been stopped.
@@ -143,9 +168,10 @@ impl Postgres {
         }
     }
 
-    fn url(&self, user: &str) -> String {
+    fn url(&self, database: &str, user: &str) -> String {
         let host = percent_encode(&self.sockets.to_string_lossy());
-        format!("postgres:///{DATABASE}?host={host}&user={user}")
+        let (database, user) = (percent_encode(database), percent_encode(user));
+        format!("postgres:///{database}?host={host}&user={user}")
     }
 
     fn spec(&self, name: &str, binary: &str, hold: &[&Path]) -> Spec {
@@ -203,13 +229,16 @@ impl Postgres {
     }
 }
 
-fn find_binaries(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let whole = |directory: &Path| {
-        directory.join("initdb").is_file() && directory.join("postgres").is_file()
-    };
+/// Where these programs of PostgreSQL are: in the directory that was asked for, or else the newest that there are.
+///
+/// # Errors
+/// They are nowhere.
+pub(crate) fn find_binaries(asked: Option<&Path>, programs: &[&str]) -> anyhow::Result<PathBuf> {
+    let whole = |directory: &Path| programs.iter().all(|name| directory.join(name).is_file());
+    let named = programs.join(" and ");
     if let Some(asked) = asked {
         if !whole(asked) {
-            bail!("{} does not hold initdb and postgres", asked.display());
+            bail!("{} does not hold {named}", asked.display());
         }
         return Ok(asked.to_path_buf());
     }
@@ -228,10 +257,13 @@ fn find_binaries(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
         return Ok(directory);
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).find(|directory| whole(directory)).context(
-        "no PostgreSQL server binaries (initdb and postgres): run scripts/setup, name their directory with \
-         --pg-bin, or set DATABASE_URL to use a PostgreSQL that runs already",
-    )
+    let found = std::env::split_paths(&path).find(|directory| whole(directory));
+    found.with_context(|| {
+        format!(
+            "no PostgreSQL binaries ({named}): run scripts/setup, name their directory with --pg-bin, or set \
+             DATABASE_URL to use a PostgreSQL that runs already"
+        )
+    })
 }
 
 /// The user that PostgreSQL runs as, when we are root.
@@ -266,63 +298,6 @@ fn is_ready(pid_file: &Path, pid: Option<u32>) -> bool {
     let text = std::fs::read_to_string(pid_file).unwrap_or_default();
     let mut lines = text.lines().map(str::trim);
     lines.next() == Some(pid.to_string().as_str()) && lines.nth(6) == Some("ready")
-}
-
-/// Before a start: ends what is left of an earlier PostgreSQL in this very directory, and removes its lock
-/// files. The number in them may by now belong to some other program, which PostgreSQL would take for itself.
-async fn clear_leftovers(cluster: PathBuf, sockets: PathBuf) -> anyhow::Result<()> {
-    for signal in [Signal::SIGQUIT, Signal::SIGKILL] {
-        let left = processes_in(&cluster);
-        if left.is_empty() {
-            break;
-        }
-        tracing::warn!(?left, %signal, "ending what is left of an earlier PostgreSQL");
-        for pid in left {
-            // It may have ended meanwhile.
-            let _ = kill(pid, signal);
-        }
-        let deadline = Instant::now() + LEFTOVER;
-        while !processes_in(&cluster).is_empty() && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-    let left = processes_in(&cluster);
-    if !left.is_empty() {
-        bail!("processes {left:?} still use {}", cluster.display());
-    }
-    for lock in [
-        cluster.join("postmaster.pid"),
-        sockets.join(".s.PGSQL.5432.lock"),
-    ] {
-        match std::fs::remove_file(&lock) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("remove the stale {}", lock.display()));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// The PostgreSQL processes whose working directory is this cluster: its own, and no others.
-fn processes_in(cluster: &Path) -> Vec<Pid> {
-    let identity = |path: &Path| {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.dev(), metadata.ino()))
-    };
-    let Some(wanted) = identity(cluster) else {
-        return Vec::new();
-    };
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes
-        .filter_map(|entry| {
-            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            let name = std::fs::read_to_string(entry.path().join("comm")).ok()?;
-            let ours =
-                name.starts_with("postgres") && identity(&entry.path().join("cwd")) == Some(wanted);
-            ours.then_some(Pid::from_raw(pid))
-        })
-        .collect()
 }
 
 /// Everything but unreserved characters, as a query parameter needs it.
@@ -368,7 +343,9 @@ mod tests {
     #[test]
     fn binaries_that_are_not_there_are_named() {
         let dir = tempfile::tempdir().unwrap();
-        let error = find_binaries(Some(dir.path())).unwrap_err().to_string();
+        let error = find_binaries(Some(dir.path()), &SERVER_PROGRAMS)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(&dir.path().display().to_string()), "{error}");
     }
 

@@ -317,7 +317,7 @@ async fn end(spec: &Spec, process: &mut tokio::process::Child) {
 }
 
 /// Says how a process ended, to continue a sentence that begins with its name.
-fn describe(status: ExitStatus) -> String {
+pub(crate) fn describe(status: ExitStatus) -> String {
     if let Some(signal) = status.signal() {
         let name = Signal::try_from(signal).map_or("an unknown signal", Signal::as_str);
         return format!("was ended by {name}");
