@@ -17,6 +17,9 @@ const DRY_RUN: HeaderName = HeaderName::from_static("heddle-dry-run");
 /// Says which program writes.
 const MANAGER: &str = "heddle-manager";
 
+/// Says that ports may be closed to callers in plain text that are left.
+pub(crate) const ACCEPT_PLAIN_CALLERS: &str = "accept_plain_callers";
+
 /// What is wanted of a write.
 #[derive(Debug)]
 pub(crate) struct Intent {
@@ -24,6 +27,8 @@ pub(crate) struct Intent {
     pub(crate) dry_run: bool,
     /// Who writes.
     pub(crate) writer: Writer,
+    /// Ports may be closed although somebody calls them in plain text.
+    pub(crate) accept_plain_callers: bool,
     once: Option<Once>,
 }
 
@@ -33,6 +38,7 @@ impl Intent {
         Ok(Self {
             dry_run: query.flag("dry_run")?,
             writer: Writer::default(),
+            accept_plain_callers: false,
             once: None,
         })
     }
@@ -41,6 +47,8 @@ impl Intent {
     pub(crate) fn owning(query: &mut Query, headers: &HeaderMap) -> Result<Self, Problem> {
         let mut intent = Self::take(query)?;
         intent.writer.takeover = query.flag("takeover")?;
+        // Only where the document promises it: elsewhere it has been refused by now.
+        intent.accept_plain_callers = query.flag(ACCEPT_PLAIN_CALLERS)?;
         let mut values = headers.get_all(MANAGER).iter();
         if let Some(value) = values.next() {
             let bad = |why: &str| {

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use heddle_model::authz::{Permission, access};
+use heddle_model::code::Code;
 use heddle_model::id::{MeshId, ServiceId};
 use heddle_model::kind::{AccessRule, Kind, Mesh, Service};
 use heddle_model::mtls::{self, Objection, Side};
@@ -13,11 +14,16 @@ use heddle_model::violation::Violation;
 use heddle_model::wire;
 use heddle_store::Tx;
 use heddle_store::meshes::MeshRow;
+use heddle_store::observations::{self, Seen};
 use heddle_store::resources::{self, Stored};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::problem::Problem;
+use crate::readiness;
+
+/// Whoever called in plain text within so long counts as somebody who still does.
+const LATELY: TimeDelta = TimeDelta::days(1);
 
 /// The most objections that one answer lists.
 const LISTED: usize = 1000;
@@ -133,6 +139,57 @@ pub(crate) async fn check<P: Permission<Access = access::Write>>(
     }
 }
 
+/// No port of a service is closed to somebody who calls it in plain text. Called under the lock of the mesh.
+pub(crate) async fn check_callers<P: Permission<Access = access::Write>>(
+    tx: &mut Tx<P>,
+    row: &MeshRow,
+    (name, now): (&Name, Concern<'_>),
+    existing: Option<&Stored>,
+) -> Result<(), Problem> {
+    let (Concern::Service(service), Some(stored)) = (now, existing) else {
+        return Ok(());
+    };
+    let Some(was) = wire::read_object::<Service>(&stored.sent) else {
+        return Ok(());
+    };
+    let mesh = &mesh_of(row);
+    let side = |service| Side { mesh, service };
+    let sides = (side(&was), side(service));
+    let objections = plain_callers(tx, row.id, name, sides).await?.into_iter();
+    refuse(objections.map(|one| (one.pointer.clone(), one)))
+}
+
+/// Who called in plain text within the last day, at ports that would not take it any more.
+async fn plain_callers<P: Permission<Access = access::Write>>(
+    tx: &mut Tx<P>,
+    mesh: MeshId,
+    service: &Name,
+    (before, after): (Side<'_>, Side<'_>),
+) -> Result<Vec<Objection>, Problem> {
+    let closed = mtls::closed(before, after);
+    if closed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let since = tx.now() - LATELY;
+    let seen = observations::seen(tx, mesh, Some(service), since).await?;
+    let objection = |port: mtls::Closed| {
+        let of_port = seen.iter().filter(|one| one.port == port.port);
+        let left: Vec<&Seen> = of_port.filter(|one| readiness::would_fail(one)).collect();
+        let detail = readiness::named(&left)?;
+        Some(Objection {
+            pointer: port.pointer,
+            said: port.said,
+            rule: None,
+            code: Code::PlainCallersLeft,
+            detail: format!(
+                "port {} would take mutual TLS alone, and within the last day it was called in plain text by {detail}",
+                port.port
+            ),
+        })
+    };
+    Ok(closed.into_iter().filter_map(objection).collect())
+}
+
 /// Where a rule asks who calls.
 fn in_rule(rule: &AccessRule) -> String {
     let field = match rule.from {
@@ -182,12 +239,13 @@ pub(crate) async fn check_mesh<P: Permission<Access = access::Write>>(
     tx: &mut Tx<P>,
     row: &MeshRow,
     after: &Mesh,
+    accept_plain_callers: bool,
 ) -> Result<(), Problem> {
     let before = mesh_of(row);
     if before.mtls == after.mtls {
         return Ok(());
     }
-    let found = Surroundings::new(before, after.clone())
+    let found = Surroundings::new(before, after.clone(), accept_plain_callers)
         .judge(tx, row.id)
         .await?;
     refuse(found.into_iter().map(|Found { service, objection }| {
@@ -208,6 +266,8 @@ pub(crate) struct Surroundings {
     after: Mesh,
     /// The services that were something else before, or nothing.
     were: BTreeMap<Uuid, Option<Service>>,
+    /// Ports may be closed although somebody calls them in plain text.
+    accept_plain_callers: bool,
 }
 
 /// What stands against the modes of a service.
@@ -218,17 +278,18 @@ pub(crate) struct Found {
 
 impl Surroundings {
     /// The mesh itself before and after.
-    pub(crate) const fn new(before: Mesh, after: Mesh) -> Self {
+    pub(crate) const fn new(before: Mesh, after: Mesh, accept_plain_callers: bool) -> Self {
         Self {
             before,
             after,
             were: BTreeMap::new(),
+            accept_plain_callers,
         }
     }
 
     /// The same mesh before and after.
-    pub(crate) fn of(row: &MeshRow) -> Self {
-        Self::new(mesh_of(row), mesh_of(row))
+    pub(crate) fn of(row: &MeshRow, accept_plain_callers: bool) -> Self {
+        Self::new(mesh_of(row), mesh_of(row), accept_plain_callers)
     }
 
     /// A service was this before it was written.
@@ -272,8 +333,12 @@ impl Surroundings {
                 }
                 false => Vec::new(),
             };
-            let objections = mtls::judge(before, after, &rules).into_iter();
-            found.extend(objections.map(|objection| Found {
+            let mut objections = mtls::judge(before, after, &rules);
+            if let Some(before) = before.filter(|_| !self.accept_plain_callers) {
+                let (tx, name) = (&mut *tx, &stored.name);
+                objections.extend(plain_callers(tx, mesh, name, (before, after)).await?);
+            }
+            found.extend(objections.into_iter().map(|objection| Found {
                 service: stored.name.clone(),
                 objection,
             }));

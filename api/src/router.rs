@@ -17,6 +17,7 @@ use crate::certificates;
 use crate::complete::complete;
 use crate::declared::{collection, singleton};
 use crate::invited;
+use crate::observations;
 use crate::openapi::{Op, frame, history, live, proxy_config as shapes};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
@@ -50,6 +51,7 @@ fn table() -> Table {
     let table = trust_bundle::operations(table);
     let table = authorities::operations(table);
     let table = certificates::operations(table);
+    let table = observations::operations(table);
     let table = accounts::operations(table);
     let table = invited::operations(table);
     let table = second_steps::operations(table);
@@ -67,8 +69,8 @@ fn mesh_operations(table: Table) -> Table {
         .op(Get, meshes::COLLECTION, Op::new("list_meshes", "List meshes, by name", "Meshes").listed::<Mesh>().answer(200, "One page.", Some(String::from("MeshList"))), meshes::list)
         .op(Post, meshes::COLLECTION, Op::new("create_mesh", "Create a mesh", "Meshes").about("409 when the name is taken: POST never overwrites.").body("CreateMesh", example).tries().owned().once().answer(201, "Created.", view()), meshes::create)
         .op(Get, meshes::ITEM, Op::new("get_mesh", "Read a mesh", "Meshes").answer(200, "The mesh.", view()), meshes::get)
-        .op(Put, meshes::ITEM, Op::new("put_mesh", "Create or replace a mesh", "Meshes").about("Idempotent. Equal content makes no revision.").body("MeshSpec", Mesh::sample()).writes().tries().owned().answer(200, "Replaced, or equal already.", view()).answer(201, "Created.", view()), meshes::put)
-        .op(Patch, meshes::ITEM, Op::new("patch_mesh", "Change parts of a mesh", "Meshes").about("A JSON Merge Patch (RFC 7396), merged onto what was sent before and then judged as a whole.").patch("Mesh", serde_json::json!({"display_name": "Production"})).writes().tries().owned().answer(200, "Changed, or equal already.", view()), meshes::patch)
+        .op(Put, meshes::ITEM, Op::new("put_mesh", "Create or replace a mesh", "Meshes").about("Idempotent. Equal content makes no revision.").body("MeshSpec", Mesh::sample()).writes().tries().owned().closes().answer(200, "Replaced, or equal already.", view()).answer(201, "Created.", view()), meshes::put)
+        .op(Patch, meshes::ITEM, Op::new("patch_mesh", "Change parts of a mesh", "Meshes").about("A JSON Merge Patch (RFC 7396), merged onto what was sent before and then judged as a whole.").patch("Mesh", serde_json::json!({"display_name": "Production"})).writes().tries().owned().closes().answer(200, "Changed, or equal already.", view()), meshes::patch)
         .op(Delete, meshes::ITEM, Op::new("delete_mesh", "Delete a mesh with everything in it", "Meshes").about("409 while `deletion_protection` is on, which is the default. Its proxies keep their last configuration; its trust domain is never given out again.").writes().tries().owned().answer(204, "Deleted.", None), meshes::delete)
 }
 
@@ -134,6 +136,7 @@ fn apply_operation(table: Table) -> Table {
             .writes_many()
             .tries()
             .owned()
+            .closes()
             .once()
             .answer(200, "What became of each object.", Some(String::from("Applied"))),
         apply::apply,
@@ -281,6 +284,7 @@ fn history_operations(table: Table) -> Table {
             .parameter(history::if_match())
             .tries()
             .owned()
+            .closes()
             .once()
             .answer(200, "There was nothing to do.", named("Rollback"))
             .answer(201, "Done: the new revision.", named("Rollback")),

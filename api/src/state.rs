@@ -10,6 +10,7 @@ use heddle_store::authority_requests::OutsideAuthorities;
 use heddle_store::certificates::Certifier;
 use heddle_store::rotations::AuthorityMaker;
 use heddle_store::{Cause, KeySealer, Store};
+use heddle_translate::ReportsTo;
 use tokio_util::task::TaskTracker;
 
 use crate::limits::Limits;
@@ -67,4 +68,6 @@ pub struct XdsFacts {
     pub ca_pem: String,
     /// How long the certificate of a proxy lives: what it is told depends on it.
     pub leaf_lifetime: Duration,
+    /// Where it reports to.
+    pub reports: Arc<ReportsTo>,
 }

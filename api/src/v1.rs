@@ -17,6 +17,7 @@ pub(crate) mod join_tokens;
 pub(crate) mod links;
 pub(crate) mod members;
 pub(crate) mod meshes;
+pub(crate) mod observations;
 pub(crate) mod password_resets;
 pub(crate) mod permissions;
 pub(crate) mod principals;

@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod certificates;
 pub(crate) mod history;
 pub(crate) mod look;
+pub(crate) mod mtls;
 pub(crate) mod revoke;
 pub(crate) mod rotations;
 pub(crate) mod tokens;
@@ -152,6 +153,12 @@ pub(crate) enum Command {
     /// Proxies and services that are not trusted any more
     #[command(subcommand, after_help = revoke::EXAMPLES)]
     Revoke(revoke::RevokeCommand),
+    /// Who still calls in plain text
+    #[command(subcommand, after_help = mtls::EXAMPLES)]
+    Mtls(mtls::MtlsCommand),
+    /// Say whom access rules that only report would have refused
+    #[command(after_help = mtls::WOULD_DENY_EXAMPLES)]
+    WouldDeny(mtls::WouldDeny),
     /// Tell what happens in the mesh
     #[command(after_help = look::EVENTS_EXAMPLES)]
     Events(look::Events),
@@ -252,6 +259,9 @@ pub(crate) struct Files {
     /// Write also what another program manages
     #[arg(long)]
     pub(crate) takeover: bool,
+    /// Make ports strict although somebody calls them in plain text, whose calls then fail
+    #[arg(long)]
+    pub(crate) accept_plain_callers: bool,
 }
 
 /// What is said about a change.

@@ -11,6 +11,7 @@ mod doctor;
 mod events;
 mod get;
 mod login;
+mod mtls;
 mod overlay;
 mod proxies;
 mod revisions;
@@ -44,6 +45,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token(command) => tokens::token(&Here::find(place)?, command).await,
         Command::JoinToken(command) => tokens::join_token(&Here::find(place)?, command).await,
         Command::Revoke(command) => revoke::run(&Here::find(place)?, command).await,
+        Command::Mtls(command) => mtls::run(&Here::find(place)?, command).await,
+        Command::WouldDeny(args) => mtls::would_deny(&Here::find(place)?, &args).await,
         Command::Events(args) => events::events(&Here::find(place)?, &args).await,
         Command::Why(args) => why::why(&Here::find(place)?, &args).await,
         Command::Apply(args) => apply::apply(&Here::find(place)?, &args).await,

@@ -9,6 +9,7 @@ mod identities;
 pub(crate) mod journal_watch;
 mod key_sealer;
 mod mesh_source;
+pub(crate) mod observations;
 mod replica;
 mod rotations;
 mod sealed;

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::kind::service::Port;
 use crate::kind::{Mesh, Service};
 
-pub use steps::{Objection, Side, judge};
+pub use steps::{Closed, Objection, Side, closed, judge};
 
 /// How callers and a port speak with each other. `strict`: in mutual TLS alone. `permissive`: callers of the mesh use mutual TLS, and
 /// plain text is taken, too, from callers that have no proxy yet; these are nobody to the access rules. `off`: callers of the mesh

@@ -81,6 +81,7 @@ pub mod live;
 pub mod mails;
 pub mod members;
 pub mod meshes;
+pub mod observations;
 pub mod password_resets;
 pub mod proxies;
 pub mod replicas;

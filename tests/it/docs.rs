@@ -125,7 +125,7 @@ async fn the_guide_to_mutual_tls_does_what_it_shows() {
     let path = repository().join("docs/guides/move-callers-to-mtls.md");
     let page = std::fs::read_to_string(path).unwrap();
     let shown = steps(&page).iter().filter(|s| s.shown.is_some()).count();
-    assert_eq!(shown, 7);
+    assert_eq!(shown, 9);
     let page = page
         .replace(
             "127.0.0.1:15006",
@@ -134,8 +134,7 @@ async fn the_guide_to_mutual_tls_does_what_it_shows() {
         .replace(
             "127.0.0.1:15001",
             &format!("127.0.0.1:{}", checkout.outbound_port),
-        )
-        .replace("http://127.0.0.1:9901", &payments.envoy.admin_url());
+        );
     execute(&page, |script| bash(&stack, &api, script)).await;
 }
 

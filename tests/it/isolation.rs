@@ -133,6 +133,19 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         Some(json!({"call": {"service": "payments"}})),
     ));
     all.push((Method::GET, format!("{payments}/effective"), None));
+    // What counts from a week ago on is another moment each time.
+    let later = "since=2100-01-01T00:00:00Z";
+    all.push((
+        Method::GET,
+        format!("{payments}/mtls/readiness?{later}"),
+        None,
+    ));
+    all.push((
+        Method::GET,
+        format!("{payments}/access/would-deny?{later}"),
+        None,
+    ));
+    all.push((Method::GET, format!("{mesh}/mtls/readiness?{later}"), None));
     all.push((
         Method::GET,
         format!("{payments}/routes/all/effective"),

@@ -29,7 +29,9 @@ async fn plainly(workload: &Workload) -> (u16, Value) {
 
 /// Changes the mode of `payments` under traffic, and waits until every proxy has it and has been called for a while.
 async fn change(api: &Api, traffic: &Traffic, mode: &str) {
-    let changed = api.patch(PAYMENTS, json!({"mtls": mode})).await;
+    // Whoever calls in plain text here is meant to be turned away in the end.
+    let path = format!("{PAYMENTS}?accept_plain_callers=true");
+    let changed = api.patch(&path, json!({"mtls": mode})).await;
     let revision = changed.expect(200).json["meta"]["revision"].clone();
     let path = format!("/meshes/shop/revisions/{revision}/rollout?wait=30s");
     let seen = api.get(&path).await.expect(200);

@@ -242,7 +242,7 @@ pub(crate) fn collector(otlp: &Otlp, origins: Vec<Origin>) -> Resource {
 }
 
 /// A host outside the mesh; how one with a name is found.
-fn outside(
+pub(crate) fn outside(
     name: &str,
     host: &str,
     port: u16,

@@ -27,6 +27,7 @@ mod outbound;
 mod proxy;
 mod rbac;
 mod readable;
+mod reports;
 mod resource;
 mod secret;
 mod settings;
@@ -41,6 +42,7 @@ pub use proxy::{ListenerPlaces, ProxyView, proxy};
 #[doc(hidden)]
 pub use readable::everything;
 pub use readable::readable;
+pub use reports::ReportsTo;
 pub use resource::{Diagnostic, Options, Origin, Output, Resource, ResourceKey, ResourceType};
 pub use secret::{identity_secret, trust_secret};
 pub use tcp::LocalPorts;

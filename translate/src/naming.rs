@@ -16,6 +16,7 @@
 //! | the proxy's own certificate | `heddle/identity` |
 //! | the mesh's roots | `heddle/trust` |
 //! | the control plane, in the bootstrap | `heddle/xds` |
+//! | the control plane, as proxies report to it | `heddle/reports` |
 //! | cluster of a collector of access logs | `heddle-otlp/<host>:<port>` |
 //! | cluster that keys of tokens are fetched from | `heddle-jwks/<provider>` |
 //! | policy of an access rule | the rule's id, `ar_...` |
@@ -37,12 +38,18 @@ pub const IDENTITY: &str = "heddle/identity";
 pub const TRUST: &str = "heddle/trust";
 /// The cluster of the control plane, in the bootstrap.
 pub const XDS: &str = "heddle/xds";
+/// The cluster of the control plane, as proxies report to it.
+pub const REPORTS: &str = "heddle/reports";
+/// The metadata of a report that names its mesh.
+pub const REPORTS_MESH: &str = "heddle-mesh";
 /// The virtual host, and the route in it, that answers for hosts that the mesh does not know.
 pub const UNKNOWN_HOST: &str = "heddle/unknown-host";
 /// The HTTP filter that refuses what a deny rule matches.
 pub const RBAC_DENY: &str = "heddle.rbac.deny";
 /// The HTTP filter that refuses what no allow rule matches.
 pub const RBAC_ALLOW: &str = "heddle.rbac.allow";
+/// Where both leave what they found.
+pub const RBAC_METADATA: &str = "envoy.filters.http.rbac";
 /// What stands before the statistics, and what the access log knows, of rules that would deny.
 pub const WOULD_DENY: &str = "heddle_would_deny_";
 /// The same of rules that would allow.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
@@ -16,6 +17,7 @@ use crate::envoy::route::route_action::ClusterSpecifier;
 use crate::envoy::route::{Route, RouteAction, RouteConfiguration, VirtualHost};
 use crate::envoy::{access_log, address, duration, http, tls};
 use crate::origin::Source;
+use crate::reports::{self, ReportsTo};
 use crate::resource::{Diagnostic, Output, Resource, ResourceType};
 use crate::settings::{self, Scope, authentication};
 use crate::{cluster, matching, mtls, naming, rbac, tcp};
@@ -50,6 +52,8 @@ pub struct ProxyView {
     pub listeners: Option<ListenerPlaces>,
     /// How long its certificate lives.
     pub leaf_lifetime: Duration,
+    /// Where it reports to, if it does.
+    pub reports: Option<Arc<ReportsTo>>,
 }
 
 /// Where the listeners of a proxy are, and its application.
@@ -95,6 +99,9 @@ pub fn proxy(snapshot: &MeshSnapshot, view: &ProxyView) -> Output {
             let origins = vec![Source::Service(node).at("", naming::collector(&otlp))];
             resources.push(cluster::collector(&otlp, origins));
         }
+        let reports = view.reports.as_ref();
+        let reports = reports.filter(|_| reports::any_of(snapshot, node));
+        resources.extend(reports.map(|to| reports::cluster(snapshot, node, to)));
     }
     let bind = outbound_address(places.bind_address);
     let (of_tcp, further) = tcp::listeners(snapshot, &view.service, bind, &mut taken);
@@ -201,28 +208,41 @@ fn inbound(
         filters.extend(authentication::filters(&tokens));
     }
     filters.extend(rbac::filters());
-    let of = access_log::Of {
-        tcp,
-        ..access_log::Of::new(view.service.as_str(), true)
-    };
-    let (access_log, applied) = settings::access_log::logs(&levels, of);
     let mtls = snapshot.mtls(node, port);
-    let manager = |stat_prefix: String, knows_callers: bool| {
+    let to = view.reports.as_deref();
+    let logs = |told_again: bool| {
+        let of = access_log::Of {
+            tcp,
+            told_again,
+            ..access_log::Of::new(view.service.as_str(), true)
+        };
+        settings::access_log::logs(&levels, of)
+    };
+    let manager = |stat_prefix, access_log, knows_callers, told_every| {
         http::manager(Manager {
             stat_prefix,
             routes: routes.clone(),
             filters: filters.clone(),
-            access_log: access_log.clone(),
+            access_log,
             mesh_side: Some(MeshSide {
                 leaf_lifetime: view.leaf_lifetime,
                 knows_callers,
+                told_every,
             }),
         })
     };
+    let (mut access_log, applied) = logs(false);
+    let would_deny = to.filter(|_| reports::would_deny(node, port));
+    access_log.extend(would_deny.map(|to| reports::of_would_deny(snapshot, node, port, to)));
     let in_tls = FilterChain {
         transport_socket: Some(tls::downstream(&snapshot.trust_domain)),
         transport_socket_connect_timeout: Some(duration(HANDSHAKE)),
-        ..chain(manager(naming::inbound_stats(&port.name), true))
+        ..chain(manager(
+            naming::inbound_stats(&port.name),
+            access_log,
+            true,
+            None,
+        ))
     };
     // Of a port that is `off`, too: its callers hear of a change before or after this listener, and find what they look for.
     let (listener_filters, filter_chains) = match mtls.mode.takes_plain_text() {
@@ -232,9 +252,16 @@ fn inbound(
                 filter_chain_match: Some(tls::in_tls()),
                 ..in_tls
             };
+            let (mut access_log, _) = logs(to.is_some());
+            access_log.extend(to.map(|to| reports::of_plain_text(snapshot, node, port, to)));
             let plain = FilterChain {
                 filter_chain_match: Some(tls::in_plain_text()),
-                ..chain(manager(naming::plain_text_stats(&port.name), false))
+                ..chain(manager(
+                    naming::plain_text_stats(&port.name),
+                    access_log,
+                    false,
+                    to.map(|_| reports::AGAIN),
+                ))
             };
             (vec![tls::inspector()], vec![in_tls, plain])
         }
@@ -260,8 +287,11 @@ fn inbound(
     };
     let set = applied.iter().chain(&tokens);
     origins.extend(set.filter_map(|one| scope.origin(one, &name)));
+    let reports = to.filter(|_| mtls.mode.takes_plain_text() || would_deny.is_some());
+    let reports = reports.map(|_| (ResourceType::Cluster, naming::REPORTS.to_owned()));
     let listener = Resource::new(ResourceType::Listener, name, &message, origins)
-        .followed_by(ResourceType::Route, routes.clone());
+        .followed_by(ResourceType::Route, routes.clone())
+        .needing(reports);
     [
         listener,
         inbound_routes(snapshot, node, index, routes),

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use heddle_model::clock::SharedClock;
 use heddle_model::id::ProxyId;
+use heddle_translate::ReportsTo;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -142,6 +143,7 @@ pub(crate) struct Parts {
     pub(crate) endpoint_grace: Duration,
     pub(crate) endpoint_drain: Duration,
     pub(crate) leaf_lifetime: Duration,
+    pub(crate) reports: Option<Arc<ReportsTo>>,
     pub(crate) checkpoint_interval: Duration,
 }
 

@@ -22,11 +22,12 @@ mod telemetry;
 mod tls;
 mod trust;
 
+pub use heddle_translate::ReportsTo;
 pub use serve::{Options, ServeError, serve};
 pub use source::{
     AgentSeen, Certified, Heads, IdentitySource, Joined, Kept, Leaf, ListenerClaims, MeshKey, Nack,
-    NackOrigin, News, NodeClaims, Proxy, ProxyStatus, Refusal, RequestRefused, Setup,
-    SnapshotSource, SourceError, Workload, Workloads,
+    NackOrigin, News, NodeClaims, Observed, Proxy, ProxyStatus, Refusal, Reported, RequestRefused,
+    Setup, Sighting, SnapshotSource, SourceError, Times, Workload, Workloads,
 };
 pub use tls::ServerTls;
 pub use trust::{Held, Replacing, Trust};

@@ -3,6 +3,7 @@
 //! Every method of every service is authenticated before anything else is said about it (X02); the
 //! streams of the discovery services, aggregated or of one type, are then served.
 
+mod allowance;
 mod certificates;
 mod connection;
 mod frames;
@@ -10,6 +11,7 @@ mod identity;
 mod method;
 mod outbox;
 mod refuse;
+mod reports;
 mod stream;
 mod together;
 
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heddle_model::clock::SharedClock;
+use heddle_translate::ReportsTo;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +59,8 @@ pub struct Options {
     pub ping_wait: Duration,
     /// How long a proxy may leave what was sent to it unread (X42).
     pub unread_deadline: Duration,
+    /// Where proxies reach this server to report, as their bootstrap says it; without it they report nothing.
+    pub reports: Option<Arc<ReportsTo>>,
 }
 
 impl Default for Options {
@@ -71,6 +76,7 @@ impl Default for Options {
             ping_every: Duration::from_secs(30),
             ping_wait: Duration::from_secs(10),
             unread_deadline: Duration::from_secs(30),
+            reports: None,
         }
     }
 }
@@ -106,15 +112,19 @@ pub async fn serve(
             endpoint_grace: options.endpoint_grace,
             endpoint_drain: options.endpoint_drain,
             leaf_lifetime: options.leaf_lifetime,
+            reports: options.reports.clone(),
             checkpoint_interval: options.checkpoint_interval,
         }),
         tls: tls.acceptor(),
         handshakes: Semaphore::new(HANDSHAKES),
         options: options.clone(),
         certificates: certificates::Desk::default(),
+        reports: reports::Desk::default(),
         tasks: TaskTracker::new(),
     });
     let kill = CancellationToken::new();
+    let ended = CancellationToken::new();
+    let keeping = tokio::spawn(reports::keep(Arc::clone(&server), ended.clone()));
     let outcome = server
         .accept(&listener, options.drain_deadline, &shutdown, &kill)
         .await;
@@ -128,6 +138,8 @@ pub async fn serve(
         kill.cancel();
         server.tasks.wait().await;
     }
+    ended.cancel();
+    let _panicked = keeping.await;
     server.hub.stop().await;
     outcome
 }
@@ -154,6 +166,7 @@ impl Server {
                     let connection = Connection {
                         server: self.clone(),
                         from: from.ip().to_canonical(),
+                        shown: None,
                         shutdown: shutdown.clone(),
                         drain: CancellationToken::new(),
                         abort: CancellationToken::new(),

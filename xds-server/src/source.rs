@@ -3,13 +3,13 @@
 //! Everything that a proxy may see or do is decided behind these traits; this crate never learns of a
 //! database, and the store never learns of streams.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use heddle_model::code::Code;
-use heddle_model::id::{AuthorityId, MeshId, OrgId, ProxyId};
+use heddle_model::id::{AccessRuleId, AuthorityId, MeshId, OrgId, ProxyId};
 use heddle_model::kind::Kind as ModelKind;
 use heddle_model::name::Name;
 use heddle_model::snapshot::MeshSnapshot;
@@ -154,6 +154,48 @@ pub struct AgentSeen {
     pub serial: Option<String>,
     /// The revision up to which it trusts whom it should; `None`: it is behind, or nobody knows.
     pub revision: Option<u64>,
+}
+
+/// What a proxy saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Observed {
+    /// A call in plain text at a port that is `permissive`.
+    Permissive,
+    /// One at a port that is `off`.
+    Off,
+    /// A call that this access rule, which only reports, would have refused.
+    WouldDeny(AccessRuleId),
+}
+
+/// Whom a proxy saw, and where.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sighting {
+    /// The service that was called: the proxy's own.
+    pub service: Name,
+    /// The port, by the proxy's word.
+    pub port: Name,
+    /// What was seen.
+    pub what: Observed,
+    /// An address, or a SPIFFE id.
+    pub caller: String,
+}
+
+/// How often somebody was seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Requests that have ended.
+    pub requests: u64,
+    /// Those among them that were refused, whatever the mode.
+    pub refused: u64,
+}
+
+/// What proxies of a mesh have reported.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// Whom they saw how often.
+    pub seen: BTreeMap<Sighting, Times>,
+    /// Which of them were heard.
+    pub heard: BTreeSet<ProxyId>,
 }
 
 /// Why a proxy may not have a stream.
@@ -333,6 +375,23 @@ pub trait SnapshotSource: Send + Sync + 'static {
     /// # Errors
     /// Nothing was kept; the caller tries again with newer entries.
     async fn watching(&self, mesh: MeshKey, agents: Vec<AgentSeen>) -> Result<(), SourceError>;
+
+    /// The proxy of a mesh that a certificate (DER, from outside) was issued to; whoever shows it has proven to have its key. `None`: it
+    /// is not of that mesh, has ended, or is not to be trusted any more.
+    ///
+    /// # Errors
+    /// The source cannot tell right now.
+    async fn reporter(
+        &self,
+        mesh: MeshKey,
+        certificate: &[u8],
+    ) -> Result<Option<Proxy>, SourceError>;
+
+    /// Keeps what proxies have reported.
+    ///
+    /// # Errors
+    /// Nothing was kept. It is not tried again: counts are "at least".
+    async fn reported(&self, mesh: MeshKey, reported: Reported) -> Result<(), SourceError>;
 
     /// Keeps what is known of proxies; each entry replaces the earlier one of its proxy. Everything up to the revision `offered` was
     /// shown to the proxies that are connected here, as far as it concerns them; both are kept together or not at all.

@@ -16,6 +16,7 @@ const REMOVED: &str = "heddle_xds_resources_removed_total";
 const RESPONSES: &str = "heddle_xds_responses_total";
 const NACKS: &str = "heddle_xds_nacks_total";
 const STREAMS: &str = "heddle_xds_streams";
+const REPORTS: &str = "heddle_xds_reports_total";
 const PUSH: &str = "heddle_xds_push_seconds";
 
 /// Makes every series exist from the start, so that "0" and "not measured" differ.
@@ -35,6 +36,56 @@ pub(crate) fn register() {
         }
     }
     gauge!(STREAMS).increment(0);
+    describe_counter!(
+        REPORTS,
+        "Records of requests that came from proxies, by what became of them"
+    );
+    for outcome in Outcome::ALL {
+        reported(outcome, 0);
+    }
+}
+
+/// What became of records of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// They were counted.
+    Counted,
+    /// Whoever sent them is nobody.
+    Unauthenticated,
+    /// They are about a service that is not the sender's.
+    Foreign,
+    /// They are not what we ask for.
+    Malformed,
+    /// There were too many at once.
+    TooMany,
+    /// They could not be kept.
+    Lost,
+}
+
+impl Outcome {
+    const ALL: [Self; 6] = [
+        Self::Counted,
+        Self::Unauthenticated,
+        Self::Foreign,
+        Self::Malformed,
+        Self::TooMany,
+        Self::Lost,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counted => "counted",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Foreign => "foreign",
+            Self::Malformed => "malformed",
+            Self::TooMany => "too_many",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+pub(crate) fn reported(outcome: Outcome, records: u64) {
+    counter!(REPORTS, "outcome" => outcome.as_str()).increment(records);
 }
 
 /// The series of one type that every push counts in, looked up once.

@@ -3,6 +3,7 @@
 //! The certificate can be replaced while the server runs: connections that come later see the new one, and those that are there
 //! keep what they have agreed on. Servers that show the same certificate take each other's session tickets.
 
+mod shown;
 mod tickets;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,6 +16,7 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
+use shown::ShownByClients;
 use tickets::Tickets;
 
 /// The server's certificate with its key, and how handshakes go.
@@ -38,9 +40,10 @@ impl ServerTls {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let tickets = Arc::new(Tickets::new(key.secret_der(), clock));
         let shown = Arc::new(Shown(RwLock::new(certified(chain, key, &provider)?)));
+        let algorithms = provider.signature_verification_algorithms;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
+            .with_client_cert_verifier(Arc::new(ShownByClients::new(algorithms)))
             .with_cert_resolver(Arc::clone(&shown) as _);
         config.alpn_protocols = vec![b"h2".to_vec()];
         // Nothing is kept of a client that is gone; it comes back with its ticket, once at a time.

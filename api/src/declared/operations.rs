@@ -1,6 +1,6 @@
 //! How the operations of a kind stand in the table, and so in the document.
 
-use heddle_model::kind::Spec;
+use heddle_model::kind::{Kind, Spec};
 use serde_json::{Value, json};
 use utoipa::openapi::path::HttpMethod;
 
@@ -56,17 +56,19 @@ pub(crate) fn collection<T: Declared>(table: Table) -> Table {
         .op(
             HttpMethod::Put,
             &item,
-            Op::new(format!("put_{one}"), format!("Create or replace a {noun}"), T::TAG)
-                .about("Idempotent. Equal content makes no revision. If-Match replaces only the state that it names; `If-None-Match: *` only creates.")
-                .body(spec, T::sample())
-                .writes()
-                .tries()
-                .owned()
-                .answer(200, "Replaced, or equal already.", view())
-                .answer(201, "Created.", view()),
+            closing::<T>(
+                Op::new(format!("put_{one}"), format!("Create or replace a {noun}"), T::TAG)
+                    .about("Idempotent. Equal content makes no revision. If-Match replaces only the state that it names; `If-None-Match: *` only creates.")
+                    .body(spec, T::sample())
+                    .writes()
+                    .tries()
+                    .owned()
+                    .answer(200, "Replaced, or equal already.", view())
+                    .answer(201, "Created.", view()),
+            ),
             put::<T>,
         )
-        .op(HttpMethod::Patch, &item, patch_op::<T>(), patch::<T>)
+        .op(HttpMethod::Patch, &item, closing::<T>(patch_op::<T>()), patch::<T>)
         .op(
             HttpMethod::Delete,
             &item,
@@ -131,6 +133,14 @@ pub(crate) fn singleton<T: Declared>(table: Table) -> Table {
             .answer(204, "Deleted.", None),
             delete::<T>,
         )
+}
+
+/// Services have ports that may be closed.
+fn closing<T: Declared>(op: Op) -> Op {
+    match T::KIND {
+        Kind::Service => op.closes(),
+        _ => op,
+    }
 }
 
 fn across<T: Declared>() -> &'static str {

@@ -15,12 +15,12 @@ use super::{Declared, Place, changes_of, own_name, place, sought};
 use crate::asking::Asking;
 use crate::auth::Allow;
 use crate::extract::{Headers, JsonBytes, PatchBytes, Query, Segments, precondition};
-use crate::guardrails;
 use crate::intent::Intent;
 use crate::named::{decode_named, name_in_path, same_name};
 use crate::problem::Problem;
 use crate::state::App;
 use crate::view;
+use crate::{guardrails, mtls};
 
 fn address<'a, T: Declared>(place: &Place, name: &'a Name) -> Address<'a> {
     Address {
@@ -194,6 +194,10 @@ impl<T: Declared> Written<'_, T> {
             self.existing,
         )
         .await?;
+        if !intent.accept_plain_callers {
+            let now = (self.name, self.decoded.value.mtls());
+            mtls::check_callers(tx, mesh, now, self.existing).await?;
+        }
         let changes = changes_of(mesh);
         let verdict = intent
             .writer

@@ -10,6 +10,7 @@ use utoipa::openapi::{ContentBuilder, RefOr, Required, ResponseBuilder};
 
 use super::{from_json, schema};
 use crate::complete::error_name;
+use crate::intent::ACCEPT_PLAIN_CALLERS;
 use crate::table::bearer_requirement;
 
 /// How one operation is described.
@@ -233,6 +234,15 @@ impl Op {
         self.flags.push((
             "takeover",
             "`true`: write although another program manages the object. It belongs to whom `Heddle-Manager` names then, or to nobody.",
+        ));
+        self
+    }
+
+    /// It may close ports to callers in plain text.
+    pub(crate) fn closes(mut self) -> Self {
+        self.flags.push((
+            ACCEPT_PLAIN_CALLERS,
+            "`true`: make ports `strict` although somebody called them in plain text within the last day (409, `HED-2055`). Their calls fail from then on.",
         ));
         self
     }

@@ -74,7 +74,7 @@ pub(crate) async fn apply(
         tx.also(&access?, mesh.id)?;
     }
     let (results, changed) = write(&mut tx, &mesh, &plan, &described).await?;
-    check_mtls(&mut tx, &mesh, &plan, &current).await?;
+    check_mtls(&mut tx, &mesh, &plan, &current, intent.accept_plain_callers).await?;
     let answer = Json(json!({
         "mode": wanted.mode,
         "changed": changed,
@@ -108,8 +108,9 @@ async fn check_mtls(
     mesh: &MeshRow,
     plan: &Plan<'_>,
     current: &[Stored],
+    accept_plain_callers: bool,
 ) -> Result<(), Problem> {
-    let mut surroundings = mtls::Surroundings::of(mesh);
+    let mut surroundings = mtls::Surroundings::of(mesh, accept_plain_callers);
     let services = current.iter().filter(|one| one.kind == Kind::Service);
     let written = plan.items.iter().filter(|one| one.done != Done::Unchanged);
     let sent = written.clone().map(|planned| &planned.item.sent);

@@ -68,7 +68,7 @@ pub(crate) fn render(row: &AuditRow) -> Value {
     body
 }
 
-fn time(query: &mut Query, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
+pub(crate) fn time(query: &mut Query, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
     let Some(text) = query.take(name) else {
         return Ok(None);
     };

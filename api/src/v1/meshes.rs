@@ -107,7 +107,7 @@ async fn replace(
         .may(Some(&before.spec), &changes, precondition)?;
     let mut row = meshes::replace(tx, before, &decoded.sent, precondition).await?;
     guardrails::check_mesh(tx, row.id, &decoded.value).await?;
-    mtls::check_mesh(tx, before, &decoded.value).await?;
+    mtls::check_mesh(tx, before, &decoded.value, intent.accept_plain_callers).await?;
     let changed = row.revision != before.revision;
     let owner = verdict.owner.as_ref();
     resources::own(tx, row.id, &mut row.spec, owner, changed).await?;

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{OriginalUri, State};
@@ -295,6 +296,7 @@ fn view_of(app: &App, row: &ProxyRow) -> Option<ProxyView> {
         node_id: String::new(),
         listeners,
         leaf_lifetime: app.xds.leaf_lifetime,
+        reports: Some(Arc::clone(&app.xds.reports)),
     })
 }
 

@@ -179,14 +179,19 @@ fn own(plan: &mut Plan, intent: &Intent, mesh: &MeshRow) -> Result<Vec<Violation
 }
 
 /// What came back keeps the guardrails that the mesh has then.
-async fn guard(tx: &mut Tx<ConfigWrite>, mesh: &MeshRow, plan: &Plan) -> Result<(), Problem> {
+async fn guard(
+    tx: &mut Tx<ConfigWrite>,
+    mesh: &MeshRow,
+    plan: &Plan,
+    accept_plain_callers: bool,
+) -> Result<(), Problem> {
     let objects = plan.steps.iter().map(|step| &step.placed.object);
     let back = objects.filter(|object| object.kind == Kind::Mesh);
     let back = back.filter_map(|object| object.after.as_ref()).next();
     let spec = wire::decode_object::<Mesh>(back.unwrap_or(&mesh.spec.sent));
     let spec = spec.map_err(Problem::invalid)?;
     guardrails::check_mesh(tx, mesh.id, &spec).await?;
-    check_mtls(tx, mesh, plan, spec).await
+    check_mtls(tx, mesh, plan, spec, accept_plain_callers).await
 }
 
 /// What came back fits the modes of mutual TLS that the mesh has then, and no port jumps from one to another.
@@ -195,13 +200,14 @@ async fn check_mtls(
     mesh: &MeshRow,
     plan: &Plan,
     after: Mesh,
+    accept_plain_callers: bool,
 ) -> Result<(), Problem> {
     let kinds = [Kind::Mesh, Kind::Service, Kind::AccessRule];
     if !kinds.into_iter().any(|kind| plan.touches(kind)) {
         return Ok(());
     }
     let before = wire::read_object(&mesh.spec.sent).unwrap_or_default();
-    let mut surroundings = mtls::Surroundings::new(before, after);
+    let mut surroundings = mtls::Surroundings::new(before, after, accept_plain_callers);
     let objects = plan.steps.iter().map(|step| &step.placed.object);
     for object in objects.filter(|object| object.kind == Kind::Service) {
         surroundings.was(object.id, object.before.as_ref());
@@ -241,7 +247,7 @@ pub(crate) async fn create(
     }
     let findings = own(&mut plan, &intent, &mesh)?;
     let made = rollbacks::apply(&mut tx, &plan).await?;
-    guard(&mut tx, &mesh, &plan).await?;
+    guard(&mut tx, &mesh, &plan, intent.accept_plain_callers).await?;
     let revision = made.unwrap_or(mesh.revision);
     let items = plan
         .steps

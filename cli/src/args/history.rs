@@ -92,6 +92,9 @@ pub(crate) struct GoBack {
     /// Write also what another program manages
     #[arg(long)]
     pub(crate) takeover: bool,
+    /// Make ports strict although somebody calls them in plain text, whose calls then fail
+    #[arg(long)]
+    pub(crate) accept_plain_callers: bool,
     #[command(flatten)]
     pub(crate) note: Note,
     #[command(flatten)]

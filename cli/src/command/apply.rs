@@ -18,12 +18,14 @@ use crate::place::Here;
 
 /// What is said about who writes.
 fn owned(request: Request, files: &Files) -> Request {
-    let request = request.header_if("heddle-manager", files.manager.as_deref());
+    let mut request = request.header_if("heddle-manager", files.manager.as_deref());
     if files.takeover {
-        request.query("takeover", "true")
-    } else {
-        request
+        request = request.query("takeover", "true");
     }
+    if files.accept_plain_callers {
+        request = request.query("accept_plain_callers", "true");
+    }
+    request
 }
 
 /// What an apply would do, and nothing kept.

@@ -55,6 +55,9 @@ pub(crate) async fn go(here: &Here, args: &GoBack, way: Way) -> Result<(), Failu
     if args.takeover {
         request = request.query("takeover", "true");
     }
+    if args.accept_plain_callers {
+        request = request.query("accept_plain_callers", "true");
+    }
     let request = noted(request, &args.note);
     let asked = !args.yes && !args.note.dry_run;
     // Before anything is sent, so that a script learns it at once.

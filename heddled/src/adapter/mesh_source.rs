@@ -2,21 +2,23 @@
 
 mod feed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
+use heddle_ca::Presented;
 use heddle_ephemeral::Fanout;
 use heddle_model::code::Code;
 use heddle_model::envoy::is_too_old;
 use heddle_model::id::{MeshId, OrgId, ProxyId};
 use heddle_model::snapshot::MeshSnapshot;
+use heddle_store::observations::{self, Observation, What};
 use heddle_store::proxies::{self, Arrival, Checkpoint, JoinRefused, Turned};
 use heddle_store::{FeedPosition, MeshHead, MeshRef, Store};
 use heddle_xds_server::{
-    AgentSeen, Heads, Joined, Kept, MeshKey, Nack, News, NodeClaims, Proxy, ProxyStatus, Refusal,
-    Setup, SnapshotSource, SourceError, Workload, Workloads,
+    AgentSeen, Heads, Joined, Kept, MeshKey, Nack, News, NodeClaims, Observed, Proxy, ProxyStatus,
+    Refusal, Reported, Setup, Sighting, SnapshotSource, SourceError, Times, Workload, Workloads,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, broadcast};
@@ -96,6 +98,12 @@ impl MeshSource {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let live = known.values().filter(|known| !known.deleted);
         live.map(|known| known.mesh).collect()
+    }
+
+    /// The organisations that have, or had, meshes.
+    pub(crate) fn orgs(&self) -> BTreeSet<OrgId> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.keys().map(|(org, _)| *org).collect()
     }
 
     /// Notes that nobody is connected to servers that do not live any more.
@@ -199,6 +207,21 @@ fn checkpoint(status: ProxyStatus) -> Checkpoint {
             .collect(),
         nacks: Value::Array(status.nacks.iter().map(nack).collect()),
         seen_at: status.seen_at,
+    }
+}
+
+fn observation((at, times): (Sighting, Times)) -> Observation {
+    Observation {
+        service: at.service,
+        port: at.port,
+        what: match at.what {
+            Observed::Permissive => What::Permissive,
+            Observed::Off => What::Off,
+            Observed::WouldDeny(rule) => What::Rule(rule),
+        },
+        caller: at.caller,
+        requests: times.requests,
+        refused: times.refused,
     }
 }
 
@@ -394,6 +417,36 @@ impl SnapshotSource for MeshSource {
             None => Ok(()),
         };
         kept.map_err(failed("keep what is seen of agents"))
+    }
+
+    async fn reporter(
+        &self,
+        mesh: MeshKey,
+        certificate: &[u8],
+    ) -> Result<Option<Proxy>, SourceError> {
+        let (Some(found), Some(shown)) =
+            (self.find(mesh.org, mesh.mesh), Presented::read(certificate))
+        else {
+            return Ok(None);
+        };
+        let (serial, hash) = (&shown.serial, &shown.tbs_sha256);
+        let reporter = observations::reporter(&self.store, &found, serial, hash)
+            .await
+            .map_err(failed("find a certificate in the journal"))?;
+        Ok(reporter.map(|(proxy, service)| Proxy {
+            mesh,
+            proxy,
+            service,
+        }))
+    }
+
+    async fn reported(&self, mesh: MeshKey, reported: Reported) -> Result<(), SourceError> {
+        let mesh = self.require(mesh)?;
+        let heard: Vec<ProxyId> = reported.heard.into_iter().collect();
+        let seen: Vec<Observation> = reported.seen.into_iter().map(observation).collect();
+        observations::keep(&self.store, &mesh, &seen, &heard)
+            .await
+            .map_err(failed("keep what proxies saw"))
     }
 
     async fn checkpoint(

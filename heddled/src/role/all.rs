@@ -11,6 +11,7 @@ use heddle_api::{App, Limits, Live, XdsFacts};
 use heddle_ca::{CertificateAuthority, Parts, SystemRandom, TrustBundle, TrustDomain};
 use heddle_model::clock::{Ids as _, SharedClock, SystemClock, SystemIds};
 use heddle_store::{Options, Store};
+use heddle_xds_server::ReportsTo;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -19,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::adapter::{
     Authorities, Identities, KeyCertifier, Maker, MeshSource, Replica, Rotations, authority_watch,
-    ephemeral_proxies, journal_watch,
+    ephemeral_proxies, journal_watch, observations,
 };
 use crate::config::{Config, ServerFiles, split_address};
 use crate::mail::{self, Links, Postman};
@@ -101,6 +102,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         Arc::clone(&source),
         shutdown.clone(),
     ));
+    let reports = tokio::spawn(observations::forget(
+        store.clone(),
+        Arc::clone(&source),
+        shutdown.clone(),
+    ));
     let link = (ephemeral.link).map(|link| tokio::spawn(link.run(shutdown.clone())));
     let feed = tokio::spawn(Arc::clone(&source).follow(shutdown.clone()));
     let rotations = tokio::spawn({
@@ -111,6 +117,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let mailing = mailing(&config, &store, &shutdown)?;
     let forgotten = tokio::spawn(mail::forget(store.clone(), shutdown.clone()));
     let watched = tokio::spawn(signing.clone().watch(shutdown.clone()));
+    let reports_to = reports_to(&config, &files)?;
     let (certificate, tls) = XdsCertificate::read(&files, Arc::clone(&clock))?;
     let certificate = tokio::spawn(certificate.follow(shutdown.clone()));
     let xds = tokio::spawn(heddle_xds_server::serve(
@@ -122,6 +129,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             endpoint_grace: config.endpoint_grace,
             endpoint_drain: config.endpoint_drain,
             leaf_lifetime: config.leaf_lifetime,
+            reports: Some(Arc::clone(&reports_to)),
             ..heddle_xds_server::Options::default()
         },
         Arc::clone(&clock),
@@ -131,7 +139,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let certifier = KeyCertifier::new(authority, Arc::clone(&source));
     let app = app(
         &config,
-        &files,
+        reports_to,
         (&signing, certifier),
         store.clone(),
         clock,
@@ -182,6 +190,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         journal.await.context("the watch of the journal panicked")?;
         ends.await
             .context("the watch of the authorities panicked")?;
+        reports.await.context("forgetting reports panicked")?;
         if let Some(mailing) = mailing {
             mailing.await.context("sending mail panicked")?;
         }
@@ -230,18 +239,27 @@ pub(super) async fn wait_for_the_end() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where proxies reach the xDS server, and by what they know it.
+fn reports_to(config: &Config, files: &ServerFiles<'_>) -> anyhow::Result<Arc<ReportsTo>> {
+    let (host, port) = split_address(&config.xds_address)?;
+    let ca_pem = std::fs::read_to_string(files.xds_ca)
+        .with_context(|| format!("read {}", files.xds_ca.display()))?;
+    Ok(Arc::new(ReportsTo {
+        host: host.to_owned(),
+        port,
+        ca_pem,
+    }))
+}
+
 fn app(
     config: &Config,
-    files: &ServerFiles<'_>,
+    reports_to: Arc<ReportsTo>,
     (signing, certifier): (&Signing, KeyCertifier),
     store: Store,
     clock: SharedClock,
     limits: Limits,
     shutdown: CancellationToken,
 ) -> anyhow::Result<App> {
-    let (host, port) = split_address(&config.xds_address)?;
-    let ca_pem = std::fs::read_to_string(files.xds_ca)
-        .with_context(|| format!("read {}", files.xds_ca.display()))?;
     let suffix = config.trust_domain_suffix.clone();
     // Whether a suffix can be one shows at the first name that is drawn from it.
     TrustDomain::generate("mesh", &SystemRandom, &suffix).context("trust_domain_suffix")?;
@@ -257,10 +275,11 @@ fn app(
         can_sign: Arc::clone(&signing.ready),
         public_url: config.public_url.clone(),
         xds: Arc::new(XdsFacts {
-            host: host.to_owned(),
-            port,
-            ca_pem,
+            host: reports_to.host.clone(),
+            port: reports_to.port,
+            ca_pem: reports_to.ca_pem.clone(),
             leaf_lifetime: config.leaf_lifetime,
+            reports: reports_to,
         }),
         draw_trust_domain: Arc::new(move |mesh| {
             TrustDomain::generate(mesh.as_str(), &SystemRandom, &suffix)

@@ -33,6 +33,43 @@ pub struct Objection {
     pub detail: String,
 }
 
+/// A port that takes plain text and would do so no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// Its name.
+    pub port: Name,
+    /// Where the service says its mode, as in an [`Objection`].
+    pub pointer: String,
+    /// Who says it.
+    pub said: Said,
+}
+
+/// Where the service says the mode of a port: a pointer into it.
+fn place(index: usize, said: Said) -> String {
+    match said {
+        Said::Service => String::from("/mtls"),
+        Said::Port => format!("/ports/{index}/mtls"),
+        Said::Mesh | Said::BuiltIn | Said::Protocol => format!("/ports/{index}"),
+    }
+}
+
+/// The ports that callers in plain text would be turned away from. Not those that go away: whoever takes one away means it.
+#[must_use]
+pub fn closed(before: Side<'_>, after: Side<'_>) -> Vec<Closed> {
+    let ports = after.service.ports.iter().enumerate();
+    let closed = ports.filter_map(|(index, port)| {
+        let now = in_force(after.mesh, after.service, port);
+        let was = before.mode(&port.name)?;
+        let closes = was.takes_plain_text() && !now.mode.takes_plain_text();
+        closes.then(|| Closed {
+            port: port.name.clone(),
+            pointer: place(index, now.said),
+            said: now.said,
+        })
+    });
+    closed.collect()
+}
+
 /// What stands against the modes of a service as it would be, with the access rules that it would have.
 #[must_use]
 pub fn judge(
@@ -43,11 +80,7 @@ pub fn judge(
     let mut objections = Vec::new();
     for (index, port) in after.service.ports.iter().enumerate() {
         let now = in_force(after.mesh, after.service, port);
-        let pointer = match now.said {
-            Said::Service => String::from("/mtls"),
-            Said::Port => format!("/ports/{index}/mtls"),
-            Said::Mesh | Said::BuiltIn | Said::Protocol => format!("/ports/{index}"),
-        };
+        let pointer = place(index, now.said);
         let objection = |rule: Option<&Name>, code: Code, detail: String| Objection {
             pointer: pointer.clone(),
             said: now.said,
@@ -167,6 +200,30 @@ mod tests {
         };
         assert_eq!(judge(Some(before), after, &[]), []);
         assert_eq!(judge(None, after, &[]), []);
+    }
+
+    #[test]
+    fn a_port_is_closed_by_whoever_says_so_nearest() {
+        let (permissive, strict) = (mesh("permissive"), mesh("strict"));
+        let own = service(&[
+            ("a", "http", ""),
+            ("b", "http", "permissive"),
+            ("raw", "tcp", ""),
+        ]);
+        let side = |mesh, service| Side { mesh, service };
+        let places = |before, after| {
+            let all = closed(before, after).into_iter();
+            all.map(|one| format!("{} {}", one.port, one.pointer))
+                .collect::<Vec<_>>()
+        };
+        let (open, shut) = (side(&permissive, &own), side(&strict, &own));
+        assert_eq!(places(open, shut), ["a /ports/0"]);
+        assert_eq!(places(shut, open), [""; 0]);
+        assert_eq!(places(open, open), [""; 0]);
+        let said = service(&[("b", "http", "strict"), ("c", "http", "strict")]);
+        assert_eq!(places(open, side(&permissive, &said)), ["b /ports/0/mtls"]);
+        let became = service(&[("a", "tcp", "")]);
+        assert_eq!(places(open, side(&permissive, &became)), ["a /ports/0"]);
     }
 
     #[test]

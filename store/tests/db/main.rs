@@ -23,6 +23,7 @@ mod look;
 mod meshes;
 mod messages;
 mod migrations;
+mod observations;
 mod password_resets;
 mod pool;
 mod proxies;

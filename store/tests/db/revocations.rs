@@ -51,7 +51,7 @@ impl World {
             .unwrap()
     }
 
-    async fn authority(&self) -> AuthorityId {
+    pub(crate) async fn authority(&self) -> AuthorityId {
         let mesh = mesh_ref(&self.db.store, &self.owner, &self.mesh).await;
         let rows = authorities::create(&self.db.store, &mesh, &hierarchy(1)).await;
         rows.unwrap().last().unwrap().id

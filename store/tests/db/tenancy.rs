@@ -13,6 +13,7 @@ use heddle_store::authorities::{self, AuthorityKind, AuthorityRow, AuthorityStat
 use heddle_store::authority_requests::{self, NewAuthorityRequest};
 use heddle_store::certificates::{self, CertificateEntry};
 use heddle_store::meshes::MeshRow;
+use heddle_store::observations::{self, Observation, What as Seen};
 use heddle_store::proxies::AgentSeen;
 use heddle_store::resources::{self, Precondition};
 use heddle_store::revocations::{self, Revoked};
@@ -131,6 +132,17 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
         revision: Some(1),
     };
     proxies::agents_seen(store, &mesh, &[agent]).await.unwrap();
+    let seen = Observation {
+        service: name("payments"),
+        port: name("http"),
+        what: Seen::Permissive,
+        caller: String::from("10.0.0.7"),
+        requests: 1,
+        refused: 0,
+    };
+    observations::keep(store, &mesh, &[seen], &[joined.proxy])
+        .await
+        .unwrap();
     let mut tx = store.begin(&grant::<MeshWrite>(&caller)).await.unwrap();
     let wanted = NewAuthorityRequest {
         id: AuthorityId::from_uuid(Uuid::from_u128(9)),

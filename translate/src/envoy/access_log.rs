@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use envoy_types::pb::envoy::config::accesslog::v3::{
-    AccessLog, AccessLogFilter, AndFilter, ComparisonFilter, NotHealthCheckFilter, OrFilter,
-    ResponseFlagFilter, RuntimeFilter, StatusCodeFilter, access_log,
+    AccessLog, AccessLogFilter, AndFilter, ComparisonFilter, LogTypeFilter, NotHealthCheckFilter,
+    OrFilter, ResponseFlagFilter, RuntimeFilter, StatusCodeFilter, access_log,
     access_log_filter::FilterSpecifier, comparison_filter::Op,
 };
+use envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
 use envoy_types::pb::envoy::extensions::access_loggers::file::v3::FileAccessLog;
 use envoy_types::pb::envoy::extensions::access_loggers::grpc::v3::CommonGrpcAccessLogConfig;
 use envoy_types::pb::envoy::extensions::access_loggers::open_telemetry::v3::OpenTelemetryAccessLogConfig;
@@ -92,6 +93,8 @@ pub(crate) struct Of<'a> {
     /// Connections instead of requests.
     pub(crate) tcp: bool,
     pub(crate) failed_alone: bool,
+    /// Whether requests that do not end are told of in between, too: to whoever is told of them, which is not this log.
+    pub(crate) told_again: bool,
     pub(crate) sample_percent: f64,
 }
 
@@ -102,6 +105,7 @@ impl<'a> Of<'a> {
             inbound,
             tcp: false,
             failed_alone: false,
+            told_again: false,
             sample_percent: 100.0,
         }
     }
@@ -143,6 +147,12 @@ impl<'a> Of<'a> {
             filters.push(of(FilterSpecifier::NotHealthCheckFilter(
                 NotHealthCheckFilter::default(),
             )));
+        }
+        if self.told_again {
+            filters.push(of(FilterSpecifier::LogTypeFilter(LogTypeFilter {
+                types: vec![AccessLogType::DownstreamPeriodic.into()],
+                exclude: true,
+            })));
         }
         if self.failed_alone {
             filters.push(of(failed(self.direction())));
@@ -230,20 +240,28 @@ pub(crate) fn to(sink: &Sink, of: &Of<'_>) -> AccessLog {
     }
 }
 
+/// A text of OpenTelemetry.
+pub(crate) fn text(text: &str) -> AnyValue {
+    AnyValue {
+        value: Some(any_value::Value::StringValue(text.to_owned())),
+    }
+}
+
+/// One with a name.
+pub(crate) fn pair(name: &str, value: &str) -> KeyValue {
+    KeyValue {
+        key: name.to_owned(),
+        value: Some(text(value)),
+        ..KeyValue::default()
+    }
+}
+
 /// The same fields as in JSON, as attributes of a log record.
 #[expect(
     deprecated,
     reason = "the field that took its place is unknown to the oldest supported Envoy"
 )]
 fn open_telemetry(otlp: &Otlp, of: &Of<'_>) -> OpenTelemetryAccessLogConfig {
-    let text = |text: &str| AnyValue {
-        value: Some(any_value::Value::StringValue(text.to_owned())),
-    };
-    let pair = |name: &str, value: &str| KeyValue {
-        key: name.to_owned(),
-        value: Some(text(value)),
-        ..KeyValue::default()
-    };
     let collector = EnvoyGrpc {
         cluster_name: naming::collector(otlp),
         // Without one Envoy takes the name of the cluster, and a slash in it is a protocol error to most collectors.

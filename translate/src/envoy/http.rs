@@ -75,6 +75,8 @@ pub(crate) struct MeshSide {
     pub(crate) leaf_lifetime: Time,
     /// Whether callers have shown a certificate.
     pub(crate) knows_callers: bool,
+    /// How often a request that does not end is told of, if it is.
+    pub(crate) told_every: Option<Time>,
 }
 
 /// An HTTP filter with its configuration.
@@ -133,6 +135,10 @@ pub(crate) fn manager(spec: Manager) -> Filter {
                 ..manager::SetCurrentClientCertDetails::default()
             });
         }
+        http.access_log_options = side.told_every.map(|every| manager::HcmAccessLogOptions {
+            access_log_flush_interval: Some(duration(every)),
+            ..manager::HcmAccessLogOptions::default()
+        });
         http.strip_port_mode = Some(manager::StripPortMode::StripAnyHostPort(true));
         if let Some(options) = &mut http.common_http_protocol_options {
             let at_most = max_connection_duration(side.leaf_lifetime);

@@ -13,7 +13,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 };
 
 use super::core::{TransportSocket, transport_socket};
-use super::{ads, boolean, core, exact, matcher, number, prefix};
+use super::{ads, boolean, core, exact, inline_string, matcher, number, prefix};
 use crate::naming;
 use crate::resource::any;
 
@@ -77,11 +77,7 @@ pub(crate) fn upstream(callee: &str, server_name: String) -> TransportSocket {
 
 /// A server outside the mesh, with a certificate for its host by one of these authorities.
 pub(crate) fn outside(host: &str, authorities: core::DataSource) -> TransportSocket {
-    let is_address = host.parse::<std::net::IpAddr>().is_ok();
-    let (san_type, sni) = match is_address {
-        true => (SanType::IpAddress, String::new()),
-        false => (SanType::Dns, host.to_owned()),
-    };
+    let (san_type, sni) = by_host(host);
     let validation = CertificateValidationContext {
         trusted_ca: Some(authorities),
         match_typed_subject_alt_names: vec![SubjectAltNameMatcher {
@@ -103,6 +99,42 @@ pub(crate) fn outside(host: &str, authorities: core::DataSource) -> TransportSoc
         sni,
         ..UpstreamTlsContext::default()
     })
+}
+
+/// The control plane, which is checked as the bootstrap has it checked, and is shown who this proxy is in its mesh.
+pub(crate) fn control_plane(host: &str, authorities: &str) -> TransportSocket {
+    let (san_type, sni) = by_host(host);
+    let validation = CertificateValidationContext {
+        trusted_ca: Some(inline_string(authorities)),
+        match_typed_subject_alt_names: vec![SubjectAltNameMatcher {
+            san_type: san_type.into(),
+            matcher: Some(exact(host)),
+            ..SubjectAltNameMatcher::default()
+        }],
+        ..CertificateValidationContext::default()
+    };
+    socket(&UpstreamTlsContext {
+        common_tls_context: Some(CommonTlsContext {
+            tls_params: Some(params()),
+            alpn_protocols: vec!["h2".to_owned()],
+            tls_certificate_sds_secret_configs: vec![secret(naming::IDENTITY)],
+            validation_context_type: Some(
+                common_tls_context::ValidationContextType::ValidationContext(validation),
+            ),
+            ..CommonTlsContext::default()
+        }),
+        sni,
+        max_session_keys: number(0),
+        ..UpstreamTlsContext::default()
+    })
+}
+
+/// As what a certificate names a host, and what is said when it is called.
+fn by_host(host: &str) -> (SanType, String) {
+    match host.parse::<std::net::IpAddr>() {
+        Ok(_) => (SanType::IpAddress, String::new()),
+        Err(_) => (SanType::Dns, host.to_owned()),
+    }
 }
 
 /// The callee's side: the caller must have a certificate of this mesh's trust domain.

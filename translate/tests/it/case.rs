@@ -16,7 +16,9 @@ use heddle_model::name::Name;
 use heddle_model::snapshot::{MeshSnapshot, Object, RouteNode, ServiceNode};
 use heddle_model::wire;
 use heddle_model::workload::{Endpoint, Endpoints, Health};
-use heddle_translate::{ListenerPlaces, Options, Output, ProxyView, Resource, ResourceType};
+use heddle_translate::{
+    ListenerPlaces, Options, Output, ProxyView, ReportsTo, Resource, ResourceType,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -74,6 +76,16 @@ pub(crate) struct ProxyDescription {
     app_address: IpAddr,
     outbound_port: u16,
     inbound_ports: BTreeMap<Name, u16>,
+    reports: Option<ReportsDescription>,
+}
+
+/// Where the proxy reports to.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReportsDescription {
+    host: String,
+    port: u16,
+    ca: String,
 }
 
 /// A described mesh, ready to translate.
@@ -228,6 +240,13 @@ impl Case {
                     inbound_ports: proxy.inbound_ports,
                 }),
                 leaf_lifetime: LEAF_LIFETIME,
+                reports: proxy.reports.map(|to| {
+                    Arc::new(ReportsTo {
+                        host: to.host,
+                        port: to.port,
+                        ca_pem: to.ca,
+                    })
+                }),
             },
         }
     }

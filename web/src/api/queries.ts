@@ -274,6 +274,34 @@ export const sessionsQuery = (member: string) =>
   });
 
 /** Every setting that is in force for a service, or for one of its routes, and who set it. */
+/** Who calls a service in plain text, and whether anybody would have said so. */
+export const readinessQuery = (mesh: string, service: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "services", service, "readiness"],
+    queryFn: ({ signal }) =>
+      good(
+        api.GET("/v1/orgs/{org}/meshes/{mesh}/services/{service}/mtls/readiness", {
+          params: { path: { org: ORG, mesh, service } },
+          signal,
+        }),
+      ),
+    refetchInterval: SLOW,
+  });
+
+/** Whom the rules of a service that only report would have refused. */
+export const wouldDenyQuery = (mesh: string, service: string) =>
+  queryOptions({
+    queryKey: ["mesh", mesh, "services", service, "would-deny"],
+    queryFn: ({ signal }) =>
+      good(
+        api.GET("/v1/orgs/{org}/meshes/{mesh}/services/{service}/access/would-deny", {
+          params: { path: { org: ORG, mesh, service } },
+          signal,
+        }),
+      ),
+    refetchInterval: SLOW,
+  });
+
 export const effectiveQuery = (mesh: string, service: string, route?: string) =>
   queryOptions({
     queryKey: ["mesh", mesh, "services", service, "effective", route ?? ""],

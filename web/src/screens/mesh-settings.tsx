@@ -16,6 +16,7 @@ import { ShowAs } from "../ui/show-as";
 import { Loaded } from "../ui/states";
 import { Why } from "../ui/why";
 import { type Mode, mtlsHint, mtlsOptions, said } from "./mtls";
+import { AcceptPlainCallers } from "./plain-callers";
 import { settingsWith } from "./service-form";
 
 export function MeshSettings() {
@@ -42,6 +43,7 @@ function Edit({ mesh }: { mesh: Mesh }) {
   const [timeout, setTimeout] = useState(mesh.defaults?.timeout ?? "");
   const [attempts, setAttempts] = useState(mesh.defaults?.retries?.attempts?.toString() ?? "");
   const [guarded, setGuarded] = useState(mesh.deletion_protection ?? true);
+  const [accepted, setAccepted] = useState(false);
   const { name, meta } = mesh;
   const { display_name: _, mtls: __, defaults, ...others } = sent(mesh);
   const settings = settingsWith(defaults, timeout, attempts);
@@ -59,7 +61,7 @@ function Edit({ mesh }: { mesh: Mesh }) {
     (query) =>
       good(
         api.PUT("/v1/orgs/{org}/meshes/{mesh}", {
-          params: { path, query },
+          params: { path, query: { ...query, accept_plain_callers: accepted || undefined } },
           headers,
           body,
         }),
@@ -107,6 +109,7 @@ function Edit({ mesh }: { mesh: Mesh }) {
             options={mtlsOptions("not set: strict")}
             hint={`Of every service that says nothing else. ${mtlsHint}`}
           />
+          <AcceptPlainCallers problem={save.problem} accepted={accepted} accept={setAccepted} />
           <Select
             label="A call that no access rule matches is"
             pointer="/access_default"

@@ -12,6 +12,7 @@ import {
   rulesQuery,
   serviceQuery,
   splitQuery,
+  wouldDenyQuery,
 } from "../api/queries";
 import type { AccessRule, ProxyView, Route, Service, Split } from "../api/types";
 import { ReadOnlyNote } from "../ui/access";
@@ -24,6 +25,7 @@ import { Ago } from "../ui/time";
 import { ConnectLink } from "./connect-link";
 import { EffectiveSettings } from "./effective";
 import { Modes } from "./mtls";
+import { callerText } from "./plain-callers";
 import { ProxyState } from "./proxy-state";
 import { Quiet } from "./quiet";
 import { RevokeCard } from "./revoke";
@@ -218,12 +220,12 @@ export function RuleTable({
       columns={[
         {
           head: "Effect",
-          cell: ({ rule }) => (
+          cell: ({ rule, service }) => (
             <span className="flex gap-1.5">
               <Badge tone={rule.action === "deny" ? "bad" : "ok"}>
                 {rule.action === "deny" ? "Deny" : "Allow"}
               </Badge>
-              {rule.report_only && <Badge>Only reports</Badge>}
+              {rule.report_only && <OnlyReports mesh={mesh} service={service} rule={rule} />}
               {rule.expires != null && Date.parse(rule.expires) <= Date.now() && (
                 <Badge tone="warn">Expired</Badge>
               )}
@@ -248,6 +250,28 @@ export function RuleTable({
         },
       ]}
     />
+  );
+}
+
+/** A rule that decides nothing; of one that denies, how many requests it would have refused. */
+function OnlyReports({ mesh, service, rule }: { mesh: string; service: string; rule: AccessRule }) {
+  const query = useQuery({ ...wouldDenyQuery(mesh, service), enabled: rule.action === "deny" });
+  const counted = query.data?.rules.find((one) => one.rule === rule.name);
+  if (counted === undefined) return <Badge>Only reports</Badge>;
+  const callers = counted.callers.map(
+    (caller) =>
+      `${caller.service ?? caller.spiffe ?? callerText(caller.address, caller.probably)}: ${caller.requests}`,
+  );
+  const about =
+    callers.length === 0 ? "Nobody in the last seven days, as far as proxies have told" : callers.join(", ");
+  return (
+    <span title={about}>
+      <Badge>
+        {counted.requests === 0
+          ? "Only reports: none so far"
+          : `Only reports: would have refused at least ${counted.requests}`}
+      </Badge>
+    </span>
   );
 }
 

@@ -11,6 +11,7 @@ import { PageHead } from "../ui/basics";
 import { ServiceCrumbs } from "../ui/crumbs";
 import { DeleteCard, EditForm } from "../ui/editor";
 import { Loaded } from "../ui/states";
+import { AcceptPlainCallers, PlainCallers } from "./plain-callers";
 import { fieldsOf, ServiceFieldset, servicePointers, specOf } from "./service-form";
 
 export function ServiceSettings() {
@@ -33,6 +34,7 @@ export function ServiceSettings() {
 
 function Edit({ mesh, service }: { mesh: string; service: Service }) {
   const [fields, setFields] = useState(() => fieldsOf(service));
+  const [accepted, setAccepted] = useState(false);
   const may = useMay("config:write");
   const navigate = useNavigate();
   const body = specOf(fields, service);
@@ -43,7 +45,7 @@ function Edit({ mesh, service }: { mesh: string; service: Service }) {
     (query) =>
       good(
         api.PUT("/v1/orgs/{org}/meshes/{mesh}/services/{service}", {
-          params: { path, query },
+          params: { path, query: { ...query, accept_plain_callers: accepted || undefined } },
           headers: header,
           body,
         }),
@@ -77,7 +79,9 @@ function Edit({ mesh, service }: { mesh: string; service: Service }) {
         }}
       >
         <ServiceFieldset fields={fields} set={setFields} disabled={!may} />
+        <AcceptPlainCallers problem={save.problem} accepted={accepted} accept={setAccepted} />
       </EditForm>
+      <PlainCallers mesh={mesh} service={service.name} />
       <DeleteCard
         what="service"
         name={service.name}

@@ -279,7 +279,7 @@ impl Mesh {
             return;
         };
         let id = proxy.proxy;
-        let group = view_of(proxy, claims, self.parts.leaf_lifetime);
+        let group = view_of(proxy, claims, &self.parts);
         let endpoint = claims.listeners.as_ref().map(|at| Endpoint {
             proxy: id,
             version: at.version.clone(),

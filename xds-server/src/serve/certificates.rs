@@ -3,7 +3,6 @@
 //! Who somebody is follows from the join token, as it does for an Envoy; what a request says of that is not even read. So an agent is
 //! a proxy, is revoked as one, and has no second kind of credential.
 
-mod allowance;
 mod circle;
 mod watch;
 
@@ -25,12 +24,12 @@ use tonic::server::{Grpc, ServerStreamingService, UnaryService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
+use super::allowance::Allowance;
 use super::connection::Connection;
 use super::refuse;
 use crate::node;
 use crate::source::{AgentSeen, Joined, MeshKey, SnapshotSource, SourceError};
 
-use allowance::Allowance;
 use circle::Circles;
 
 /// The largest message that is read, in bytes: many times a certificate request.
@@ -38,11 +37,24 @@ const MESSAGE: usize = 32 << 10;
 /// How long something may take that waits for the CA: longer than a process of its own may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How many certificates a proxy may ask for at once, and how long until it may ask for another one: each costs a row that stays and a
+/// signature. Enough for a process that is started again and again; a proxy needs two in a lifetime.
+const AT_ONCE: u32 = 10;
+const EVERY: Duration = Duration::from_secs(2);
+
 /// What all connections share of it.
-#[derive(Default)]
 pub(super) struct Desk {
     allowance: Allowance,
     circles: Circles,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self {
+            allowance: Allowance::new(AT_ONCE, EVERY),
+            circles: Circles::default(),
+        }
+    }
 }
 
 /// What can be asked.
@@ -93,7 +105,7 @@ pub(super) async fn answer(
 }
 
 /// Nobody keeps a call open by not saying what it asks for.
-async fn in_time(
+pub(super) async fn in_time(
     patience: Duration,
     answer: impl Future<Output = http::Response<Body>>,
 ) -> http::Response<Body> {
@@ -199,7 +211,7 @@ fn ders(pem: &str) -> Result<Vec<Vec<u8>>, Status> {
 }
 
 /// A call, as the server of tonic wants it.
-struct Asked<F>(F);
+pub(super) struct Asked<F>(pub(super) F);
 
 impl<M, R, F, A> UnaryService<M> for Asked<F>
 where

@@ -22,7 +22,7 @@ use super::method::Method;
 use super::outbox::{Outlet, outbox};
 use super::stream::Stream;
 use super::together::{Handover, Together};
-use super::{Options, certificates, refuse};
+use super::{Options, certificates, refuse, reports};
 use crate::codec::{Inbound, Requests};
 use crate::graph::Hub;
 use crate::node;
@@ -45,6 +45,7 @@ pub(super) struct Server {
     pub(super) handshakes: Semaphore,
     pub(super) options: Options,
     pub(super) certificates: certificates::Desk,
+    pub(super) reports: reports::Desk,
     pub(super) tasks: TaskTracker,
 }
 
@@ -54,6 +55,8 @@ pub(super) struct Connection {
     pub(super) server: Arc<Server>,
     /// The other end.
     pub(super) from: IpAddr,
+    /// The certificate that it has shown, if it has.
+    pub(super) shown: Option<Arc<reports::Shown>>,
     /// The server stops.
     pub(super) shutdown: CancellationToken,
     /// Ends this connection's streams.
@@ -65,7 +68,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn run(self, socket: TcpStream, after: Duration, age: Duration) {
+    pub(super) async fn run(mut self, socket: TcpStream, after: Duration, age: Duration) {
         // Latency counts, and frames are written whole.
         let _best_effort = socket.set_nodelay(true);
         // Apart as well.
@@ -90,6 +93,9 @@ impl Connection {
         if socket.get_ref().1.alpn_protocol() != Some(b"h2") {
             return;
         }
+        let shown = socket.get_ref().1.peer_certificates();
+        let shown = shown.and_then(|chain| chain.first());
+        self.shown = shown.map(|leaf| Arc::new(reports::Shown::new(leaf.as_ref())));
         let mut together = Together::default();
         let options = &self.server.options;
         let mut http = hyper::server::conn::http2::Builder::new(together.handover());
@@ -145,6 +151,9 @@ impl Connection {
         streams: Handover,
     ) -> http::Response<Body> {
         let Some(token) = bearer(request.headers()) else {
+            if let Some(call) = reports::Call::at(request.uri().path()) {
+                return reports::answer(self, call, request).await;
+            }
             return refuse::code(Code::Unauthenticated).into_http();
         };
         // Before a single message is read.

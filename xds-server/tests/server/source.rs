@@ -15,7 +15,7 @@ use heddle_model::name::Name;
 use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
 use heddle_xds_server::{
     AgentSeen, Certified, Heads, Held, IdentitySource, Joined, Kept, Leaf, MeshKey, News,
-    NodeClaims, Proxy, ProxyStatus, Refusal, Replacing, RequestRefused, SnapshotSource,
+    NodeClaims, Proxy, ProxyStatus, Refusal, Replacing, Reported, RequestRefused, SnapshotSource,
     SourceError, Trust, Workload, Workloads,
 };
 use tokio::sync::{broadcast, watch};
@@ -32,6 +32,8 @@ pub(crate) struct State {
     /// Authorities are being replaced.
     pub(crate) rotating: bool,
     pub(crate) loads: usize,
+    /// Whose a certificate is.
+    pub(crate) reporters: BTreeMap<Vec<u8>, Proxy>,
     ids: u128,
 }
 
@@ -49,6 +51,8 @@ pub(crate) struct Source {
     statuses: watch::Sender<BTreeMap<ProxyId, ProxyStatus>>,
     /// What was said of those that watch, last.
     pub(crate) watching: watch::Sender<Vec<AgentSeen>>,
+    /// What proxies reported, in the order in which it was kept.
+    pub(crate) reported: watch::Sender<Vec<(MeshKey, Reported)>>,
 }
 
 impl Source {
@@ -58,6 +62,7 @@ impl Source {
             hints: broadcast::channel(16).0,
             statuses: watch::channel(BTreeMap::new()).0,
             watching: watch::channel(Vec::new()).0,
+            reported: watch::channel(Vec::new()).0,
         })
     }
 
@@ -284,6 +289,23 @@ impl SnapshotSource for Source {
 
     async fn watching(&self, _: MeshKey, agents: Vec<AgentSeen>) -> Result<(), SourceError> {
         self.watching.send_replace(agents);
+        Ok(())
+    }
+
+    async fn reporter(
+        &self,
+        mesh: MeshKey,
+        certificate: &[u8],
+    ) -> Result<Option<Proxy>, SourceError> {
+        let state = self.state();
+        let known = state.reporters.get(certificate);
+        Ok(known.filter(|proxy| proxy.mesh == mesh).cloned())
+    }
+
+    async fn reported(&self, mesh: MeshKey, reported: Reported) -> Result<(), SourceError> {
+        self.reported.send_modify(|all| {
+            all.push((mesh, reported));
+        });
         Ok(())
     }
 

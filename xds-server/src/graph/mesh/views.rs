@@ -10,8 +10,8 @@ use heddle_model::name::Name;
 use heddle_translate::{ListenerPlaces, ProxyView};
 use tokio::sync::watch;
 
-use super::super::Published;
 use super::super::derive::Views;
+use super::super::{Parts, Published};
 use super::jobs::Loaded;
 use super::{Mesh, now};
 use crate::source::{NodeClaims, Proxy};
@@ -204,7 +204,7 @@ impl Mesh {
     }
 }
 
-pub(super) fn view_of(proxy: &Proxy, claims: &NodeClaims, leaf_lifetime: Duration) -> ProxyView {
+pub(super) fn view_of(proxy: &Proxy, claims: &NodeClaims, parts: &Parts) -> ProxyView {
     ProxyView {
         service: proxy.service.clone(),
         // Proxies that differ in their name alone share their resources.
@@ -215,6 +215,7 @@ pub(super) fn view_of(proxy: &Proxy, claims: &NodeClaims, leaf_lifetime: Duratio
             outbound_port: at.outbound_port,
             inbound_ports: at.inbound_ports.clone(),
         }),
-        leaf_lifetime,
+        leaf_lifetime: parts.leaf_lifetime,
+        reports: parts.reports.clone(),
     }
 }

@@ -100,6 +100,7 @@ impl World {
                 inbound_ports: ports.map(|(port, number)| (name(port), number)).collect(),
             }),
             leaf_lifetime: Duration::from_secs(24 * 3600),
+            reports: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! How many certificates a proxy may ask for: each costs a row that stays and a signature, and a proxy needs two in a lifetime (D03).
+//! How often a proxy may do something that costs (D03).
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 
 use heddle_model::id::ProxyId;
 
-/// How many at once, and how long until there is another one: enough for a process that is started again and again.
-const AT_ONCE: u32 = 10;
-const EVERY: Duration = Duration::from_secs(2);
 /// From how many on those are dropped that have waited long enough to have everything again.
 const MANY: usize = 10_000;
 
 /// What each proxy has left.
-#[derive(Default)]
-pub(super) struct Allowance(Mutex<Book>);
+pub(super) struct Allowance {
+    /// How many at once.
+    at_once: u32,
+    /// How long until there is another one.
+    every: Duration,
+    book: Mutex<Book>,
+}
 
 #[derive(Default)]
 struct Book {
@@ -25,20 +27,28 @@ struct Book {
 }
 
 impl Allowance {
+    pub(super) fn new(at_once: u32, every: Duration) -> Self {
+        Self {
+            at_once,
+            every,
+            book: Mutex::default(),
+        }
+    }
+
     /// Takes one, if there is one.
     pub(super) fn takes(&self, proxy: ProxyId) -> bool {
         self.takes_at(proxy, tokio::time::Instant::now().into_std())
     }
 
     fn takes_at(&self, proxy: ProxyId, now: Instant) -> bool {
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         if book.full.len() >= MANY.max(book.left * 2) {
             book.full.retain(|_, full| *full > now);
             book.left = book.full.len();
         }
         let full = book.full.entry(proxy).or_insert(now);
-        let next = (*full).max(now) + EVERY;
-        if next > now + EVERY * AT_ONCE {
+        let next = (*full).max(now) + self.every;
+        if next > now + self.every * self.at_once {
             return false;
         }
         *full = next;
@@ -50,9 +60,11 @@ impl Allowance {
 mod tests {
     use super::*;
 
+    const EVERY: Duration = Duration::from_secs(2);
+
     #[test]
     fn sec_d03_a_proxy_that_asks_all_the_time_is_held_back_and_no_other() {
-        let allowance = Allowance::default();
+        let allowance = Allowance::new(10, EVERY);
         let proxy = |n| ProxyId::from_uuid(uuid::Uuid::from_u128(n));
         let start = tokio::time::Instant::now().into_std();
         let taken = (0..100).filter(|_| allowance.takes_at(proxy(1), start));
@@ -68,6 +80,10 @@ mod tests {
             assert!(allowance.takes_at(proxy(n), start + EVERY * 60));
         }
         assert!(allowance.takes_at(proxy(1), start + EVERY * 120));
-        assert_eq!(allowance.0.lock().unwrap().full.len(), 1, "it is cleared");
+        assert_eq!(
+            allowance.book.lock().unwrap().full.len(),
+            1,
+            "it is cleared"
+        );
     }
 }

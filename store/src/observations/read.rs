@@ -1,0 +1,184 @@
+//! What was counted, and who counts.
+
+use chrono::{DateTime, Utc};
+use heddle_model::authz::Permission;
+use heddle_model::id::{MeshId, ProxyId};
+use heddle_model::name::Name;
+use uuid::Uuid;
+
+use super::What;
+use crate::error::{Result, inconsistent};
+use crate::tx::Tx;
+
+/// The most callers that one question is answered with.
+const LISTED: i64 = 1000;
+
+/// What was counted of a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The service that was called.
+    pub service: Name,
+    /// Its port.
+    pub port: Name,
+    /// What was counted.
+    pub what: What,
+    /// An address or a SPIFFE id; `None`: all that came after so many others.
+    pub caller: Option<String>,
+    /// Services with a proxy at that address.
+    pub probably: Vec<Name>,
+    /// How many requests there were at least, on the days from the first on.
+    pub requests: u64,
+    /// How many of them were refused whatever the mode.
+    pub refused: u64,
+    /// When it was seen first on those days.
+    pub first_seen: DateTime<Utc>,
+    /// And last.
+    pub last_seen: DateTime<Utc>,
+}
+
+impl Seen {
+    /// Whether some call of it was let in; one that has not ended was.
+    #[must_use]
+    pub const fn gets_in(&self) -> bool {
+        self.requests == 0 || self.requests > self.refused
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    service: String,
+    port: String,
+    what: String,
+    rule: Uuid,
+    caller: String,
+    probably: Vec<String>,
+    requests: i64,
+    refused: i64,
+    first_seen: DateTime<Utc>,
+    last_seen: DateTime<Utc>,
+}
+
+/// Who was seen since some moment, those with most requests first; of one service, or of all.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`], [`crate::Error::Inconsistent`], [`crate::Error::NotFound`] where the permission does not reach the
+/// mesh.
+pub async fn seen<P: Permission>(
+    tx: &mut Tx<P>,
+    mesh: MeshId,
+    service: Option<&Name>,
+    since: DateTime<Utc>,
+) -> Result<Vec<Seen>> {
+    tx.work.enter(mesh)?;
+    let rows: Vec<Row> = sqlx::query_as(
+        "select o.service, o.port, o.what, o.rule, o.caller, \
+                array(select distinct p.service from heddle.proxies p \
+                      where p.mesh_id = $1 and host(p.address) = o.caller order by p.service limit 5) as probably, \
+                o.requests, o.refused, o.first_seen, o.last_seen \
+         from (select o.service, o.port, o.what, o.rule, o.caller, sum(o.requests)::bigint as requests, \
+                      sum(o.refused)::bigint as refused, min(o.first_seen) as first_seen, max(o.last_seen) as last_seen \
+               from heddle.observations o \
+               where o.mesh_id = $1 and ($2::text is null or o.service = $2) and o.day >= $3 and o.last_seen >= $4 \
+               group by o.service, o.port, o.what, o.rule, o.caller \
+               order by 6 desc, o.service, o.port, o.what, o.rule, o.caller limit $5) o \
+         order by o.requests desc, o.service, o.port, o.what, o.rule, o.caller",
+    )
+    .bind(mesh.uuid())
+    .bind(service.map(Name::as_str))
+    .bind(since.date_naive())
+    .bind(since)
+    .bind(LISTED)
+    .fetch_all(tx.work.conn())
+    .await?;
+    rows.into_iter().map(|row| read(mesh, row)).collect()
+}
+
+fn read(mesh: MeshId, row: Row) -> Result<Seen> {
+    let name = |column, text: &str| {
+        let name = text.parse::<Name>();
+        name.map_err(|error| inconsistent("observations", column, mesh, error))
+    };
+    let what = What::of(&row.what, row.rule);
+    let unknown = || inconsistent("observations", "what", mesh, "nothing that is counted");
+    let probably = row.probably.iter();
+    Ok(Seen {
+        service: name("service", &row.service)?,
+        port: name("port", &row.port)?,
+        what: what.ok_or_else(unknown)?,
+        caller: Some(row.caller).filter(|caller| !caller.is_empty()),
+        probably: probably
+            .map(|service| name("probably", service))
+            .collect::<Result<_>>()?,
+        requests: row.requests.unsigned_abs(),
+        refused: row.refused.unsigned_abs(),
+        first_seen: row.first_seen,
+        last_seen: row.last_seen,
+    })
+}
+
+/// A proxy, and whether it would report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observer {
+    /// It.
+    pub proxy: ProxyId,
+    /// What its Envoy calls itself.
+    pub node_id: String,
+    /// The service that it stands in front of.
+    pub service: Name,
+    /// Whether it has a stream.
+    pub connected: bool,
+    /// Whether it has listeners of its own: it keeps them beside what it gets, or it is no Envoy at all.
+    pub apart: bool,
+    /// When it joined first.
+    pub joined_at: DateTime<Utc>,
+    /// Since when it has been heard without a gap, and when it was heard last.
+    pub heard: Option<(DateTime<Utc>, DateTime<Utc>)>,
+}
+
+/// The proxies of one service, or of all, by service and name.
+///
+/// # Errors
+/// As [`seen`].
+pub async fn observers<P: Permission>(
+    tx: &mut Tx<P>,
+    mesh: MeshId,
+    service: Option<&Name>,
+) -> Result<Vec<Observer>> {
+    type Row = (
+        Uuid,
+        String,
+        String,
+        bool,
+        bool,
+        DateTime<Utc>,
+        Option<DateTime<Utc>>,
+        Option<DateTime<Utc>>,
+    );
+    tx.work.enter(mesh)?;
+    let rows: Vec<Row> = sqlx::query_as(
+        "select p.id, p.node_id, p.service, p.connected, \
+                p.augments or (p.setup is null and g.proxy_id is not null), p.joined_at, o.since, o.heard_at \
+         from heddle.proxies p \
+         left join heddle.observers o on o.org_id = p.org_id and o.mesh_id = p.mesh_id and o.proxy_id = p.id \
+         left join heddle.agents g on g.org_id = p.org_id and g.mesh_id = p.mesh_id and g.proxy_id = p.id \
+         where p.mesh_id = $1 and ($2::text is null or p.service = $2) order by p.service, p.node_id",
+    )
+    .bind(mesh.uuid())
+    .bind(service.map(Name::as_str))
+    .fetch_all(tx.work.conn())
+    .await?;
+    let observer = |(id, node_id, service, connected, apart, joined_at, since, heard): Row| {
+        let proxy = ProxyId::from_uuid(id);
+        let service = service.parse::<Name>();
+        Ok(Observer {
+            proxy,
+            node_id,
+            service: service.map_err(|error| inconsistent("proxies", "service", proxy, error))?,
+            connected,
+            apart,
+            joined_at,
+            heard: since.zip(heard),
+        })
+    };
+    rows.into_iter().map(observer).collect()
+}
