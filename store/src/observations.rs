@@ -113,7 +113,8 @@ pub async fn reporter(
     row.map(named).transpose()
 }
 
-/// Adds what was counted to the counts of today, and notes which proxies were heard. What is about a port or rule that the mesh does not
+/// Adds what was counted to the counts of today, and notes which proxies were heard. A call in plain text counts by the mode that its
+/// port has now, whichever of the two it is given as: proxies need not know. What is about a port or rule that the mesh does not
 /// have (any more) is passed over.
 ///
 /// # Errors
@@ -148,19 +149,24 @@ pub async fn keep(
     // In the order of the key, as every server writes them: two that write the same wait for each other and do not block each other.
     sqlx::query(
         "with given as ( \
-             select * from unnest($4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::bigint[], $10::bigint[]) \
-                 as g (service, port, what, rule, caller, requests, refused)), \
+             select g.service, g.port, g.rule, g.caller, g.requests, g.refused, \
+                    case when g.what = 'rule' then g.what \
+                         when coalesce(p.port ->> 'mtls', r.spec ->> 'mtls', m.spec ->> 'mtls') = 'off' then 'off' \
+                         else 'permissive' end as what \
+             from unnest($4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::bigint[], $10::bigint[]) \
+                 as g (service, port, what, rule, caller, requests, refused) \
+             join heddle.resources r \
+               on r.mesh_id = $2 and r.kind = 'service' and r.name = g.service and r.to_revision is null \
+             join lateral jsonb_array_elements(r.spec -> 'ports') as p (port) on p.port ->> 'name' = g.port \
+             left join heddle.resources m \
+               on m.mesh_id = $2 and m.id = $2 and m.to_revision is null), \
          known as ( \
              select g.*, exists ( \
                  select from heddle.observations o \
                  where o.mesh_id = $2 and o.day = $3 and o.service = g.service and o.port = g.port and o.what = g.what \
                    and o.rule = g.rule and o.caller = g.caller) as seen \
              from given g \
-             where exists ( \
-                     select from heddle.resources r \
-                     where r.mesh_id = $2 and r.kind = 'service' and r.name = g.service and r.to_revision is null \
-                       and r.spec -> 'ports' @> jsonb_build_array(jsonb_build_object('name', g.port))) \
-               and (g.what <> 'rule' or exists ( \
+             where (g.what <> 'rule' or exists ( \
                      select from heddle.resources r \
                      where r.mesh_id = $2 and r.id = g.rule and r.kind = 'access_rule' and r.to_revision is null))), \
          ranked as ( \

@@ -8,8 +8,7 @@
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::accesslog::v3::{
-    AccessLog, AccessLogFilter, HeaderFilter, MetadataFilter, access_log,
-    access_log_filter::FilterSpecifier,
+    AccessLog, AccessLogFilter, MetadataFilter, access_log, access_log_filter::FilterSpecifier,
 };
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{DiscoveryType, DnsLookupFamily};
@@ -18,7 +17,6 @@ use envoy_types::pb::envoy::extensions::access_loggers::open_telemetry::v3::Open
 use envoy_types::pb::opentelemetry::proto::common::v1::KeyValueList;
 use heddle_model::kind::access_rule::Effect;
 use heddle_model::kind::service::Port;
-use heddle_model::mtls::MtlsMode;
 use heddle_model::snapshot::{MeshSnapshot, ServiceNode};
 
 use crate::cluster::outside;
@@ -29,8 +27,6 @@ use crate::envoy::core::{ApiVersion, GrpcService, HeaderValue, HeaderValueOption
 use crate::envoy::matcher::metadata_matcher::{PathSegment, path_segment};
 use crate::envoy::matcher::value_matcher::MatchPattern;
 use crate::envoy::matcher::{MetadataMatcher, ValueMatcher};
-use crate::envoy::route::HeaderMatcher;
-use crate::envoy::route::header_matcher::HeaderMatchSpecifier;
 use crate::envoy::{boolean, duration, exact, http, number, tls};
 use crate::naming;
 use crate::origin::Source;
@@ -133,28 +129,15 @@ pub(crate) fn cluster(snapshot: &MeshSnapshot, node: &ServiceNode, to: &ReportsT
     Resource::new(ResourceType::Cluster, name, &cluster, origins)
 }
 
-/// Tells of every request that comes in plain text to a port that takes that.
+/// Tells of every request that comes in plain text to a port that takes that. The same of a port that is `permissive` and of one that is
+/// `off`: a listener that says which would be made anew between the two, and connections with it.
 pub(crate) fn of_plain_text(
     snapshot: &MeshSnapshot,
     node: &ServiceNode,
     port: &Port,
     to: &ReportsTo,
 ) -> AccessLog {
-    let mode = snapshot.mtls(node, port).mode;
-    // Where callers of the mesh use plain text they ask in it, too, whether a workload is healthy. That is no call.
-    let filter = (mode == MtlsMode::Off).then(|| {
-        FilterSpecifier::HeaderFilter(HeaderFilter {
-            header: Some(HeaderMatcher {
-                name: ":path".to_owned(),
-                invert_match: true,
-                header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(exact(
-                    naming::HEALTH_PATH,
-                ))),
-                ..HeaderMatcher::default()
-            }),
-        })
-    });
-    log(snapshot, node, to, port, mode.as_str(), filter)
+    log(snapshot, node, to, port, "true", None)
 }
 
 /// Tells of requests in mutual TLS that a rule which only reports would have refused.
@@ -184,7 +167,7 @@ pub(crate) fn of_would_deny(
     log(snapshot, node, to, port, "", Some(filter))
 }
 
-/// `mode` is that of a port where it matters, and empty in mutual TLS.
+/// `plain` says that it is plain text, and is empty in mutual TLS.
 #[expect(
     deprecated,
     reason = "the field that took its place is unknown to the oldest supported Envoy"
@@ -194,7 +177,7 @@ fn log(
     node: &ServiceNode,
     to: &ReportsTo,
     port: &Port,
-    mode: &str,
+    plain: &str,
     filter: Option<FilterSpecifier>,
 ) -> AccessLog {
     let would_deny = format!(
@@ -205,7 +188,7 @@ fn log(
     let values = [
         ("service", node.service.name.as_str()),
         ("port", port.name.as_str()),
-        ("mode", mode),
+        ("plain", plain),
         // The peer of the connection, as access rules see it, and nothing that a header says.
         ("from", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
         ("peer", "%DOWNSTREAM_PEER_URI_SAN%"),

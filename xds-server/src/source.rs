@@ -159,10 +159,8 @@ pub struct AgentSeen {
 /// What a proxy saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Observed {
-    /// A call in plain text at a port that is `permissive`.
-    Permissive,
-    /// One at a port that is `off`.
-    Off,
+    /// A call in plain text.
+    PlainText,
     /// A call that this access rule, which only reports, would have refused.
     WouldDeny(AccessRuleId),
 }

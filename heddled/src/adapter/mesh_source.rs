@@ -215,8 +215,7 @@ fn observation((at, times): (Sighting, Times)) -> Observation {
         service: at.service,
         port: at.port,
         what: match at.what {
-            Observed::Permissive => What::Permissive,
-            Observed::Off => What::Off,
+            Observed::PlainText => What::Permissive,
             Observed::WouldDeny(rule) => What::Rule(rule),
         },
         caller: at.caller,

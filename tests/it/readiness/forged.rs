@@ -66,7 +66,7 @@ fn record(service: &str, port: &str, from: &str) -> Export {
     let pairs = [
         ("service", service),
         ("port", port),
-        ("mode", "permissive"),
+        ("plain", "true"),
         ("from", from),
         ("type", "DownstreamEnd"),
     ];

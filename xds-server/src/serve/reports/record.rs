@@ -99,10 +99,9 @@ impl Record {
         let port: Name = self.get("port").parse().map_err(|_| malformed)?;
         let from: IpAddr = self.get("from").parse().map_err(|_| malformed)?;
         let from = from.to_canonical().to_string();
-        let plain = match self.get("mode") {
+        let plain = match self.get("plain") {
             "" => None,
-            "permissive" => Some(Observed::Permissive),
-            "off" => Some(Observed::Off),
+            "true" => Some(Observed::PlainText),
             _ => return Err(malformed),
         };
         let rule: Option<AccessRuleId> = match self.get("rule") {
@@ -161,7 +160,7 @@ mod tests {
         let usual = [
             ("service", "payments"),
             ("port", "http"),
-            ("mode", "permissive"),
+            ("plain", "true"),
             ("from", "::ffff:10.0.0.7"),
             ("peer", "-"),
             ("rule", "-"),
@@ -187,8 +186,7 @@ mod tests {
         let seen = record(pairs).read(&"payments".parse().unwrap())?;
         let seen = seen.into_iter().map(|(at, times)| {
             let what = match at.what {
-                Observed::Permissive => "permissive",
-                Observed::Off => "off",
+                Observed::PlainText => "plain",
                 Observed::WouldDeny(_) => "rule",
             };
             let Times { requests, refused } = times;
@@ -202,28 +200,28 @@ mod tests {
 
     #[test]
     fn a_record_says_who_called_and_nothing_about_others() {
-        let plain = "payments/http permissive 10.0.0.7 1 0";
+        let plain = "payments/http plain 10.0.0.7 1 0";
         assert_eq!(read(&[]).unwrap(), [plain]);
         let denied = [
-            ("mode", "off"),
+            ("plain", "true"),
             ("answer", "rbac_access_denied_matched_policy[none]"),
         ];
-        assert_eq!(read(&denied).unwrap(), ["payments/http off 10.0.0.7 1 1"]);
+        assert_eq!(read(&denied).unwrap(), ["payments/http plain 10.0.0.7 1 1"]);
         let goes_on = read(&[("type", "DownstreamPeriodic")]).unwrap();
-        assert_eq!(goes_on, ["payments/http permissive 10.0.0.7 0 0"]);
+        assert_eq!(goes_on, ["payments/http plain 10.0.0.7 0 0"]);
         let both = read(&[("rule", RULE)]).unwrap();
         assert_eq!(both, [plain, "payments/http rule 10.0.0.7 1 0"]);
         let peer = "spiffe://shop.example/service/checkout";
-        let by_name = read(&[("mode", ""), ("rule", RULE), ("peer", peer)]).unwrap();
+        let by_name = read(&[("plain", ""), ("rule", RULE), ("peer", peer)]).unwrap();
         assert_eq!(by_name, [format!("payments/http rule {peer} 1 0")]);
-        assert_eq!(read(&[("mode", "")]).unwrap(), Vec::<String>::new());
+        assert_eq!(read(&[("plain", "")]).unwrap(), Vec::<String>::new());
 
         assert_eq!(read(&[("service", "checkout")]), Err(Outcome::Foreign));
         let long = format!("spiffe://{}", "a".repeat(CALLER));
         for (key, value) in [
             ("port", "Not a name"),
             ("port", ""),
-            ("mode", "strict"),
+            ("plain", "permissive"),
             ("from", "somewhere"),
             ("from", "10.0.0.7:80"),
             ("rule", "heddle/revoked"),
