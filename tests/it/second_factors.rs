@@ -27,6 +27,10 @@ impl Authenticator {
         Self { totp, used: 0 }
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a member's telephone has the time of the day"
+    )]
     fn now() -> u64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         now.as_secs()

@@ -10,7 +10,7 @@ use heddle_store::second_factors::{self, Shown};
 use heddle_store::sessions::Refused;
 use heddle_store::{Grant, Tx, members};
 use http::HeaderMap;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -140,7 +140,7 @@ fn wrong(why: Refused) -> Problem {
 fn codes(intent: &Intent, codes: &[SecretString]) -> Response {
     let mut answer = json!({});
     if !intent.dry_run {
-        let codes: Vec<&str> = codes.iter().map(|code| code.expose_secret()).collect();
+        let codes: Vec<&str> = codes.iter().map(ExposeSecret::expose_secret).collect();
         answer["recovery_codes"] = json!(codes);
     }
     view::secret_answer(StatusCode::CREATED, answer, None)

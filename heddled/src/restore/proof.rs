@@ -40,6 +40,7 @@ impl Resealer for Opening {
                 let what = match place {
                     Place::Authority { id, .. } => format!("authority {id}: {error}"),
                     Place::SessionKey { id } => format!("session key {id}: {error}"),
+                    Place::SecondFactor { id, .. } => format!("second factor {id}: {error}"),
                 };
                 let mut broken = self.broken.lock().map_err(|_| "a thread panicked")?;
                 broken.push(what);

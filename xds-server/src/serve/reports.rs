@@ -43,8 +43,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it is gathered what is kept together, and how long keeping it may take.
 const GATHER: Duration = Duration::from_secs(1);
 const KEEP: Duration = Duration::from_secs(5);
-/// How many different sightings are gathered at most.
+/// How many different sightings are gathered at most, and how many of one mesh, so that none takes the place of all others.
 const GATHERED: usize = 20_000;
+const GATHERED_OF_MESH: usize = 2_000;
 /// For how long it is believed who a connection is of: as long as a revoked proxy may keep its stream, give or take.
 const BELIEVED: Duration = Duration::from_secs(10);
 
@@ -112,7 +113,7 @@ impl Default for Desk {
 }
 
 impl Desk {
-    fn add(&self, proxy: &Proxy, asked: Export) {
+    fn add(&self, proxy: &Proxy, asked: &Export) {
         let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         let Gathered { meshes, sightings } = &mut *gathered;
         let reported = meshes.entry(proxy.mesh).or_default();
@@ -130,7 +131,7 @@ impl Desk {
                 if let Some(before) = reported.seen.get_mut(&sighting) {
                     before.requests += times.requests;
                     before.refused += times.refused;
-                } else if *sightings < GATHERED {
+                } else if *sightings < GATHERED && reported.seen.len() < GATHERED_OF_MESH {
                     *sightings += 1;
                     reported.seen.insert(sighting, times);
                 } else {
@@ -196,7 +197,7 @@ pub(super) async fn answer(
     let desk = &connection.server.reports;
     match call {
         Call::Check => {
-            desk.add(&proxy, Export::default());
+            desk.add(&proxy, &Export::default());
             let check = Asked(|_: record::Check| async { Ok::<_, Status>(Answer::SERVING) });
             let codec = ProstCodec::<Answer, record::Check>::default();
             let mut grpc = Grpc::new(codec).max_decoding_message_size(MESSAGE);
@@ -209,7 +210,7 @@ pub(super) async fn answer(
             }
             let server = Arc::clone(&connection.server);
             let export = Asked(move |asked: Export| {
-                server.reports.add(&proxy, asked);
+                server.reports.add(&proxy, &asked);
                 async { Ok::<_, Status>(Answer::TAKEN) }
             });
             let codec = ProstCodec::<Answer, Export>::default();
