@@ -10,6 +10,7 @@ pub(crate) mod tools;
 pub(crate) mod wal;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ pub(crate) async fn run(args: BackupArgs) -> anyhow::Result<()> {
     let source = Source::find(&args, settings, &binaries)?;
     let tools = Tools::new(binaries);
     let mut signals = Signals::take()?;
+    let made = AtomicBool::new(args.to.is_none());
     let work = async {
         // Before the backup, so that nothing is missing between the two.
         let following = match &args.wal {
@@ -55,6 +57,7 @@ pub(crate) async fn run(args: BackupArgs) -> anyhow::Result<()> {
         };
         if let Some(to) = &args.to {
             base::take(&tools, &source, to, args.json).await?;
+            made.store(true, Ordering::Relaxed);
         }
         match following {
             Some(following) => following.run().await,
@@ -66,7 +69,7 @@ pub(crate) async fn run(args: BackupArgs) -> anyhow::Result<()> {
         done = work => done,
         signal = signals.next() => {
             tracing::info!(%signal, "stopping");
-            match args.follow {
+            match args.follow && made.load(Ordering::Relaxed) {
                 true => Ok(()),
                 false => bail!("stopped by {signal}; there is no backup"),
             }

@@ -227,7 +227,6 @@ pub(crate) async fn remove(work: &mut Work, kind: Kind, row: &PrincipalRow) -> R
     keep_an_owner(work, id).await?;
     sessions::require_fresh(work).await?;
     let now = work.now();
-    second_factors::delete(work, id).await?;
     for sql in [
         "update heddle.principals set deleted_at = $2, password_hash = null where id = $1",
         "update heddle.tokens set revoked_at = $2 where principal_id = $1 and revoked_at is null",
@@ -240,6 +239,7 @@ pub(crate) async fn remove(work: &mut Work, kind: Kind, row: &PrincipalRow) -> R
             .await?;
     }
     sessions::end_all(work, id, None).await?;
+    second_factors::delete(work, id).await?;
     let roles: Vec<_> = row.bound.iter().map(bound_json).collect();
     let before = json!({"display_name": row.display_name, "roles": roles});
     record(work, kind, "delete", id, &row.name, Some(&before), None).await

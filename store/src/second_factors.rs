@@ -357,8 +357,9 @@ pub(crate) async fn reset_of(work: &mut Work, row: &PrincipalRow) -> Result<()> 
         return Err(Error::NoSecondFactor);
     }
     let id = row.id.uuid();
-    delete(work, id).await?;
+    // First, as whoever signs in takes them: the challenge, then what it is answered by.
     sessions::end_all(work, id, None).await?;
+    delete(work, id).await?;
     mails::tell(work, Notice::SecondFactorRemoved, &row.name).await?;
     record(work, "reset_second_factor", row).await
 }

@@ -98,6 +98,12 @@ pub enum Refused {
 pub(crate) async fn end_all(work: &mut Work, member: Uuid, keep: Option<SessionId>) -> Result<()> {
     // First, so that one that is becoming a session has become one, or never does.
     challenge::void(work, member).await?;
+    sqlx::query(
+        "update heddle.device_decisions set approved = false where principal_id = $1 and redeemed_at is null",
+    )
+    .bind(member)
+    .execute(work.conn())
+    .await?;
     let now = work.now();
     sqlx::query(
         "update heddle.sessions set revoked_at = $2 \

@@ -41,6 +41,10 @@ impl Connection {
         }
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
+        // It would stand where everybody sees what runs.
+        if tail.contains('@') {
+            bail!("in a user or password, `/`, `?` and `@` are written as %2F, %3F and %40");
+        }
         let Some((who, host)) = authority.rsplit_once('@') else {
             return Ok(Self {
                 url: url.to_owned(),

@@ -10,8 +10,10 @@ use super::What;
 use crate::error::{Result, inconsistent};
 use crate::tx::Tx;
 
-/// The most callers that one question is answered with.
-const LISTED: i64 = 1000;
+/// The most callers that one question is answered with, and of one port and one thing that was counted there. Those whose calls are let in
+/// come first, and of every port the first ones: a busy one hides no other.
+const LISTED: i64 = 5000;
+const LISTED_OF_PORT: i64 = 1000;
 
 /// What was counted of a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,12 +77,16 @@ pub async fn seen<P: Permission>(
                 array(select distinct p.service from heddle.proxies p \
                       where p.mesh_id = $1 and host(p.address) = o.caller order by p.service limit 5) as probably, \
                 o.requests, o.refused, o.first_seen, o.last_seen \
-         from (select o.service, o.port, o.what, o.rule, o.caller, sum(o.requests)::bigint as requests, \
-                      sum(o.refused)::bigint as refused, min(o.first_seen) as first_seen, max(o.last_seen) as last_seen \
-               from heddle.observations o \
-               where o.mesh_id = $1 and ($2::text is null or o.service = $2) and o.day >= $3 and o.last_seen >= $4 \
-               group by o.service, o.port, o.what, o.rule, o.caller \
-               order by 6 desc, o.service, o.port, o.what, o.rule, o.caller limit $5) o \
+         from (select c.*, row_number() over ( \
+                          partition by c.service, c.port, c.what, c.rule \
+                          order by (c.requests = 0 or c.requests > c.refused) desc, c.requests desc, c.caller) as place \
+               from (select o.service, o.port, o.what, o.rule, o.caller, sum(o.requests)::bigint as requests, \
+                            sum(o.refused)::bigint as refused, min(o.first_seen) as first_seen, max(o.last_seen) as last_seen \
+                     from heddle.observations o \
+                     where o.mesh_id = $1 and ($2::text is null or o.service = $2) and o.day >= $3 and o.last_seen >= $4 \
+                     group by o.service, o.port, o.what, o.rule, o.caller) c \
+               order by place, c.service, c.port, c.what, c.rule limit $5) o \
+         where o.place <= $6 \
          order by o.requests desc, o.service, o.port, o.what, o.rule, o.caller",
     )
     .bind(mesh.uuid())
@@ -88,6 +94,7 @@ pub async fn seen<P: Permission>(
     .bind(since.date_naive())
     .bind(since)
     .bind(LISTED)
+    .bind(LISTED_OF_PORT)
     .fetch_all(tx.work.conn())
     .await?;
     rows.into_iter().map(|row| read(mesh, row)).collect()

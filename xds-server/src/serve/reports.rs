@@ -114,32 +114,31 @@ impl Default for Desk {
 
 impl Desk {
     fn add(&self, proxy: &Proxy, asked: &Export) {
+        // Read before anybody has to wait for it.
+        let mut seen = Vec::new();
+        for record in asked.records() {
+            match record.read(&proxy.service) {
+                Ok(read) => seen.extend(read),
+                Err(outcome) => telemetry::reported(outcome, 1),
+            }
+        }
+        let mut counts = [(Outcome::Counted, 0), (Outcome::TooMany, 0)];
         let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         let Gathered { meshes, sightings } = &mut *gathered;
         let reported = meshes.entry(proxy.mesh).or_default();
         reported.heard.insert(proxy.proxy);
-        let mut counts = [(Outcome::Counted, 0), (Outcome::TooMany, 0)];
-        for record in asked.records() {
-            let seen = match record.read(&proxy.service) {
-                Ok(seen) => seen,
-                Err(outcome) => {
-                    telemetry::reported(outcome, 1);
-                    continue;
-                }
-            };
-            for (sighting, times) in seen {
-                if let Some(before) = reported.seen.get_mut(&sighting) {
-                    before.requests += times.requests;
-                    before.refused += times.refused;
-                } else if *sightings < GATHERED && reported.seen.len() < GATHERED_OF_MESH {
-                    *sightings += 1;
-                    reported.seen.insert(sighting, times);
-                } else {
-                    counts[1].1 += 1;
-                    continue;
-                }
-                counts[0].1 += 1;
+        for (sighting, times) in seen {
+            if let Some(before) = reported.seen.get_mut(&sighting) {
+                before.requests += times.requests;
+                before.refused += times.refused;
+            } else if *sightings < GATHERED && reported.seen.len() < GATHERED_OF_MESH {
+                *sightings += 1;
+                reported.seen.insert(sighting, times);
+            } else {
+                counts[1].1 += 1;
+                continue;
             }
+            counts[0].1 += 1;
         }
         drop(gathered);
         for (outcome, count) in counts {

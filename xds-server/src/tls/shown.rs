@@ -12,6 +12,8 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 
 /// The largest certificate that is looked at, in bytes. Leaves of a mesh have less than a quarter of that.
 const LARGEST: usize = 4 << 10;
+/// The most that may come with it. It is not looked at, and kept while the connection lasts.
+const LARGEST_CHAIN: usize = 16 << 10;
 
 #[derive(Debug)]
 pub(super) struct ShownByClients(WebPkiSupportedAlgorithms);
@@ -34,10 +36,11 @@ impl ClientCertVerifier for ShownByClients {
     fn verify_client_cert(
         &self,
         leaf: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
+        chain: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        match leaf.len() <= LARGEST {
+        let others: usize = chain.iter().map(|one| one.len()).sum();
+        match leaf.len() <= LARGEST && others <= LARGEST_CHAIN {
             true => Ok(ClientCertVerified::assertion()),
             false => Err(CertificateError::BadEncoding.into()),
         }
