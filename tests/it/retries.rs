@@ -92,7 +92,7 @@ async fn what_makes_people_and_secrets_is_done_once_for_a_key() {
             .expect(201);
         assert_eq!(tried.header("heddle-dry-run"), Some("true"), "{path}");
         assert!(!without_secrets(tried.json).1, "{path} shows a secret");
-        assert_eq!(dump(&stack).await, before, "{path} was done");
+        assert_eq!(settled(&stack).await, before, "{path} was done");
 
         let first = post(&ada, path, path, &body).await.expect(201);
         assert_eq!(first.header("idempotency-replayed"), None);
@@ -108,7 +108,7 @@ async fn what_makes_people_and_secrets_is_done_once_for_a_key() {
         );
         assert_eq!(again.json, shown, "{path}");
         assert_eq!(again.location, first.location);
-        assert_eq!(dump(&stack).await, before, "{path} was done twice");
+        assert_eq!(settled(&stack).await, before, "{path} was done twice");
 
         // The same key for something else is a mistake.
         let mut other = body.clone();
@@ -141,15 +141,15 @@ async fn a_password_is_changed_once_for_a_key() {
     let ada = owner(&stack).await;
     let path = "/password-changes";
     let change = json!({"current_password": PASSWORD, "new_password": "another long password"});
-    let before = dump(&stack).await;
+    let before = settled(&stack).await;
     let tried = post(&ada, &format!("{path}?dry_run=true"), "a", &change).await;
     assert_eq!(tried.expect(204).header("heddle-dry-run"), Some("true"));
-    assert_eq!(dump(&stack).await, before);
+    assert_eq!(settled(&stack).await, before);
     let _ = post(&ada, path, "a", &change).await.expect(204);
-    let before = dump(&stack).await;
+    let before = settled(&stack).await;
     // The same again would be a wrong password by now.
     let again = post(&ada, path, "a", &change).await.expect(204);
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     let _ = post(&ada, path, "b", &change).await.expect(422);
-    assert_eq!(dump(&stack).await, before);
+    assert_eq!(settled(&stack).await, before);
 }
