@@ -361,10 +361,16 @@ resource "heddle_route" "base" {
   depends_on = [heddle_mesh.m, heddle_service_account.ab]`},
 	{kind: "role_binding", make: (*random).roleBinding, address: `
   service_account = heddle_service_account.each[%d].name
-  depends_on = [heddle_mesh.m]`, standing: accounts + `
+  depends_on = [heddle_mesh.m, heddle_service.each]`, standing: accounts + `
 resource "heddle_service_account" "each" {
   count = 20
   name  = "MESH-x${count.index}"
+}
+resource "heddle_service" "each" {
+  count = 2
+  mesh  = heddle_mesh.m[0].name
+  name  = ["checkout", "payments"][count.index]
+  ports = [{ name = "http", port = 8080, protocol = "http" }]
 }
 `},
 }
