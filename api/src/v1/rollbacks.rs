@@ -47,7 +47,7 @@ pub(crate) fn sample() -> Value {
     json!({"to_revision": 11})
 }
 
-fn goal(body: &[u8], mesh: &MeshRow) -> Result<Goal, Problem> {
+async fn goal(tx: &mut Tx<ConfigWrite>, body: &[u8], mesh: &MeshRow) -> Result<Goal, Problem> {
     let wanted: CreateRollback = decode(body)?;
     let (field, number, goal) = match (wanted.to_revision, wanted.revert_revision) {
         (Some(number), None) => ("to_revision", number, Goal::To(number)),
@@ -59,9 +59,16 @@ fn goal(body: &[u8], mesh: &MeshRow) -> Result<Goal, Problem> {
             return Err(Problem::invalid(violations));
         }
     };
-    if number > mesh.revision {
+    // Numbers below the newest one are missing where a restore has begun anew.
+    if heddle_store::revisions::find(tx, mesh.id, number)
+        .await?
+        .is_none()
+    {
         let mut violations = Violations::new();
-        let detail = format!("the newest revision is {}", mesh.revision);
+        let detail = match number > mesh.revision {
+            true => format!("the newest revision is {}", mesh.revision),
+            false => format!("this mesh has no revision {number}"),
+        };
         violations.add(&Pointer::Root.field(field), Code::OutOfRange, detail);
         return Err(Problem::invalid(violations));
     }
@@ -233,7 +240,7 @@ pub(crate) async fn create(
         return Ok(answer);
     }
     let mesh = meshes::require(&mut tx, &name).await?;
-    let goal = goal(&body, &mesh)?;
+    let goal = goal(&mut tx, &body, &mesh).await?;
     require_revision(&headers, &mesh)?;
     let mut plan = rollbacks::plan(&mut tx, &mesh, goal).await?;
     if plan.touches(Kind::AccessRule) {
