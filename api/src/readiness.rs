@@ -4,12 +4,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use heddle_model::kind::{Mesh, Service};
 use heddle_model::mtls::{self, MtlsMode};
 use heddle_model::name::Name;
-use heddle_store::observations::{GAP, Observer, Seen, What};
+use heddle_store::observations::{GAP, Gone, Observer, Seen, What};
 use serde_json::{Value, json};
 
 use crate::view;
 
-/// Whoever joined so shortly before it was heard first took no calls before that.
+/// Whoever joined so shortly before it was heard first took no calls before that; and nobody takes any while one goes and the next comes.
 const JOINING: TimeDelta = TimeDelta::minutes(5);
 /// How many names stand in a sentence.
 const NAMED: usize = 5;
@@ -85,18 +85,26 @@ pub(crate) enum Watch {
     NotConnected,
     /// It is connected, and has not said lately that it could report.
     Silent,
+    /// It refuses a listener, so the one that it still has may be one that tells nothing.
+    RejectsListener,
     /// What it listens at is not Heddle's, and no mode is about it.
     OwnListeners,
 }
 
 impl Watch {
-    pub(crate) const ALL: [&'static str; 4] =
-        ["reporting", "not_connected", "silent", "own_listeners"];
+    pub(crate) const ALL: [&'static str; 5] = [
+        "reporting",
+        "not_connected",
+        "silent",
+        "rejects_listener",
+        "own_listeners",
+    ];
 
     fn of(proxy: &Observer, now: DateTime<Utc>) -> Self {
         match proxy.heard {
             _ if proxy.apart => Self::OwnListeners,
             _ if !proxy.connected => Self::NotConnected,
+            _ if proxy.refuses_listener => Self::RejectsListener,
             Some((since, heard)) if heard > now - GAP => Self::Reporting(since),
             _ => Self::Silent,
         }
@@ -107,6 +115,7 @@ impl Watch {
             Self::Reporting(_) => "reporting",
             Self::NotConnected => "not_connected",
             Self::Silent => "silent",
+            Self::RejectsListener => "rejects_listener",
             Self::OwnListeners => "own_listeners",
         }
     }
@@ -115,20 +124,45 @@ impl Watch {
 /// The proxies of a service as those who would tell.
 pub(crate) struct Watched<'a> {
     proxies: Vec<(&'a Observer, Watch)>,
+    gone: Vec<&'a Gone>,
     since: DateTime<Utc>,
+    now: DateTime<Utc>,
 }
 
 impl<'a> Watched<'a> {
     pub(crate) fn new(
         proxies: impl Iterator<Item = &'a Observer>,
+        gone: impl Iterator<Item = &'a Gone>,
         since: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Self {
         let proxies = proxies.map(|one| (one, Watch::of(one, now)));
         Self {
             proxies: proxies.collect(),
+            gone: gone.collect(),
             since,
+            now,
         }
+    }
+
+    /// Since when there has always been some proxy that would tell; `None`: there is none now.
+    fn since(&self) -> Option<DateTime<Utc>> {
+        let reporting = self.proxies.iter().filter_map(|(_, watch)| match watch {
+            Watch::Reporting(since) => Some((*since, self.now)),
+            _ => None,
+        });
+        let gone = self.gone.iter().map(|one| (one.since, one.heard_at));
+        let mut spans: Vec<_> = reporting.chain(gone).collect();
+        spans.sort_unstable();
+        let mut run: Option<(DateTime<Utc>, DateTime<Utc>)> = None;
+        for (from, to) in spans {
+            run = match run {
+                Some((began, until)) if from <= until + JOINING => Some((began, until.max(to))),
+                _ => Some((from, to)),
+            };
+        }
+        run.filter(|(_, until)| *until == self.now)
+            .map(|(began, _)| began)
     }
 
     /// Why it cannot be told from silence that nobody called; `None`: it can.
@@ -154,6 +188,12 @@ impl<'a> Watched<'a> {
                 "connected, but not heard as reporting yet: {silent}"
             ));
         }
+        let rejecting = names(Watch::RejectsListener);
+        if !rejecting.is_empty() {
+            why.push(format!(
+                "they reject a listener, so they may have one that tells nothing: {rejecting}"
+            ));
+        }
         let heard = self
             .proxies
             .iter()
@@ -166,7 +206,9 @@ impl<'a> Watched<'a> {
             // What came after the beginning of the window was not there to be called before it.
             *since > self.since.max(*joined + JOINING)
         });
-        match late.map(|(_, since)| since).max() {
+        // Nor was anybody, before the first one came.
+        let began = self.since().filter(|began| *began > self.since + JOINING);
+        match late.map(|(_, since)| since).chain(began).max() {
             _ if reporting == 0 && why.is_empty() => {
                 why.push(String::from("no proxy of the service reports"));
             }
@@ -313,6 +355,7 @@ mod tests {
             service: "payments".parse().unwrap(),
             connected,
             apart: false,
+            refuses_listener: false,
             joined_at: at(joined),
             heard: heard.map(|(since, last)| (at(since), at(last))),
         }
@@ -332,7 +375,10 @@ mod tests {
     #[test]
     fn nobody_is_not_nobody_told_us() {
         let since = at(1000);
-        let doubt = |proxies: &[Observer]| Watched::new(proxies.iter(), since, at(2000)).doubt();
+        let watched = |proxies: &[Observer], gone: &[Gone]| {
+            Watched::new(proxies.iter(), gone.iter(), since, at(2000)).doubt()
+        };
+        let doubt = |proxies: &[Observer]| watched(proxies, &[]);
         let all_along = proxy("p-1", true, 0, Some((10, 1999)));
         assert_eq!(doubt(std::slice::from_ref(&all_along)), None);
         // It joined in between, and has been heard since.
@@ -363,8 +409,28 @@ mod tests {
             "not heard as reporting yet: p-6",
         );
         says(
-            &[all_along, proxy("p-7", true, 0, Some((1200, 1999)))],
+            &[all_along.clone(), proxy("p-7", true, 0, Some((1200, 1999)))],
             "only since",
         );
+        let rejecting = Observer {
+            refuses_listener: true,
+            ..proxy("p-8", true, 0, Some((10, 1999)))
+        };
+        says(&[all_along, rejecting], "reject a listener");
+
+        // Everybody joined in between: of the time before that nobody tells, unless those do who have gone since.
+        let young = [proxy("p-9", true, 1500, Some((1501, 1999)))];
+        says(&young, "only since");
+        let gone = |from: i64, to: i64| Gone {
+            service: "payments".parse().unwrap(),
+            since: at(from),
+            heard_at: at(to),
+        };
+        assert_eq!(watched(&young, &[gone(900, 1498)]), None);
+        assert_eq!(watched(&young, &[gone(900, 1200), gone(1203, 1498)]), None);
+        let hole = watched(&young, &[gone(900, 1200), gone(1300, 1498)]).unwrap();
+        assert!(hole.contains(&view::time(at(1300))), "{hole}");
+        let early = watched(&young, &[gone(900, 1400)]).unwrap();
+        assert!(early.contains(&view::time(at(1501))), "{early}");
     }
 }

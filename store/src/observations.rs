@@ -14,14 +14,16 @@ use crate::revocations::OF_PROXY;
 use crate::store::Store;
 use crate::tx::Mode;
 
-pub use read::{Observer, Seen, observers, seen};
+pub use read::{Gone, Observer, Seen, called, gone, observers, seen};
 
 /// How many callers of a port, or of a rule at a port, are told apart a day. The rest counts as one.
 pub const CALLERS: i64 = 100;
 /// For how long it is remembered.
 pub const REMEMBER: TimeDelta = TimeDelta::days(30);
-/// Whoever was not heard for so long has a gap.
-pub const GAP: TimeDelta = TimeDelta::minutes(10);
+/// Whoever was not heard for so long has a gap: proxies are to say every three minutes that they would report.
+pub const GAP: TimeDelta = TimeDelta::minutes(4);
+/// For so long after a port was `off`, calls of it count as calls of then: they were under way, or their callers had not been told yet.
+pub const SETTLING: TimeDelta = TimeDelta::minutes(5);
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,9 +115,18 @@ pub async fn reporter(
     row.map(named).transpose()
 }
 
+/// Which proxies were heard.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Those that were.
+    pub proxies: Vec<ProxyId>,
+    /// Those that have told of something which is not counted: they are heard anew from now on.
+    pub with_loss: Vec<ProxyId>,
+}
+
 /// Adds what was counted to the counts of today, and notes which proxies were heard. A call in plain text counts by the mode that its
-/// port has now, whichever of the two it is given as: proxies need not know. What is about a port or rule that the mesh does not
-/// have (any more) is passed over.
+/// port has now, or had a moment ago, whichever of the two it is given as: proxies need not know. What is about a port or rule that the
+/// mesh does not have (any more) is passed over.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`].
@@ -123,22 +134,25 @@ pub async fn keep(
     store: &Store,
     mesh: &MeshRef,
     observations: &[Observation],
-    heard: &[ProxyId],
+    heard: &Heard,
 ) -> Result<()> {
     fn column<'a, T>(observations: &'a [Observation], of: impl Fn(&'a Observation) -> T) -> Vec<T> {
         observations.iter().map(of).collect()
     }
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let proxies: Vec<Uuid> = heard.iter().map(|proxy| proxy.uuid()).collect();
+    let uuids = |proxies: &[ProxyId]| proxies.iter().map(|proxy| proxy.uuid()).collect();
+    let (proxies, with_loss): (Vec<Uuid>, Vec<Uuid>) =
+        (uuids(&heard.proxies), uuids(&heard.with_loss));
     let mut work = store.work(mesh.org(), "xds", Mode::Soft).await?;
     let now = work.now();
     sqlx::query(
-        "insert into heddle.observers (org_id, mesh_id, proxy_id, since, heard_at) \
-         select p.org_id, p.mesh_id, p.id, $3, $3 from heddle.proxies p \
+        "insert into heddle.observers (org_id, mesh_id, proxy_id, service, since, heard_at) \
+         select p.org_id, p.mesh_id, p.id, p.service, $3, $3 from heddle.proxies p \
          where p.mesh_id = $1 and p.id = any($2) order by p.id \
          on conflict (org_id, mesh_id, proxy_id) do update set \
-             since = case when observers.heard_at < excluded.heard_at - $4 then excluded.since else observers.since end, \
-             heard_at = greatest(observers.heard_at, excluded.heard_at)",
+             since = case when observers.heard_at < excluded.heard_at - $4 or observers.service <> excluded.service \
+                          then excluded.since else observers.since end, \
+             heard_at = greatest(observers.heard_at, excluded.heard_at), service = excluded.service",
     )
     .bind(mesh.mesh().uuid())
     .bind(&proxies)
@@ -146,20 +160,43 @@ pub async fn keep(
     .bind(GAP)
     .execute(work.conn())
     .await?;
+    if !with_loss.is_empty() {
+        sqlx::query(
+            "update heddle.observers set since = $3 where mesh_id = $1 and proxy_id = any($2)",
+        )
+        .bind(mesh.mesh().uuid())
+        .bind(&with_loss)
+        .bind(now)
+        .execute(work.conn())
+        .await?;
+    }
     // In the order of the key, as every server writes them: two that write the same wait for each other and do not block each other.
     sqlx::query(
-        "with given as ( \
+        "with lately as ( \
+             select r.id, r.kind, r.name, r.spec from heddle.resources r where r.mesh_id = $2 and r.id = $2 and r.to_revision is null \
+             union all \
+             select r.id, r.kind, r.name, r.spec from heddle.resources r \
+             where r.mesh_id = $2 and r.kind = 'service' and r.name = any($4) and r.to_revision is null \
+             union all \
+             select r.id, r.kind, r.name, r.spec from heddle.resources r \
+             where r.mesh_id = $2 and (r.id = $2 or r.kind = 'service' and r.name = any($4)) \
+               and r.to_revision > (select coalesce(max(v.revision), 0) from heddle.revisions v \
+                                    where v.mesh_id = $2 and v.created_at <= $13)), \
+         given as ( \
              select g.service, g.port, g.rule, g.caller, g.requests, g.refused, \
                     case when g.what = 'rule' then g.what \
-                         when coalesce(p.port ->> 'mtls', r.spec ->> 'mtls', m.spec ->> 'mtls') = 'off' then 'off' \
+                         when exists ( \
+                             select from lately r \
+                             cross join lateral jsonb_array_elements(r.spec -> 'ports') as p (port) \
+                             left join lately m on m.id = $2 \
+                             where r.kind = 'service' and r.name = g.service and p.port ->> 'name' = g.port \
+                               and coalesce(p.port ->> 'mtls', r.spec ->> 'mtls', m.spec ->> 'mtls') = 'off') then 'off' \
                          else 'permissive' end as what \
              from unnest($4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::bigint[], $10::bigint[]) \
                  as g (service, port, what, rule, caller, requests, refused) \
              join heddle.resources r \
                on r.mesh_id = $2 and r.kind = 'service' and r.name = g.service and r.to_revision is null \
-             join lateral jsonb_array_elements(r.spec -> 'ports') as p (port) on p.port ->> 'name' = g.port \
-             left join heddle.resources m \
-               on m.mesh_id = $2 and m.id = $2 and m.to_revision is null), \
+             join lateral jsonb_array_elements(r.spec -> 'ports') as p (port) on p.port ->> 'name' = g.port), \
          known as ( \
              select g.*, exists ( \
                  select from heddle.observations o \
@@ -201,6 +238,7 @@ pub async fn keep(
     .bind(column(observations, |o| count(o.refused)))
     .bind(CALLERS)
     .bind(now)
+    .bind(now - SETTLING)
     .execute(work.conn())
     .await?;
     work.commit().await?;

@@ -194,6 +194,8 @@ pub struct Reported {
     pub seen: BTreeMap<Sighting, Times>,
     /// Which of them were heard.
     pub heard: BTreeSet<ProxyId>,
+    /// Who has told of something that is not in here, nor in anything before.
+    pub lost: BTreeSet<ProxyId>,
 }
 
 /// Why a proxy may not have a stream.

@@ -76,7 +76,10 @@ pub(crate) async fn of_service(
     let name = &stored.name;
     let seen = observations::seen(&mut tx, mesh.id, Some(name), since).await?;
     let proxies = observations::observers(&mut tx, mesh.id, Some(name)).await?;
-    let watched = Watched::new(proxies.iter(), since, tx.now());
+    let gone = observations::gone(&mut tx, mesh.id, Some(name), since).await?;
+    // What was not there yet was not called.
+    let since = since.max(stored.created_at);
+    let watched = Watched::new(proxies.iter(), gone.iter(), since, tx.now());
     let seen: Vec<&Seen> = seen.iter().collect();
     let found = readiness::of(&mesh_of(&mesh), (name, &spec), &seen, &watched);
     Ok(Json(found.body))
@@ -99,13 +102,15 @@ pub(crate) async fn of_mesh(
     let services = resources::all(&mut tx, mesh.id, Kind::Service, None).await?;
     let seen = observations::seen(&mut tx, mesh.id, None, since).await?;
     let proxies = observations::observers(&mut tx, mesh.id, None).await?;
+    let gone = observations::gone(&mut tx, mesh.id, None, since).await?;
     let (of, now) = (mesh_of(&mesh), tx.now());
     let judged = services.iter().filter_map(|stored| {
         let spec = wire::read_object::<Service>(&stored.sent)?;
         let name = &stored.name;
         let own = proxies.iter().filter(|proxy| proxy.service == *name);
         let seen: Vec<&Seen> = seen.iter().filter(|one| one.service == *name).collect();
-        let watched = Watched::new(own, since, now);
+        let gone = gone.iter().filter(|one| one.service == *name);
+        let watched = Watched::new(own, gone, since.max(stored.created_at), now);
         Some(readiness::of(&of, (name, &spec), &seen, &watched))
     });
     let (strict, open): (Vec<Readiness>, Vec<Readiness>) =
@@ -139,7 +144,13 @@ pub(crate) async fn would_deny(
     let name = &stored.name;
     let seen = observations::seen(&mut tx, mesh.id, Some(name), since).await?;
     let proxies = observations::observers(&mut tx, mesh.id, Some(name)).await?;
-    let watched = Watched::new(proxies.iter(), since, tx.now());
+    let gone = observations::gone(&mut tx, mesh.id, Some(name), since).await?;
+    let watched = Watched::new(
+        proxies.iter(),
+        gone.iter(),
+        since.max(stored.created_at),
+        tx.now(),
+    );
     let prefix = format!("spiffe://{}/service/", mesh.trust_domain);
     let rules = rules.iter().filter_map(|rule| {
         let spec = wire::read_object::<AccessRule>(&rule.sent)?;

@@ -13,7 +13,7 @@ use heddle_model::code::Code;
 use heddle_model::envoy::is_too_old;
 use heddle_model::id::{MeshId, OrgId, ProxyId};
 use heddle_model::snapshot::MeshSnapshot;
-use heddle_store::observations::{self, Observation, What};
+use heddle_store::observations::{self, Heard, Observation, What};
 use heddle_store::proxies::{self, Arrival, Checkpoint, JoinRefused, Turned};
 use heddle_store::{FeedPosition, MeshHead, MeshRef, Store};
 use heddle_xds_server::{
@@ -441,7 +441,10 @@ impl SnapshotSource for MeshSource {
 
     async fn reported(&self, mesh: MeshKey, reported: Reported) -> Result<(), SourceError> {
         let mesh = self.require(mesh)?;
-        let heard: Vec<ProxyId> = reported.heard.into_iter().collect();
+        let heard = Heard {
+            proxies: reported.heard.into_iter().collect(),
+            with_loss: reported.lost.into_iter().collect(),
+        };
         let seen: Vec<Observation> = reported.seen.into_iter().map(observation).collect();
         observations::keep(&self.store, &mesh, &seen, &heard)
             .await

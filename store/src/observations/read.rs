@@ -1,5 +1,7 @@
 //! What was counted, and who counts.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use heddle_model::authz::Permission;
 use heddle_model::id::{MeshId, ProxyId};
@@ -75,7 +77,8 @@ pub async fn seen<P: Permission>(
     let rows: Vec<Row> = sqlx::query_as(
         "select o.service, o.port, o.what, o.rule, o.caller, \
                 array(select distinct p.service from heddle.proxies p \
-                      where p.mesh_id = $1 and host(p.address) = o.caller order by p.service limit 5) as probably, \
+                      where p.mesh_id = $1 and p.address is not null and host(p.address) = o.caller \
+                      order by p.service limit 5) as probably, \
                 o.requests, o.refused, o.first_seen, o.last_seen \
          from (select c.*, row_number() over ( \
                           partition by c.service, c.port, c.what, c.rule \
@@ -98,6 +101,31 @@ pub async fn seen<P: Permission>(
     .fetch_all(tx.work.conn())
     .await?;
     rows.into_iter().map(|row| read(mesh, row)).collect()
+}
+
+/// Those services of which something was counted since some moment.
+///
+/// # Errors
+/// As [`seen`].
+pub async fn called<P: Permission>(
+    tx: &mut Tx<P>,
+    mesh: MeshId,
+    since: DateTime<Utc>,
+) -> Result<BTreeSet<Name>> {
+    tx.work.enter(mesh)?;
+    let names: Vec<String> = sqlx::query_scalar(
+        "select distinct o.service from heddle.observations o where o.mesh_id = $1 and o.day >= $2 and o.last_seen >= $3",
+    )
+    .bind(mesh.uuid())
+    .bind(since.date_naive())
+    .bind(since)
+    .fetch_all(tx.work.conn())
+    .await?;
+    let read = |name: String| {
+        let read = name.parse::<Name>();
+        read.map_err(|error| inconsistent("observations", "service", mesh, error))
+    };
+    names.into_iter().map(read).collect()
 }
 
 fn read(mesh: MeshId, row: Row) -> Result<Seen> {
@@ -136,6 +164,8 @@ pub struct Observer {
     pub connected: bool,
     /// Whether it has listeners of its own: it keeps them beside what it gets, or it is no Envoy at all.
     pub apart: bool,
+    /// Whether it refuses a listener, so that what it takes calls with is not what would tell.
+    pub refuses_listener: bool,
     /// When it joined first.
     pub joined_at: DateTime<Utc>,
     /// Since when it has been heard without a gap, and when it was heard last.
@@ -157,6 +187,7 @@ pub async fn observers<P: Permission>(
         String,
         bool,
         bool,
+        bool,
         DateTime<Utc>,
         Option<DateTime<Utc>>,
         Option<DateTime<Utc>>,
@@ -164,7 +195,8 @@ pub async fn observers<P: Permission>(
     tx.work.enter(mesh)?;
     let rows: Vec<Row> = sqlx::query_as(
         "select p.id, p.node_id, p.service, p.connected, \
-                p.augments or (p.setup is null and g.proxy_id is not null), p.joined_at, o.since, o.heard_at \
+                p.augments or (p.setup is null and g.proxy_id is not null), \
+                p.nacks @> '[{\"type\": \"LDS\"}]', p.joined_at, o.since, o.heard_at \
          from heddle.proxies p \
          left join heddle.observers o on o.org_id = p.org_id and o.mesh_id = p.mesh_id and o.proxy_id = p.id \
          left join heddle.agents g on g.org_id = p.org_id and g.mesh_id = p.mesh_id and g.proxy_id = p.id \
@@ -174,7 +206,17 @@ pub async fn observers<P: Permission>(
     .bind(service.map(Name::as_str))
     .fetch_all(tx.work.conn())
     .await?;
-    let observer = |(id, node_id, service, connected, apart, joined_at, since, heard): Row| {
+    let observer = |(
+        id,
+        node_id,
+        service,
+        connected,
+        apart,
+        refuses_listener,
+        joined_at,
+        since,
+        heard,
+    ): Row| {
         let proxy = ProxyId::from_uuid(id);
         let service = service.parse::<Name>();
         Ok(Observer {
@@ -183,9 +225,55 @@ pub async fn observers<P: Permission>(
             service: service.map_err(|error| inconsistent("proxies", "service", proxy, error))?,
             connected,
             apart,
+            refuses_listener,
             joined_at,
             heard: since.zip(heard),
         })
     };
     rows.into_iter().map(observer).collect()
+}
+
+/// A proxy that was heard, and is not there any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// The service that it stood in front of.
+    pub service: Name,
+    /// Since when it was heard without a gap.
+    pub since: DateTime<Utc>,
+    /// When it was heard last.
+    pub heard_at: DateTime<Utc>,
+}
+
+/// Those that were heard after some moment and have been forgotten, of one service or of all.
+///
+/// # Errors
+/// As [`seen`].
+pub async fn gone<P: Permission>(
+    tx: &mut Tx<P>,
+    mesh: MeshId,
+    service: Option<&Name>,
+    since: DateTime<Utc>,
+) -> Result<Vec<Gone>> {
+    tx.work.enter(mesh)?;
+    let rows: Vec<(String, DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
+        "select o.service, o.since, o.heard_at from heddle.observers o \
+         where o.mesh_id = $1 and o.service is not null and ($2::text is null or o.service = $2) and o.heard_at >= $3 \
+           and not exists (select from heddle.proxies p \
+                           where p.org_id = o.org_id and p.mesh_id = o.mesh_id and p.id = o.proxy_id and p.service = o.service) \
+         order by o.since",
+    )
+    .bind(mesh.uuid())
+    .bind(service.map(Name::as_str))
+    .bind(since)
+    .fetch_all(tx.work.conn())
+    .await?;
+    let gone = |(service, since, heard_at): (String, _, _)| {
+        let service = service.parse::<Name>();
+        Ok(Gone {
+            service: service.map_err(|error| inconsistent("observers", "service", mesh, error))?,
+            since,
+            heard_at,
+        })
+    };
+    rows.into_iter().map(gone).collect()
 }

@@ -1,14 +1,19 @@
 //! What proxies report: how it is counted, what it cannot fill, who may report, and how long it is kept.
 
 use chrono::TimeDelta;
-use heddle_model::authz::permission::ProxyRead;
+use heddle_model::authz::permission::{ProxyRead, ProxyWrite};
 use heddle_model::clock::Clock as _;
 use heddle_model::id::AccessRuleId;
-use heddle_store::observations::{self, CALLERS, GAP, Observation, Observer, REMEMBER, Seen, What};
+use heddle_model::kind::Kind;
+use heddle_store::observations::{
+    self, CALLERS, GAP, Gone, Heard, Observation, Observer, REMEMBER, SETTLING, Seen, What,
+};
+use heddle_store::proxies;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::authorities::entry;
-use crate::build::name;
+use crate::build::{address, name, put, service_spec};
 use crate::join::World;
 use crate::support::grant;
 
@@ -25,7 +30,7 @@ fn seen(caller: &str, requests: u64) -> Observation {
 
 impl World {
     async fn keep(&self, mesh: heddle_store::MeshRef, all: &[Observation]) {
-        let kept = observations::keep(&self.db.store, &mesh, all, &[]).await;
+        let kept = observations::keep(&self.db.store, &mesh, all, &Heard::default()).await;
         kept.unwrap();
     }
 
@@ -45,6 +50,30 @@ impl World {
         observations::observers(&mut tx, self.mesh.id, None)
             .await
             .unwrap()
+    }
+}
+
+impl World {
+    async fn say_mtls(&self, mode: &str) {
+        let payments = name("payments");
+        let at = address(self.mesh.id, Kind::Service, None, &payments);
+        let mut spec = service_spec(8080);
+        spec.insert(String::from("mtls"), json!(mode));
+        put(&self.db.store, &self.owner, &at, &spec).await;
+    }
+
+    async fn forget_proxy(&self, node: &str) {
+        let mut tx = self
+            .db
+            .store
+            .begin(&grant::<ProxyWrite>(&self.owner))
+            .await
+            .unwrap();
+        let found = proxies::find(&mut tx, self.mesh.id, node).await.unwrap();
+        proxies::forget(&mut tx, self.mesh.id, &found.unwrap())
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
     }
 }
 
@@ -147,18 +176,77 @@ async fn a_proxy_is_heard_since_it_was_last_silent() {
     let joined = world.join(&many, "a").await.unwrap();
     assert_eq!(world.observers().await[0].heard, None);
     let start = world.db.clock.now();
-    let heard = async || {
-        let heard = [joined.proxy];
-        let kept = observations::keep(&world.db.store, &joined.mesh, &[], &heard).await;
+    let keep = async |heard: &Heard| {
+        let kept = observations::keep(&world.db.store, &joined.mesh, &[], heard).await;
         kept.unwrap();
         world.observers().await[0].heard.unwrap()
     };
+    let told = Heard {
+        proxies: vec![joined.proxy],
+        with_loss: Vec::new(),
+    };
+    let heard = async || keep(&told).await;
     assert_eq!(heard().await, (start, start));
     world.db.clock.advance(GAP);
     assert_eq!(heard().await, (start, start + GAP));
     world.db.clock.advance(GAP + TimeDelta::seconds(1));
+    let silent = world.db.clock.now();
+    assert_eq!(heard().await, (silent, silent));
+    // Something that it has told of is not counted.
+    world.db.clock.advance(TimeDelta::minutes(1));
     let now = world.db.clock.now();
+    let lost = Heard {
+        proxies: Vec::new(),
+        with_loss: vec![joined.proxy],
+    };
+    assert_eq!(keep(&lost).await, (now, silent));
     assert_eq!(heard().await, (now, now));
+
+    // It is remembered that it watched when it is not there any more.
+    let gone = async || {
+        let grant = grant::<ProxyRead>(&world.owner);
+        let mut tx = world.db.store.begin(&grant).await.unwrap();
+        observations::gone(&mut tx, world.mesh.id, Some(&name("payments")), start)
+            .await
+            .unwrap()
+    };
+    assert_eq!(gone().await, []);
+    world.forget_proxy(&joined.proxy.to_string()).await;
+    assert_eq!(world.observers().await, []);
+    let expected = Gone {
+        service: name("payments"),
+        since: now,
+        heard_at: now,
+    };
+    assert_eq!(gone().await, [expected]);
+}
+
+/// Callers in the mesh of a port that was `off` have called as they were told to.
+#[tokio::test]
+async fn a_call_counts_by_what_its_port_was_a_moment_ago() {
+    let world = World::new().await;
+    let many = world.token("many", true).await;
+    let mesh = world.join(&many, "a").await.unwrap().mesh;
+    let day = TimeDelta::days(1);
+    // Since the last day, so that each step is seen by itself.
+    let what = async || {
+        let seen = world.seen(day).await;
+        let mut what: Vec<(What, u64)> = seen.iter().map(|one| (one.what, one.requests)).collect();
+        what.sort_unstable();
+        what
+    };
+    world.db.clock.advance(SETTLING);
+    world.say_mtls("off").await;
+    world.keep(mesh, &[seen("10.0.0.7", 1)]).await;
+    assert_eq!(what().await, [(What::Off, 1)]);
+    world.db.clock.advance(day);
+    world.say_mtls("permissive").await;
+    world.db.clock.advance(SETTLING - TimeDelta::seconds(1));
+    world.keep(mesh, &[seen("10.0.0.7", 1)]).await;
+    assert_eq!(what().await, [(What::Off, 1)]);
+    world.db.clock.advance(TimeDelta::seconds(1));
+    world.keep(mesh, &[seen("10.0.0.7", 1)]).await;
+    assert_eq!(what().await, [(What::Permissive, 1), (What::Off, 1)]);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use heddle_store::authorities::{self, AuthorityKind, AuthorityRow, AuthorityStat
 use heddle_store::authority_requests::{self, NewAuthorityRequest};
 use heddle_store::certificates::{self, CertificateEntry};
 use heddle_store::meshes::MeshRow;
-use heddle_store::observations::{self, Observation, What as Seen};
+use heddle_store::observations::{self, Heard, Observation, What as Seen};
 use heddle_store::proxies::AgentSeen;
 use heddle_store::resources::{self, Precondition};
 use heddle_store::revocations::{self, Revoked};
@@ -140,7 +140,11 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
         requests: 1,
         refused: 0,
     };
-    observations::keep(store, &mesh, &[seen], &[joined.proxy])
+    let heard = Heard {
+        proxies: vec![joined.proxy],
+        with_loss: Vec::new(),
+    };
+    observations::keep(store, &mesh, &[seen], &heard)
         .await
         .unwrap();
     let mut tx = store.begin(&grant::<MeshWrite>(&caller)).await.unwrap();

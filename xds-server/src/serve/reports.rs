@@ -2,7 +2,8 @@
 //! they could report, which they say by gRPC's own health check: it tells that nobody calls from that nobody looks.
 //!
 //! Whoever reports is known by the certificate that it has in its mesh, and only what is about its own service is counted. Counting is
-//! in memory, for a second; what comes too fast, or cannot be kept then, is lost and counted as that.
+//! in memory, for a second; what comes too fast, or cannot be kept then, is lost and counted as that, and whoever told of it is heard anew
+//! from then on, so that nobody takes what is missing for nothing.
 
 mod record;
 
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use heddle_model::code::Code;
+use heddle_model::id::{OrgId, ProxyId};
 use http::HeaderMap;
 use hyper::body::Incoming;
 use tokio::sync::Notify;
@@ -43,8 +45,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it is gathered what is kept together, and how long keeping it may take.
 const GATHER: Duration = Duration::from_secs(1);
 const KEEP: Duration = Duration::from_secs(5);
-/// How many different sightings are gathered at most, and how many of one mesh, so that none takes the place of all others.
+/// For how long it is said of a mesh that something was lost. Whose reports cannot be kept for longer than that was not heard, either.
+const FAILING: Duration = Duration::from_secs(300);
+/// How many different sightings are gathered at most, of one organisation and of one mesh, so that none takes the place of all others.
 const GATHERED: usize = 20_000;
+const GATHERED_OF_ORG: usize = 4_000;
 const GATHERED_OF_MESH: usize = 2_000;
 /// For how long it is believed who a connection is of: as long as a revoked proxy may keep its stream, give or take.
 const BELIEVED: Duration = Duration::from_secs(10);
@@ -100,6 +105,25 @@ pub(super) struct Desk {
 struct Gathered {
     meshes: BTreeMap<MeshKey, Reported>,
     sightings: usize,
+    of_orgs: BTreeMap<OrgId, usize>,
+}
+
+/// Meshes of which nothing can be kept, since then.
+type Failing = BTreeMap<MeshKey, Instant>;
+
+impl Gathered {
+    /// Whether there is room for one more sighting in a mesh, which is taken then.
+    fn take_room(&mut self, mesh: MeshKey) -> bool {
+        let of_mesh = self.meshes.get(&mesh).map_or(0, |one| one.seen.len());
+        let of_org = self.of_orgs.entry(mesh.org).or_default();
+        let room =
+            self.sightings < GATHERED && *of_org < GATHERED_OF_ORG && of_mesh < GATHERED_OF_MESH;
+        if room {
+            self.sightings += 1;
+            *of_org += 1;
+        }
+        room
+    }
 }
 
 impl Default for Desk {
@@ -124,19 +148,27 @@ impl Desk {
         }
         let mut counts = [(Outcome::Counted, 0), (Outcome::TooMany, 0)];
         let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        let Gathered { meshes, sightings } = &mut *gathered;
-        let reported = meshes.entry(proxy.mesh).or_default();
-        reported.heard.insert(proxy.proxy);
+        gathered
+            .meshes
+            .entry(proxy.mesh)
+            .or_default()
+            .heard
+            .insert(proxy.proxy);
         for (sighting, times) in seen {
-            if let Some(before) = reported.seen.get_mut(&sighting) {
+            let reported = gathered.meshes.get_mut(&proxy.mesh);
+            let before = reported.and_then(|one| one.seen.get_mut(&sighting));
+            if let Some(before) = before {
                 before.requests += times.requests;
                 before.refused += times.refused;
-            } else if *sightings < GATHERED && reported.seen.len() < GATHERED_OF_MESH {
-                *sightings += 1;
-                reported.seen.insert(sighting, times);
             } else {
-                counts[1].1 += 1;
-                continue;
+                let room = gathered.take_room(proxy.mesh);
+                let reported = gathered.meshes.entry(proxy.mesh).or_default();
+                if !room {
+                    reported.lost.insert(proxy.proxy);
+                    counts[1].1 += 1;
+                    continue;
+                }
+                reported.seen.insert(sighting, times);
             }
             counts[0].1 += 1;
         }
@@ -145,6 +177,13 @@ impl Desk {
             telemetry::reported(outcome, count);
         }
         self.something.notify_one();
+    }
+
+    /// Something that these have told of is not counted.
+    fn lose(&self, mesh: MeshKey, proxies: impl IntoIterator<Item = ProxyId>) {
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = &mut gathered.meshes.entry(mesh).or_default().lost;
+        lost.extend(proxies);
     }
 
     fn take(&self) -> BTreeMap<MeshKey, Reported> {
@@ -156,6 +195,7 @@ impl Desk {
 /// Keeps what is gathered, until there are no connections any more.
 pub(super) async fn keep(server: Arc<Server>, ended: CancellationToken) {
     let mut last = false;
+    let mut failing = Failing::new();
     while !last {
         let gather = async {
             server.reports.something.notified().await;
@@ -167,14 +207,25 @@ pub(super) async fn keep(server: Arc<Server>, ended: CancellationToken) {
         };
         for (mesh, reported) in server.reports.take() {
             let lost = reported.seen.len() as u64;
+            let mut told = reported.heard.clone();
+            told.extend(&reported.lost);
             let source = &server.hub.parts().source;
             let kept = tokio::time::timeout(KEEP, source.reported(mesh, reported));
             let cause = match kept.await {
-                Ok(Ok(())) => continue,
+                Ok(Ok(())) => {
+                    failing.remove(&mesh);
+                    continue;
+                }
                 Ok(Err(error)) => format!("{error}: {}", error.source),
                 Err(_) => format!("not within {} seconds", KEEP.as_secs()),
             };
             telemetry::reported(Outcome::Lost, lost);
+            if failing.entry(mesh).or_insert_with(Instant::now).elapsed() < FAILING {
+                // Kept with the next report that comes.
+                server.reports.lose(mesh, told);
+            } else {
+                failing.remove(&mesh);
+            }
             tracing::warn!(org.id = %mesh.org, mesh.id = %mesh.mesh, cause, "what proxies reported is lost");
         }
     }
@@ -205,6 +256,7 @@ pub(super) async fn answer(
         Call::Export => {
             if !desk.allowance.takes(proxy.proxy) {
                 telemetry::reported(Outcome::TooMany, 1);
+                desk.lose(proxy.mesh, [proxy.proxy]);
                 return Status::resource_exhausted("too many records").into_http();
             }
             let server = Arc::clone(&connection.server);
