@@ -6,14 +6,16 @@
 mod allowance;
 mod certificates;
 mod connection;
-mod frames;
+mod exchange;
 mod identity;
+mod life;
+mod link;
+mod messages;
 mod method;
-mod outbox;
 mod refuse;
 mod reports;
 mod stream;
-mod together;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,6 +106,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     telemetry::register();
+    let kill = CancellationToken::new();
     let server = Arc::new(Server {
         hub: Hub::new(Parts {
             source,
@@ -115,19 +118,18 @@ pub async fn serve(
             reports: options.reports.clone(),
             checkpoint_interval: options.checkpoint_interval,
         }),
-        tls: tls.acceptor(),
+        tls: tls.config(),
         handshakes: Semaphore::new(HANDSHAKES),
         options: options.clone(),
         certificates: certificates::Desk::default(),
         reports: reports::Desk::default(),
         tasks: TaskTracker::new(),
+        shutdown: shutdown.clone(),
+        kill: kill.clone(),
     });
-    let kill = CancellationToken::new();
     let ended = CancellationToken::new();
     let keeping = tokio::spawn(reports::keep(Arc::clone(&server), ended.clone()));
-    let outcome = server
-        .accept(&listener, options.drain_deadline, &shutdown, &kill)
-        .await;
+    let outcome = server.accept(&listener, options.drain_deadline).await;
     drop(listener);
     shutdown.cancel();
     server.tasks.close();
@@ -149,14 +151,12 @@ impl Server {
         self: &Arc<Self>,
         listener: &TcpListener,
         drain_deadline: Duration,
-        shutdown: &CancellationToken,
-        kill: &CancellationToken,
     ) -> Result<(), ServeError> {
         let mut failures = 0;
         let mut accepted = 0_u32;
         loop {
             let socket = tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
+                () = self.shutdown.cancelled() => return Ok(()),
                 socket = listener.accept() => socket,
             };
             match socket {
@@ -166,11 +166,6 @@ impl Server {
                     let connection = Connection {
                         server: self.clone(),
                         from: from.ip().to_canonical(),
-                        shown: None,
-                        shutdown: shutdown.clone(),
-                        drain: CancellationToken::new(),
-                        abort: CancellationToken::new(),
-                        kill: kill.clone(),
                     };
                     let place = spread(accepted);
                     let after = drain_deadline.mul_f64(0.8 * place);

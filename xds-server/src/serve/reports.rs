@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use heddle_model::code::Code;
 use http::HeaderMap;
-use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +22,8 @@ use tonic_prost::ProstCodec;
 
 use super::allowance::Allowance;
 use super::certificates::{Asked, in_time};
-use super::connection::{Connection, Server};
+use super::connection::{self, Server};
+use super::exchange::Upload;
 use super::refuse;
 use crate::source::{MeshKey, Proxy, Reported};
 use crate::telemetry::{self, Outcome};
@@ -182,9 +182,9 @@ pub(super) async fn keep(server: Arc<Server>, ended: CancellationToken) {
 
 /// Answers somebody who has no token.
 pub(super) async fn answer(
-    connection: Connection,
+    connection: connection::Call,
     call: Call,
-    request: http::Request<Incoming>,
+    request: http::Request<Upload>,
 ) -> http::Response<Body> {
     let proxy = match who(&connection, request.headers()).await {
         Ok(proxy) => proxy,
@@ -225,7 +225,7 @@ pub(super) async fn answer(
 }
 
 /// Who it is, by its certificate. One connection is about one mesh: who names others costs nothing.
-async fn who(connection: &Connection, headers: &HeaderMap) -> Result<Proxy, Status> {
+async fn who(connection: &connection::Call, headers: &HeaderMap) -> Result<Proxy, Status> {
     let nobody = || refuse::code(Code::Unauthenticated);
     let shown = connection.shown.as_ref().ok_or_else(nobody)?;
     let mesh = claimed(headers).ok_or_else(nobody)?;
