@@ -59,6 +59,8 @@ pub struct Options {
     pub ping_every: Duration,
     /// See [`Options::ping_every`].
     pub ping_wait: Duration,
+    /// How long a connection lives on which nobody who is known asks for anything: it would be anybody's for an hour otherwise.
+    pub stranger_deadline: Duration,
     /// How long a proxy may leave what was sent to it unread (X42).
     pub unread_deadline: Duration,
     /// Where proxies reach this server to report, as their bootstrap says it; without it they report nothing.
@@ -77,6 +79,7 @@ impl Default for Options {
             max_connection_age: Duration::from_secs(60 * 60),
             ping_every: Duration::from_secs(30),
             ping_wait: Duration::from_secs(10),
+            stranger_deadline: Duration::from_secs(60),
             unread_deadline: Duration::from_secs(30),
             reports: None,
         }

@@ -15,8 +15,12 @@ mod client;
 mod connections;
 #[path = "server/fairness.rs"]
 mod fairness;
+#[path = "server/hostile.rs"]
+mod hostile;
 #[path = "server/lifecycle.rs"]
 mod lifecycle;
+#[path = "server/raw.rs"]
+mod raw;
 #[path = "server/single.rs"]
 mod single;
 #[path = "server/sotw.rs"]

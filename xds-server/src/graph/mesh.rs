@@ -356,15 +356,16 @@ impl Mesh {
         self.board.touch(id);
         let refused = self.refused.get(&id).into_iter().flatten();
         let attachment = Attachment {
+            proxy: id,
             generation: self.generations,
             views,
             end: ended,
             refused: refused.filter(|r| lane.is_about(r.0)).cloned().collect(),
             mesh,
+            left: false,
         };
-        if reply.send(attachment).is_err() {
-            self.detach(id, self.generations, false);
-        }
+        // Whoever has gone meanwhile leaves by dropping it.
+        let _gone = reply.send(attachment);
     }
 
     fn detach(&mut self, proxy: ProxyId, generation: u64, stopping: bool) {

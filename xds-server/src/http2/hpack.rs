@@ -13,6 +13,10 @@ use super::huffman;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Broken;
 
+/// What fields may have in all, beside what is refused with a status, counted as HTTP/2 counts them. A byte can stand for a name or a
+/// field of thousands: who says more than that wants work, not an answer.
+const MOST: usize = 64 << 10;
+
 /// The size of the table of a peer that was told nothing, and what each entry counts beside its texts.
 const TABLE: usize = 4096;
 const ENTRY: usize = 32;
@@ -118,20 +122,26 @@ impl Decoder {
         };
     }
 
-    /// Reads a whole block, and says each field.
+    /// Reads a whole block, and says each field. A block of more than [`MOST`] is broken, too.
     pub(super) fn decode(
         &mut self,
         mut block: &[u8],
         mut field: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), Broken> {
         let mut begun = false;
+        let mut size = 0;
+        let mut field = |name: &[u8], value: &[u8]| {
+            size += name.len() + value.len() + ENTRY;
+            field(name, value);
+            if size > MOST { Err(Broken) } else { Ok(()) }
+        };
         while let Some(first) = block.first().copied() {
             if first & 0x80 != 0 {
                 let (name, value) = self.at(number(&mut block, 7)?)?;
-                field(name, value);
+                field(name, value)?;
             } else if first & 0x40 != 0 {
                 let (name, value) = self.literal(&mut block, 6)?;
-                field(&name, &value);
+                field(&name, &value)?;
                 self.insert(name, value);
             } else if first & 0x20 != 0 {
                 let most = number(&mut block, 5)?;
@@ -143,7 +153,7 @@ impl Decoder {
                 continue;
             } else {
                 let (name, value) = self.literal(&mut block, 4)?;
-                field(&name, &value);
+                field(&name, &value)?;
             }
             begun = true;
         }
@@ -369,6 +379,22 @@ mod tests {
             );
         }
         assert!(decode(&mut Decoder::new(), &hex("3fe11f")).is_ok());
+    }
+
+    #[test]
+    fn few_bytes_do_not_stand_for_work_without_end() {
+        // A name of nearly the whole table, and what refers to it in two bytes each, or one.
+        let mut named = vec![0x40];
+        put_text(&mut named, &[b'n'; 4_000]);
+        named.push(0);
+        for (again, times) in [(&[0x0f, 62 - 15, 0][..], 1_000), (&[0x80 | 62], 1_000)] {
+            let mut block = named.clone();
+            block.extend(again.repeat(times));
+            let mut seen = 0;
+            let read = Decoder::new().decode(&block, |name, _| seen += name.len());
+            assert_eq!(read, Err(Broken));
+            assert!(seen < MOST + 4_096, "{seen}");
+        }
     }
 
     #[test]

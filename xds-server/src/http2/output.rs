@@ -78,6 +78,9 @@ impl Output {
         self.written += bytes;
         if self.is_empty() {
             *self = Self::default();
+        } else if self.written > self.tail.len() / 2 {
+            // Who never reads all of it would have it grow for as long as it reads.
+            self.tail.drain(..std::mem::take(&mut self.written));
         }
     }
 }
@@ -85,6 +88,19 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_never_reads_all_of_it_does_not_make_it_grow() {
+        let mut out = Output::default();
+        let frame = frame::HEAD + 8;
+        out.data(Bytes::from_static(b"one more"), 0, 1);
+        for _ in 0..100_000 {
+            out.data(Bytes::from_static(b"one more"), 0, 1);
+            out.wrote(frame);
+            assert_eq!(out.len(), frame);
+        }
+        assert!(out.tail.capacity() < 1_000, "{}", out.tail.capacity());
+    }
 
     #[test]
     fn everything_is_written_in_its_order_and_nothing_is_kept() {

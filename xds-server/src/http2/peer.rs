@@ -11,7 +11,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A block of fields, in bytes and in frames: what is refused with a status may be larger than what is announced, but not much.
 const BLOCK: usize = 2 * FIELDS as usize;
 const BLOCK_FRAMES: usize = 16;
-/// How many requests may be broken off between two looks at whether the peer is there: each costs us more than the peer.
+/// How many requests a peer may break off, or have broken off by what it does, between two looks at whether it is there: each costs us
+/// more than the peer.
 const BROKEN_OFF: u32 = 200;
 
 /// A block of fields that has not come whole.
@@ -40,10 +41,9 @@ impl Http2 {
             input.extend_from_slice(bytes);
             self.read(&input).map(|read| {
                 input.drain(..read);
-                match input.is_empty() {
-                    true => Vec::new(),
-                    false => input,
-                }
+                // Room for the largest frame is not kept for the beginning of the next.
+                input.shrink_to_fit();
+                input
             })
         };
         match outcome {
@@ -98,6 +98,7 @@ impl Http2 {
             kind::DATA => self.on_data(head, payload),
             kind::HEADERS => self.on_fields(head, payload),
             kind::CONTINUATION => self.on_more_fields(head, payload),
+            kind::PRIORITY if head.stream == 0 => Err(Reason::Protocol),
             kind::PRIORITY if payload.len() != 5 => Err(Reason::FrameSize),
             kind::RST_STREAM => self.on_reset(head, payload),
             kind::SETTINGS => self.on_settings(head, payload),
@@ -131,13 +132,11 @@ impl Http2 {
         };
         if exchange.said {
             self.give(length);
-            self.reset(head.stream, Reason::StreamClosed);
-            return Ok(());
+            return self.fault(head.stream, Reason::StreamClosed);
         }
         if exchange.inflow.take(length).is_none() {
             self.give(length);
-            self.reset(head.stream, Reason::FlowControl);
-            return Ok(());
+            return self.fault(head.stream, Reason::FlowControl);
         }
         exchange.data.extend_from_slice(data);
         exchange.said = head.has(flag::END_STREAM);
@@ -197,8 +196,7 @@ impl Http2 {
             .decode(block, |name, value| fields.take(name, value));
         read.map_err(|_| Reason::Compression)?;
         if id <= self.newest {
-            self.on_trailer(id, ends && fields.is_trailer());
-            return Ok(());
+            return self.on_trailer(id, ends && fields.is_trailer());
         }
         self.newest = id;
         let open = self.exchanges.iter().filter(|e| !e.over).count();
@@ -232,17 +230,19 @@ impl Http2 {
         Ok(())
     }
 
-    fn on_trailer(&mut self, id: u32, is_one: bool) {
+    fn on_trailer(&mut self, id: u32, is_one: bool) -> Outcome {
         // Of one that is over it may have been on its way.
         let Some(exchange) = self.open(id) else {
-            return;
+            return Ok(());
         };
         match (exchange.said, is_one) {
-            (true, _) => self.reset(id, Reason::StreamClosed),
-            (false, false) => self.reset(id, Reason::Protocol),
-            (false, true) => exchange.said = true,
+            (true, _) => self.fault(id, Reason::StreamClosed),
+            (false, false) => self.fault(id, Reason::Protocol),
+            (false, true) => {
+                exchange.said = true;
+                Ok(())
+            }
         }
-        self.forget(id);
     }
 
     fn on_reset(&mut self, head: Head, payload: &[u8]) -> Outcome {
@@ -254,7 +254,17 @@ impl Http2 {
             return Ok(());
         }
         self.close(head.stream);
-        self.forget(head.stream);
+        self.broke_off(head.stream)
+    }
+
+    /// Breaks a request off for what the peer did: that is as good as if it had broken it off itself.
+    fn fault(&mut self, id: u32, reason: Reason) -> Outcome {
+        self.reset(id, reason);
+        self.broke_off(id)
+    }
+
+    fn broke_off(&mut self, id: u32) -> Outcome {
+        self.forget(id);
         self.broken_off += 1;
         match self.broken_off > BROKEN_OFF {
             true => Err(Reason::EnhanceYourCalm),
@@ -359,8 +369,6 @@ impl Http2 {
             (_, true) => Reason::FlowControl,
             _ => return Ok(()),
         };
-        self.reset(head.stream, reason);
-        self.forget(head.stream);
-        Ok(())
+        self.fault(head.stream, reason)
     }
 }

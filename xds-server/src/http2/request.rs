@@ -85,7 +85,8 @@ impl Fields {
 
     /// What follows the data of a request says nothing that anybody reads.
     pub(super) const fn is_trailer(&self) -> bool {
-        self.method.is_none() && self.path.is_none() && !self.broken
+        let line = self.method.is_some() || self.path.is_some() || self.scheme || self.authority;
+        !line && !self.broken
     }
 
     pub(super) fn finish(self) -> Result<Request<()>, Flaw> {

@@ -29,8 +29,11 @@ use crate::graph::Hub;
 use crate::node;
 use crate::tls::TlsSocket;
 
-/// How long a client may take for its handshake, and then for its first message.
+/// How long a client may take for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long of that it may keep others waiting: who is slow, or pretends to be, goes on without a turn.
+const TURN: Duration = Duration::from_secs(1);
+/// How long it may take for its first message after that.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
 /// What all connections share.
@@ -63,8 +66,13 @@ impl Connection {
         let handshake = Box::pin(async {
             // Who says nothing takes nobody's turn.
             socket.readable().await?;
-            let _turn = self.server.handshakes.acquire().await;
-            TlsSocket::accept(socket, self.server.tls.clone()).await
+            let turn = self.server.handshakes.acquire().await;
+            let mut accept = pin!(TlsSocket::accept(socket, self.server.tls.clone()));
+            tokio::select! {
+                socket = accept.as_mut() => return socket,
+                () = tokio::time::sleep(TURN) => drop(turn),
+            }
+            accept.await
         });
         let socket = tokio::select! {
             outcome = tokio::time::timeout(HANDSHAKE, handshake) => match outcome {
@@ -132,6 +140,8 @@ impl Connection {
                     None => {}
                     Some(Due::Gone) => return Poll::Ready(()),
                     Some(Due::Part) => link.part(),
+                    Some(Due::Question) if link.is_known() => life.known(),
+                    Some(Due::Question) => life.end_by(now()),
                     Some(Due::Look) => {
                         let heard = link.lock().has_heard();
                         match life.looked(now(), heard) {
@@ -200,6 +210,7 @@ impl Call {
         if let Err(refusal) = known {
             return Some(refuse::refusal(refusal).into_http());
         }
+        self.link.know();
         if let Some(call) = certificates::Call::at(request.uri().path()) {
             let request = request.map(|()| Upload(exchange));
             return Some(certificates::answer(self, call, token, request).await);

@@ -1,4 +1,4 @@
-//! How long a connection goes on: until it is old, its peer is gone, or the server stops (X46, X47).
+//! How long a connection goes on: until it is old, its peer is gone or nobody who is known, or the server stops (X46, X47).
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,8 @@ const GOODBYE: Duration = Duration::from_secs(10);
 pub(super) enum Due {
     /// To see whether something came since the last time.
     Look,
+    /// To see whether anybody who is known has asked for something.
+    Question,
     /// To tell the peer that this is the end.
     Part,
     /// To go without a word.
@@ -24,6 +26,8 @@ pub(super) struct Life {
     every: Duration,
     wait: Duration,
     look: Instant,
+    /// Until it is known whose it is.
+    question: Option<Instant>,
     end: Instant,
     /// The peer was asked whether it is there.
     asked: bool,
@@ -37,6 +41,7 @@ impl Life {
             every: options.ping_every,
             wait: options.ping_wait,
             look: now + options.ping_every,
+            question: Some(now + options.stranger_deadline),
             end: now + age,
             asked: false,
             parting: false,
@@ -55,7 +60,10 @@ impl Life {
         match self.parting {
             // Who does not read the goodbye is not waited for, whether it is there or not.
             true => self.end,
-            false => self.end.min(self.look),
+            false => self
+                .question
+                .into_iter()
+                .fold(self.end.min(self.look), Instant::min),
         }
     }
 
@@ -66,7 +74,18 @@ impl Life {
             self.end = now + GOODBYE;
             return Some(if last { Due::Gone } else { Due::Part });
         }
-        (self.look <= now && !self.parting).then_some(Due::Look)
+        if self.parting {
+            return None;
+        }
+        if self.question.is_some_and(|at| at <= now) {
+            return Some(Due::Question);
+        }
+        (self.look <= now).then_some(Due::Look)
+    }
+
+    /// It is somebody's who is known.
+    pub(super) const fn known(&mut self) {
+        self.question = None;
     }
 
     /// Something came since the last look, or nothing did. Returns whether the peer is to be asked; nothing when it was, and is gone.
@@ -99,6 +118,7 @@ mod tests {
     fn who_says_nothing_is_asked_and_who_does_not_answer_is_gone() {
         let now = Instant::now();
         let mut life = life(now);
+        life.known();
         assert_eq!((life.next(), life.due(now)), (now + seconds(30), None));
         let now = life.next();
         assert_eq!(life.due(now), Some(Due::Look));
@@ -127,5 +147,20 @@ mod tests {
         life.end_by(now);
         assert_eq!((life.next(), life.due(now)), (now + GOODBYE, None));
         assert_eq!(life.due(now + GOODBYE), Some(Due::Gone));
+    }
+
+    #[test]
+    fn nobody_keeps_a_connection_for_long() {
+        let now = Instant::now();
+        let (mut stranger, mut known) = (life(now), life(now));
+        let now = now + seconds(60);
+        for life in [&mut stranger, &mut known] {
+            life.looked(now, true);
+            assert_eq!((life.next(), life.due(now)), (now, Some(Due::Question)));
+        }
+        stranger.end_by(now);
+        assert_eq!((stranger.next(), stranger.due(now)), (now, Some(Due::Part)));
+        known.known();
+        assert_eq!((known.next(), known.due(now)), (now + seconds(30), None));
     }
 }

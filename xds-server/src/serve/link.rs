@@ -18,6 +18,8 @@ pub(super) struct Link {
     http: Mutex<Http2>,
     /// What was handed over and has not begun.
     handover: Mutex<Vec<Task>>,
+    /// Somebody who is known has asked for something.
+    known: AtomicBool,
     parting: AtomicBool,
     aborted: AtomicBool,
 }
@@ -32,6 +34,7 @@ impl Link {
         Arc::new(Self {
             http: Mutex::new(Http2::new()),
             handover: Mutex::default(),
+            known: AtomicBool::new(false),
             parting: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
         })
@@ -49,6 +52,15 @@ impl Link {
     /// What was handed over.
     pub(super) fn handed_over(&self) -> Vec<Task> {
         std::mem::take(&mut *lock(&self.handover))
+    }
+
+    /// Somebody has said who they are, and that is true.
+    pub(super) fn know(&self) {
+        self.known.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
     }
 
     /// Tells the peer that the connection ends, and those who run on it.

@@ -27,8 +27,9 @@ pub(super) enum Next {
 pub(super) struct Messages {
     exchange: Arc<Exchange>,
     protocol: Protocol,
-    /// What came, from the beginning of a message on.
+    /// What came, and how much of it was read: the next message begins there.
     bytes: Vec<u8>,
+    read: usize,
 }
 
 impl Messages {
@@ -37,6 +38,7 @@ impl Messages {
             exchange,
             protocol,
             bytes: Vec::new(),
+            read: 0,
         }
     }
 
@@ -71,7 +73,11 @@ impl Messages {
             }
             match self.exchange.take() {
                 Taken::Data(data) if self.bytes.is_empty() => self.bytes = data,
-                Taken::Data(data) => self.bytes.extend_from_slice(&data),
+                Taken::Data(data) => {
+                    // Once for all messages that came together, however small.
+                    self.bytes.drain(..std::mem::take(&mut self.read));
+                    self.bytes.extend_from_slice(&data);
+                }
                 Taken::Nothing => return Poll::Pending,
                 Taken::End if self.bytes.is_empty() => return Poll::Ready(Ok(None)),
                 Taken::End => {
@@ -87,8 +93,8 @@ impl Messages {
 
     /// The first message of what came, if all of it is here.
     fn decode(&mut self) -> Result<Option<Inbound>, Status> {
-        let Some(([compressed, length @ ..], rest)) = self.bytes.split_first_chunk::<PREFIX>()
-        else {
+        let next = self.bytes[self.read..].split_first_chunk::<PREFIX>();
+        let Some(([compressed, length @ ..], rest)) = next else {
             return Ok(None);
         };
         if *compressed != 0 {
@@ -106,8 +112,8 @@ impl Messages {
         let inbound = codec::read(self.protocol, message);
         let inbound = inbound.map_err(|_| Status::invalid_argument("not a discovery request"))?;
         match rest.is_empty() {
-            true => self.bytes = Vec::new(),
-            false => drop(self.bytes.drain(..PREFIX + length)),
+            true => (self.bytes, self.read) = (Vec::new(), 0),
+            false => self.read += PREFIX + length,
         }
         Ok(Some(inbound))
     }

@@ -240,6 +240,9 @@ async fn who(connection: &connection::Call, headers: &HeaderMap) -> Result<Proxy
     let source = &connection.server.hub.parts().source;
     let proxy = source.reporter(mesh, &shown.certificate).await;
     let proxy = proxy.map_err(|error| refuse::failed("recognise a certificate", &error))?;
+    if proxy.is_some() {
+        connection.link.know();
+    }
     *known = Some(Known {
         mesh,
         proxy: proxy.clone(),

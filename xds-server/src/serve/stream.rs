@@ -137,13 +137,7 @@ impl Stream {
                 self.link.abort();
             }
         }
-        let detach = Command::Detach {
-            proxy: self.proxy.proxy,
-            generation: self.attachment.generation,
-            stopping,
-        };
-        // A mesh that has ended needs to know nothing.
-        let _ended = self.attachment.mesh.send(detach).await;
+        self.attachment.leave(stopping).await;
         drop(open);
     }
 
@@ -158,7 +152,7 @@ impl Stream {
         );
     }
 
-    /// Returns what to tell the proxy at the end; nothing when it has gone.
+    /// Returns how to tell the proxy that this is the end; nothing when it has gone.
     async fn drive(&mut self, course: &mut Course, first: Inbound) -> Option<Status> {
         let published = self.attachment.views.borrow_and_update().clone();
         Self::on_view(course, published, self.clock.now());
@@ -177,12 +171,17 @@ impl Stream {
             self.pursue_identity(course);
             let outcome = match self.wait(course, &mut alarm).await {
                 Wake::Message(message) => match *message {
-                    Ok(Some(message)) => self.on_message(course, &message),
-                    Ok(None) => return None,
-                    Err(status) => {
+                    Ok(Some(message)) => {
+                        // Whoever says very much at once lets others have a turn.
+                        tokio::task::coop::consume_budget().await;
+                        self.on_message(course, &message)
+                    }
+                    Ok(None) => Err(refuse::left()),
+                    Err(status) if self.messages.room() == Room::Gone => {
                         tracing::debug!(proxy.id = %self.proxy.proxy, %status, "stream broke");
                         return None;
                     }
+                    Err(status) => Err(status),
                 },
                 Wake::View => {
                     let published = self.attachment.views.borrow_and_update().clone();

@@ -18,7 +18,7 @@ const RECORD: usize = 16 << 10;
 const AROUND: usize = 128;
 /// How much is read at once: a whole record.
 const READ: usize = RECORD + AROUND;
-/// What of a handshake may wait for its rest: any certificate fits, and nobody shows one here.
+/// What of a handshake may wait for its rest: whatever certificates a client shows, more than are taken ([`super::shown`]) fit.
 const INPUT: usize = 64 << 10;
 
 /// One connection.
@@ -35,6 +35,8 @@ pub(crate) struct TlsSocket<S> {
     agreed: bool,
     /// The peer says nothing more.
     ended: bool,
+    /// Nothing more is said here.
+    left: bool,
 }
 
 /// What is to be said beside what the protocol says by itself.
@@ -89,6 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsSocket<S> {
             output: Vec::new(),
             agreed: false,
             ended: false,
+            left: false,
         };
         std::future::poll_fn(|context| secured.poll_handshake(context)).await?;
         Ok(secured)
@@ -306,9 +309,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsSocket<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if std::mem::replace(&mut self.agreed, false) {
+        if self.agreed && !std::mem::replace(&mut self.left, true) {
             self.go_on(Wish::Leave)?;
-            self.agreed = false;
         }
         ready!(self.poll_output(context))?;
         Pin::new(&mut self.socket).poll_shutdown(context)

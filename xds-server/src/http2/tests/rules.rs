@@ -74,6 +74,10 @@ fn whoever_breaks_a_rule_is_let_go_with_the_reason() {
         ),
         (
             Reason::Protocol,
+            Said::hello().frame(kind::PRIORITY, 0, 0, &[0; 5]),
+        ),
+        (
+            Reason::Protocol,
             Said::hello().frame(kind::GOAWAY, 0, 1, &[0; 8]),
         ),
         (
@@ -185,6 +189,30 @@ fn no_more_piles_up_than_was_announced() {
     assert!(http.accept().is_none() && http.exchanges.len() == 1);
     http.receive(&flood.0[flood.0.len() - 13..]);
     assert_eq!(reason(&mut http), Some(Reason::EnhanceYourCalm as u8));
+    // So are those that we have to break off ourselves, for what the peer says of them.
+    let window = |id| Said::default().frame(kind::WINDOW_UPDATE, 0, id, &[0; 4]);
+    let after = |id| {
+        Said::default()
+            .frame(kind::DATA, flag::END_STREAM, id, b"")
+            .frame(kind::DATA, 0, id, b"more")
+    };
+    let again = |id| Said::default().request(id);
+    let faults: [&dyn Fn(u32) -> Said; 3] = [&window, &after, &again];
+    for fault in faults {
+        let mut http = open(&[]);
+        for n in 0..=200 {
+            assert!(!http.is_over(), "{n}");
+            let id = 2 * n + 1;
+            http.receive(&Said::default().request(id).0);
+            // Somebody works on it already.
+            assert_eq!(http.accept().unwrap().0, id);
+            http.receive(&fault(id).0);
+            assert_eq!(http.room(id), Room::Gone);
+            http.let_go(id);
+            http.out.wrote(http.out.len());
+        }
+        assert!(http.is_over());
+    }
     // Fields without end.
     for (length, frames) in [(LARGEST, 3), (1, 17)] {
         let mut said = Said::hello().frame(kind::HEADERS, 0, 1, &vec![0; length]);
@@ -215,6 +243,37 @@ fn no_more_piles_up_than_was_announced() {
             (kind::RST_STREAM, Reason::No as u8)
         );
     }
+}
+
+#[test]
+fn what_follows_the_data_of_a_request_is_no_request() {
+    let line = [
+        (&[0x83][..], 3),
+        (&[0x87][..], 5),
+        (&[0x01, 1, b'x'][..], 7),
+    ];
+    for (more, id) in line {
+        let mut http = open(&[id]);
+        let ends = flag::END_HEADERS | flag::END_STREAM;
+        http.receive(&Said::default().frame(kind::HEADERS, ends, id, more).0);
+        assert_eq!(http.take(id), Taken::Gone);
+    }
+    let mut http = open(&[1]);
+    let ends = flag::END_HEADERS | flag::END_STREAM;
+    let field = [0, 1, b'x', 1, b'y'];
+    http.receive(&Said::default().frame(kind::HEADERS, ends, 1, &field).0);
+    assert_eq!(http.take(1), Taken::End);
+}
+
+#[test]
+fn the_beginning_of_a_frame_keeps_no_more_than_it_has() {
+    let mut http = open(&[1]);
+    let large = Said::default().frame(kind::DATA, 0, 1, &[0; LARGEST]);
+    let (all, rest) = large.0.split_at(LARGEST - 10);
+    http.receive(all);
+    http.receive(&[rest, &large.0[..3]].concat());
+    assert_eq!(http.input.len(), 3);
+    assert!(http.input.capacity() < 64, "{}", http.input.capacity());
 }
 
 proptest! {
