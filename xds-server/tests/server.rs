@@ -21,6 +21,8 @@ mod hostile;
 mod lifecycle;
 #[path = "server/raw.rs"]
 mod raw;
+#[path = "server/reports.rs"]
+mod reports;
 #[path = "server/single.rs"]
 mod single;
 #[path = "server/sotw.rs"]

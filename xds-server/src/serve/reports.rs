@@ -230,8 +230,10 @@ async fn who(connection: &connection::Call, headers: &HeaderMap) -> Result<Proxy
     let shown = connection.shown.as_ref().ok_or_else(nobody)?;
     let mesh = claimed(headers).ok_or_else(nobody)?;
     let mut known = shown.known.lock().await;
+    // Whoever is nobody may be somebody later: its certificate may be newer than what this server has heard.
     let current = known.as_ref().filter(|known| {
-        known.mesh != mesh || known.proxy.is_none() || known.asked.elapsed() < BELIEVED
+        let settled = known.mesh != mesh && known.proxy.is_some();
+        settled || known.asked.elapsed() < BELIEVED
     });
     if let Some(known) = current {
         let proxy = known.proxy.clone().filter(|_| known.mesh == mesh);
