@@ -6,15 +6,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use prost::Message;
-use tonic::Status;
-use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
 
 use crate::engine::resource::{Resource, put_field};
 use crate::engine::session::{Protocol, Request, Response, StateRequest};
-
-/// Reads the requests of a stream.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Requests(pub(crate) Protocol);
 
 /// A message from a proxy.
 #[derive(Debug)]
@@ -101,11 +95,12 @@ pub(crate) fn write(protocol: Protocol, response: &Response, out: &mut VecDeque<
 }
 
 /// The prefix of a gRPC message: a flag and a length.
-const PREFIX: usize = 5;
+pub(crate) const PREFIX: usize = 5;
 
 /// What stands before the resources of a response, and after them.
 fn envelope(protocol: Protocol, response: &Response) -> (Vec<u8>, Vec<u8>) {
-    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    // What most of them take, so that they do not grow byte by byte.
+    let (mut head, mut tail) = (Vec::with_capacity(48), Vec::with_capacity(160));
     let type_url = response.kind.type_url().as_bytes();
     let nonce = response.nonce.as_bytes();
     let revision = response.revision.to_string();
@@ -181,22 +176,6 @@ fn clipped(mut text: String) -> String {
         text.shrink_to_fit();
     }
     text
-}
-
-impl Decoder for Requests {
-    type Item = Inbound;
-    type Error = Status;
-
-    /// An acknowledgement is small, and a stream that is idle should not keep more. It grows for what is larger.
-    fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(512, SMALL)
-    }
-
-    fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
-        read(self.0, bytes)
-            .map(Some)
-            .map_err(|_| Status::invalid_argument("not a discovery request"))
-    }
 }
 
 #[cfg(any(test, fuzzing))]

@@ -9,3 +9,8 @@ pub fn delta(data: &[u8]) {
 pub fn sotw(data: &[u8]) {
     crate::codec::feed::sotw(data);
 }
+
+/// One input to a connection.
+pub fn http2(data: &[u8]) {
+    crate::http2::feed::feed(data);
+}

@@ -3,6 +3,7 @@
 //! A mesh's task is the only writer of its views and its workloads, so there are no locks across meshes and tenants
 //! do not wait for each other. It starts with the first proxy and ends some time after the last.
 
+mod attachment;
 mod audience;
 mod compile;
 mod derive;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use heddle_model::clock::SharedClock;
 use heddle_model::id::ProxyId;
 use heddle_translate::ReportsTo;
-use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +33,7 @@ use crate::source::{IdentitySource, Joined, MeshKey, News, NodeClaims, Refusal, 
 use crate::status::Report;
 use crate::trust::Replacing;
 
+pub(crate) use attachment::Attachment;
 pub(crate) use compile::resource;
 
 /// A refusal to be remembered while the proxy is away.
@@ -74,17 +76,6 @@ pub(crate) enum Ended {
     Refused(Refusal),
     /// Its mesh was deleted.
     MeshDeleted,
-}
-
-/// What a stream gets from its mesh.
-pub(crate) struct Attachment {
-    /// Counts the streams of the mesh.
-    pub(crate) generation: u64,
-    pub(crate) views: watch::Receiver<Option<Published>>,
-    pub(crate) end: oneshot::Receiver<Ended>,
-    /// What the proxy refused on its last stream.
-    pub(crate) refused: Vec<Refused>,
-    pub(crate) mesh: mpsc::Sender<Command>,
 }
 
 /// A stream that wants to be joined to its mesh.

@@ -13,6 +13,7 @@ pub mod engine;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod graph;
+mod http2;
 mod node;
 mod registry;
 mod serve;

@@ -173,6 +173,13 @@ impl Registry {
         }
     }
 
+    /// Whether it is known that the proxy takes these calls here.
+    pub(crate) fn serves(&self, service: &Name, endpoint: &Endpoint) -> bool {
+        let here = |(of, presence): &(Name, Presence)| of == service && *presence == Presence::Here;
+        self.presence.get(&endpoint.proxy).is_some_and(here)
+            && self.endpoint(endpoint.proxy) == Some(endpoint)
+    }
+
     /// The proxy has its listeners: it takes calls. Returns the services whose endpoints changed.
     pub(crate) fn serve(&mut self, service: &Name, endpoint: Endpoint) -> BTreeSet<Name> {
         self.put(service, endpoint, Presence::Here)

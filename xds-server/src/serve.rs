@@ -6,14 +6,16 @@
 mod allowance;
 mod certificates;
 mod connection;
-mod frames;
+mod exchange;
 mod identity;
+mod life;
+mod link;
+mod messages;
 mod method;
-mod outbox;
 mod refuse;
 mod reports;
 mod stream;
-mod together;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +59,8 @@ pub struct Options {
     pub ping_every: Duration,
     /// See [`Options::ping_every`].
     pub ping_wait: Duration,
+    /// How long a connection lives on which nobody who is known asks for anything: it would be anybody's for an hour otherwise.
+    pub stranger_deadline: Duration,
     /// How long a proxy may leave what was sent to it unread (X42).
     pub unread_deadline: Duration,
     /// Where proxies reach this server to report, as their bootstrap says it; without it they report nothing.
@@ -75,6 +79,7 @@ impl Default for Options {
             max_connection_age: Duration::from_secs(60 * 60),
             ping_every: Duration::from_secs(30),
             ping_wait: Duration::from_secs(10),
+            stranger_deadline: Duration::from_secs(60),
             unread_deadline: Duration::from_secs(30),
             reports: None,
         }
@@ -104,6 +109,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     telemetry::register();
+    let kill = CancellationToken::new();
     let server = Arc::new(Server {
         hub: Hub::new(Parts {
             source,
@@ -115,19 +121,18 @@ pub async fn serve(
             reports: options.reports.clone(),
             checkpoint_interval: options.checkpoint_interval,
         }),
-        tls: tls.acceptor(),
+        tls: tls.config(),
         handshakes: Semaphore::new(HANDSHAKES),
         options: options.clone(),
         certificates: certificates::Desk::default(),
         reports: reports::Desk::default(),
         tasks: TaskTracker::new(),
+        shutdown: shutdown.clone(),
+        kill: kill.clone(),
     });
-    let kill = CancellationToken::new();
     let ended = CancellationToken::new();
     let keeping = tokio::spawn(reports::keep(Arc::clone(&server), ended.clone()));
-    let outcome = server
-        .accept(&listener, options.drain_deadline, &shutdown, &kill)
-        .await;
+    let outcome = server.accept(&listener, options.drain_deadline).await;
     drop(listener);
     shutdown.cancel();
     server.tasks.close();
@@ -149,14 +154,12 @@ impl Server {
         self: &Arc<Self>,
         listener: &TcpListener,
         drain_deadline: Duration,
-        shutdown: &CancellationToken,
-        kill: &CancellationToken,
     ) -> Result<(), ServeError> {
         let mut failures = 0;
         let mut accepted = 0_u32;
         loop {
             let socket = tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
+                () = self.shutdown.cancelled() => return Ok(()),
                 socket = listener.accept() => socket,
             };
             match socket {
@@ -166,11 +169,6 @@ impl Server {
                     let connection = Connection {
                         server: self.clone(),
                         from: from.ip().to_canonical(),
-                        shown: None,
-                        shutdown: shutdown.clone(),
-                        drain: CancellationToken::new(),
-                        abort: CancellationToken::new(),
-                        kill: kill.clone(),
                     };
                     let place = spread(accepted);
                     let after = drain_deadline.mul_f64(0.8 * place);

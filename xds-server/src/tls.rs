@@ -4,6 +4,7 @@
 //! keep what they have agreed on. Servers that show the same certificate take each other's session tickets.
 
 mod shown;
+mod socket;
 mod tickets;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,9 +15,9 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::TlsAcceptor;
 
 use shown::ShownByClients;
+pub(crate) use socket::TlsSocket;
 use tickets::Tickets;
 
 /// The server's certificate with its key, and how handshakes go.
@@ -73,8 +74,8 @@ impl ServerTls {
         Ok(())
     }
 
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.config))
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
     }
 }
 

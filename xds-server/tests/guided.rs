@@ -1,4 +1,4 @@
-//! Ten minutes of coverage-guided fuzzing of both request decoders and what stands behind them, with libFuzzer.
+//! Ten minutes of coverage-guided fuzzing of HTTP/2 and of both request decoders, with what stands behind them, with libFuzzer.
 //!
 //! The programs are in `fuzz/`. They are built here, because they need coverage compiled into every crate, which stable Rust
 //! can do: only the sanitizers need another compiler, and there is no `unsafe` code of ours for them to look into.
@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-const PROGRAMS: [&str; 2] = ["delta", "sotw"];
+const PROGRAMS: [&str; 3] = ["delta", "sotw", "http2"];
 /// What libFuzzer needs of a compiled program: a counter for each edge, where it is, and the operands of comparisons.
 const COVERAGE: [&str; 7] = [
     "--cfg=fuzzing",

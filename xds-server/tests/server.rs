@@ -15,8 +15,14 @@ mod client;
 mod connections;
 #[path = "server/fairness.rs"]
 mod fairness;
+#[path = "server/hostile.rs"]
+mod hostile;
 #[path = "server/lifecycle.rs"]
 mod lifecycle;
+#[path = "server/raw.rs"]
+mod raw;
+#[path = "server/reports.rs"]
+mod reports;
 #[path = "server/single.rs"]
 mod single;
 #[path = "server/sotw.rs"]

@@ -280,6 +280,12 @@ impl View {
         [&self.shared, &self.own].map(|tables| tables.get(kind).names.clone())
     }
 
+    /// Whether these are the names that there are of a type.
+    pub(crate) fn has_names(&self, kind: Kind, names: &[NameSet; 2]) -> bool {
+        let [shared, own] = names;
+        self.shared.get(kind).names == *shared && self.own.get(kind).names == *own
+    }
+
     /// Every name of a type; a name in both layers comes twice.
     pub fn names(&self, kind: Kind) -> impl Iterator<Item = &Arc<str>> {
         let shared = self.shared.get(kind).map.keys();

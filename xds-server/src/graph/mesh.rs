@@ -228,7 +228,6 @@ impl Mesh {
         };
         line.report = report;
         let lane = line.lane;
-        let (service, endpoint) = (member.service.clone(), member.endpoint.clone());
         // What a stream of one type says about that type is not forgotten because another has nothing to say about it.
         let alone = |kind| {
             member
@@ -236,17 +235,25 @@ impl Mesh {
                 .values()
                 .all(|l| l.lane == lane || !l.lane.is_about(kind))
         };
-        let remembered = self.refused.entry(proxy).or_default();
-        remembered.retain(|(kind, ..)| !lane.is_about(*kind) || !alone(*kind));
-        for one in refused {
-            let same = |old: &Refused| (old.0, &old.1) == (one.0, &one.1);
-            remembered.retain(|old| !same(old));
-            remembered.push(one);
+        // Most refuse nothing.
+        if !refused.is_empty() || self.refused.contains_key(&proxy) {
+            let remembered = self.refused.entry(proxy).or_default();
+            remembered.retain(|(kind, ..)| !lane.is_about(*kind) || !alone(*kind));
+            for one in refused {
+                let same = |old: &Refused| (old.0, &old.1) == (one.0, &one.1);
+                remembered.retain(|old| !same(old));
+                remembered.push(one);
+            }
         }
         let serving = self.appraise(proxy);
+        let Some(member) = self.members.get(&proxy) else {
+            return;
+        };
         // Until the endpoints of an earlier process are here, nothing is published anyway.
-        if let (true, Some(endpoint)) = (serving && self.registry_loaded, endpoint) {
-            let changed = self.registry.serve(&service, endpoint);
+        if let (true, Some(endpoint)) = (serving && self.registry_loaded, &member.endpoint)
+            && !self.registry.serves(&member.service, endpoint)
+        {
+            let changed = self.registry.serve(&member.service, endpoint.clone());
             if !changed.is_empty() {
                 self.unkept.extend(changed);
                 self.write_at = now();
@@ -349,15 +356,16 @@ impl Mesh {
         self.board.touch(id);
         let refused = self.refused.get(&id).into_iter().flatten();
         let attachment = Attachment {
+            proxy: id,
             generation: self.generations,
             views,
             end: ended,
             refused: refused.filter(|r| lane.is_about(r.0)).cloned().collect(),
             mesh,
+            left: false,
         };
-        if reply.send(attachment).is_err() {
-            self.detach(id, self.generations, false);
-        }
+        // Whoever has gone meanwhile leaves by dropping it.
+        let _gone = reply.send(attachment);
     }
 
     fn detach(&mut self, proxy: ProxyId, generation: u64, stopping: bool) {

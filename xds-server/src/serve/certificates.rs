@@ -15,7 +15,6 @@ use heddle_identity::{
     Caller, IssueRequest, IssueResponse, WatchRequest, WatchResponse, call as path,
 };
 use heddle_model::code::Code;
-use hyper::body::Incoming;
 use prost::Message;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -25,7 +24,8 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
 use super::allowance::Allowance;
-use super::connection::Connection;
+use super::connection;
+use super::exchange::Upload;
 use super::refuse;
 use crate::node;
 use crate::source::{AgentSeen, Joined, MeshKey, SnapshotSource, SourceError};
@@ -77,10 +77,10 @@ impl Call {
 
 /// Answers somebody whose token is good.
 pub(super) async fn answer(
-    connection: Connection,
+    connection: connection::Call,
     call: Call,
     token: String,
-    request: http::Request<Incoming>,
+    request: http::Request<Upload>,
 ) -> http::Response<Body> {
     match call {
         Call::Issue => {
@@ -123,7 +123,7 @@ where
 }
 
 async fn issue(
-    connection: &Connection,
+    connection: &connection::Call,
     token: &str,
     asked: IssueRequest,
 ) -> Result<IssueResponse, Status> {
@@ -185,7 +185,7 @@ fn keep(source: &Arc<dyn SnapshotSource>, mesh: MeshKey, agent: AgentSeen) {
 
 /// Who it is: as for a stream of an Envoy, and by the same proof.
 async fn join(
-    connection: &Connection,
+    connection: &connection::Call,
     token: &str,
     caller: Option<Caller>,
 ) -> Result<Joined, Status> {

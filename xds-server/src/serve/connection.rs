@@ -1,82 +1,78 @@
 //! One connection: its handshake, the streams that are let in on it, and its end.
 
-use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use heddle_model::code::Code;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Status, Streaming};
 
-use super::frames::Frames;
+use super::exchange::{Exchange, Upload};
 use super::identity::Identity;
+use super::life::{Due, Life};
+use super::link::{Link, Task};
+use super::messages::Messages;
 use super::method::Method;
-use super::outbox::{Outlet, outbox};
 use super::stream::Stream;
-use super::together::{Handover, Together};
+use super::wire::Wire;
 use super::{Options, certificates, refuse, reports};
-use crate::codec::{Inbound, Requests};
 use crate::graph::Hub;
 use crate::node;
+use crate::tls::TlsSocket;
 
-/// How long a client may take for its handshake, and then for its first message.
+/// How long a client may take for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long of that it may keep others waiting: who is slow, or pretends to be, goes on without a turn.
+const TURN: Duration = Duration::from_secs(1);
+/// How long it may take for its first message after that.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
-/// The largest message that is read, in bytes (X41).
-const MESSAGE: usize = 4 << 20;
-/// The streams of a connection, and the bytes of a request's headers.
-const STREAMS_PER_CONNECTION: u32 = 16;
-const HEADERS: u32 = 16 << 10;
-/// How long a connection that is told to go may take for its last words.
-const GOODBYE: Duration = Duration::from_secs(10);
 
 /// What all connections share.
 pub(super) struct Server {
     pub(super) hub: Arc<Hub>,
-    pub(super) tls: TlsAcceptor,
+    pub(super) tls: Arc<ServerConfig>,
     pub(super) handshakes: Semaphore,
     pub(super) options: Options,
     pub(super) certificates: certificates::Desk,
     pub(super) reports: reports::Desk,
     pub(super) tasks: TaskTracker,
+    /// The server stops.
+    pub(super) shutdown: CancellationToken,
+    /// It has no time left.
+    pub(super) kill: CancellationToken,
 }
 
 /// One connection's part in it.
-#[derive(Clone)]
 pub(super) struct Connection {
     pub(super) server: Arc<Server>,
     /// The other end.
     pub(super) from: IpAddr,
-    /// The certificate that it has shown, if it has.
-    pub(super) shown: Option<Arc<reports::Shown>>,
-    /// The server stops.
-    pub(super) shutdown: CancellationToken,
-    /// Ends this connection's streams.
-    pub(super) drain: CancellationToken,
-    /// Ends it at once, with all that waits to be read by its peer.
-    pub(super) abort: CancellationToken,
-    /// The server has no time left.
-    pub(super) kill: CancellationToken,
 }
 
 impl Connection {
-    pub(super) async fn run(mut self, socket: TcpStream, after: Duration, age: Duration) {
+    pub(super) async fn run(self, socket: TcpStream, after: Duration, age: Duration) {
         // Latency counts, and frames are written whole.
         let _best_effort = socket.set_nodelay(true);
         // Apart as well.
         let handshake = Box::pin(async {
             // Who says nothing takes nobody's turn.
             socket.readable().await?;
-            let _turn = self.server.handshakes.acquire().await;
-            self.server.tls.accept(socket).await
+            let turn = self.server.handshakes.acquire().await;
+            let mut accept = pin!(TlsSocket::accept(socket, self.server.tls.clone()));
+            tokio::select! {
+                socket = accept.as_mut() => return socket,
+                () = tokio::time::sleep(TURN) => drop(turn),
+            }
+            accept.await
         });
         let socket = tokio::select! {
             outcome = tokio::time::timeout(HANDSHAKE, handshake) => match outcome {
@@ -87,74 +83,117 @@ impl Connection {
                 }
                 Err(_) => return,
             },
-            () = self.kill.cancelled() => return,
+            () = self.server.kill.cancelled() => return,
         };
         // Nothing is parsed that was not agreed on.
-        if socket.get_ref().1.alpn_protocol() != Some(b"h2") {
-            return;
+        if socket.protocol() == Some(b"h2") {
+            // Apart too: a task is as large as the largest thing that it ever does.
+            Box::pin(self.serve(socket, after, age)).await;
         }
-        let shown = socket.get_ref().1.peer_certificates();
-        let shown = shown.and_then(|chain| chain.first());
-        self.shown = shown.map(|leaf| Arc::new(reports::Shown::new(leaf.as_ref())));
-        let mut together = Together::default();
-        let options = &self.server.options;
-        let mut http = hyper::server::conn::http2::Builder::new(together.handover());
-        http.timer(TokioTimer::new())
-            .keep_alive_interval(options.ping_every)
-            .keep_alive_timeout(options.ping_wait)
-            .max_concurrent_streams(STREAMS_PER_CONNECTION)
-            .max_header_list_size(HEADERS);
-        let (calls, streams) = (self.clone(), together.handover());
-        let service = hyper::service::service_fn(move |request| {
-            let (connection, streams) = (calls.clone(), streams.clone());
-            // Apart, so that what it took to let a stream in is not kept for as long as that lives.
-            let answer = Box::pin(connection.answer(request, streams));
-            async move { Ok::<_, Infallible>(answer.await) }
-        });
-        let (shutdown, abort, kill) = (&self.shutdown, &self.abort, &self.kill);
-        let course = async {
-            let mut io = std::pin::pin!(http.serve_connection(TokioIo::new(socket), service));
-            let stop = async {
-                tokio::select! {
-                    () = tokio::time::sleep(age) => {}
-                    () = async {
-                        shutdown.cancelled().await;
-                        tokio::time::sleep(after).await;
-                    } => {}
-                }
-            };
-            tokio::select! {
-                _ = io.as_mut() => {}
-                () = abort.cancelled() => {}
-                () = kill.cancelled() => {}
-                () = stop => {
-                    io.as_mut().graceful_shutdown();
-                    self.drain.cancel();
-                    tokio::select! {
-                        _ = io => {}
-                        () = abort.cancelled() => {}
-                        () = kill.cancelled() => {}
-                        // Who does not read the goodbye is not waited for.
-                        () = tokio::time::sleep(GOODBYE) => {}
-                    }
-                }
-            }
-        };
-        together.drive(course).await;
-        // The streams of a connection that is over notice by themselves, and tell their mesh.
-        together.finish().await;
     }
 
-    async fn answer(
+    async fn serve(self, socket: TlsSocket<TcpStream>, after: Duration, age: Duration) {
+        let link = Link::new();
+        let shown = socket.shown().map(reports::Shown::new).map(Arc::new);
+        let begin = |exchange, request| -> Task {
+            let call = Call {
+                server: self.server.clone(),
+                from: self.from,
+                shown: shown.clone(),
+                link: link.clone(),
+            };
+            // What it took to let a stream in is not kept for as long as that lives.
+            Box::pin(call.answer(exchange, request))
+        };
+        let mut wire = Wire::new(socket, link.clone(), begin);
+        self.drive(&link, poll_fn(|context| wire.poll(context)), after, age)
+            .await;
+        // The streams of a connection that is over tell their mesh.
+        wire.finish().await;
+    }
+
+    /// Runs a connection until it ends by itself, or has to.
+    async fn drive(
+        &self,
+        link: &Link,
+        wire: impl Future<Output = ()>,
+        after: Duration,
+        age: Duration,
+    ) {
+        let mut life = Life::new(now(), &self.server.options, age);
+        let mut wire = pin!(wire);
+        let mut alarm = pin!(tokio::time::sleep_until(life.next().into()));
+        // Who stops has told before that it will.
+        let mut stops = pin!(self.server.shutdown.cancelled());
+        let mut stopping = false;
+        poll_fn(|context| {
+            while stops.as_mut().poll(context).is_ready() {
+                if std::mem::replace(&mut stopping, true) {
+                    return Poll::Ready(());
+                }
+                life.end_by(now() + after);
+                alarm.as_mut().reset(life.next().into());
+                stops.set(self.server.kill.cancelled());
+            }
+            while alarm.as_mut().poll(context).is_ready() {
+                match life.due(now()) {
+                    None => {}
+                    Some(Due::Gone) => return Poll::Ready(()),
+                    Some(Due::Part) => link.part(),
+                    Some(Due::Question) if link.is_known() => life.known(),
+                    Some(Due::Question) => life.end_by(now()),
+                    Some(Due::Look) => {
+                        let heard = link.lock().has_heard();
+                        match life.looked(now(), heard) {
+                            None => return Poll::Ready(()),
+                            Some(true) => link.lock().ping(),
+                            Some(false) => {}
+                        }
+                    }
+                }
+                alarm.as_mut().reset(life.next().into());
+            }
+            // Whatever was decided is heard of now.
+            match wire.as_mut().poll(context) {
+                Poll::Pending if !link.is_aborted() => Poll::Pending,
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
+    }
+}
+
+/// One request's part in a connection.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub(super) server: Arc<Server>,
+    pub(super) from: IpAddr,
+    /// The certificate that the other end has shown, if it has.
+    pub(super) shown: Option<Arc<reports::Shown>>,
+    pub(super) link: Arc<Link>,
+}
+
+impl Call {
+    async fn answer(self, exchange: Exchange, request: http::Request<()>) {
+        let exchange = Arc::new(exchange);
+        let work = Box::pin(self.answer_to(exchange.clone(), request));
+        if let Some(Some(answer)) = exchange.unless_gone(work).await {
+            exchange.answer(answer).await;
+        }
+    }
+
+    /// The answer to a request; none when a stream has begun, which gives its own.
+    async fn answer_to(
         self,
-        request: http::Request<Incoming>,
-        streams: Handover,
-    ) -> http::Response<Body> {
+        exchange: Arc<Exchange>,
+        request: http::Request<()>,
+    ) -> Option<http::Response<Body>> {
         let Some(token) = bearer(request.headers()) else {
             if let Some(call) = reports::Call::at(request.uri().path()) {
-                return reports::answer(self, call, request).await;
+                let request = request.map(|()| Upload(exchange));
+                return Some(reports::answer(self, call, request).await);
             }
-            return refuse::code(Code::Unauthenticated).into_http();
+            return Some(refuse::code(Code::Unauthenticated).into_http());
         };
         // Before a single message is read.
         let known = match self
@@ -166,43 +205,37 @@ impl Connection {
             .await
         {
             Ok(known) => known,
-            Err(error) => return refuse::failed("authenticate", &error).into_http(),
+            Err(error) => return Some(refuse::failed("authenticate", &error).into_http()),
         };
         if let Err(refusal) = known {
-            return refuse::refusal(refusal).into_http();
+            return Some(refuse::refusal(refusal).into_http());
         }
+        self.link.know();
         if let Some(call) = certificates::Call::at(request.uri().path()) {
-            return certificates::answer(self, call, token, request).await;
+            let request = request.map(|()| Upload(exchange));
+            return Some(certificates::answer(self, call, token, request).await);
         }
         let Some(method) = Method::at(request.uri().path()) else {
-            return Status::unimplemented(
-                "only streams of the discovery services and certificates are served here",
-            )
-            .into_http();
+            let served = "only streams of the discovery services and certificates are served here";
+            return Some(Status::unimplemented(served).into_http());
         };
-        let requests = Requests(method.protocol);
-        let inbound = Streaming::new_request(requests, request.into_body(), None, Some(MESSAGE));
-        match self.open(&token, method, inbound, &streams).await {
-            Ok(responses) => Frames::answer(method.protocol, responses),
-            Err(status) => status.into_http(),
-        }
+        let messages = Messages::new(exchange, method.protocol);
+        let refused = self.open(&token, method, messages).await.err();
+        refused.map(Status::into_http)
     }
 
     /// Lets a stream in: reads who it says it is, and has that verified.
-    async fn open(
-        self,
-        token: &str,
-        method: Method,
-        mut inbound: Streaming<Inbound>,
-        streams: &Handover,
-    ) -> Result<Outlet, Status> {
-        let first = tokio::time::timeout(FIRST_MESSAGE, inbound.message()).await;
-        let first = first
+    async fn open(self, token: &str, method: Method, mut messages: Messages) -> Result<(), Status> {
+        let first = tokio::time::timeout(FIRST_MESSAGE, messages.next()).await;
+        let mut first = first
             .map_err(|_| Status::deadline_exceeded("no message came within 10 seconds"))??
             .ok_or_else(|| Status::invalid_argument("the stream ended before its first message"))?;
-        let node = first.node.as_ref();
+        // An Envoy describes itself in many thousand bytes, of which little is kept.
+        let node = first.node.take();
         let node = node.ok_or_else(|| Status::invalid_argument("the first message has no node"))?;
-        let claims = node::claims(node).map_err(refuse::node)?;
+        let claims = node::claims(&node).map_err(refuse::node)?;
+        let node_id = node.id.clone();
+        drop(node);
         let parts = self.server.hub.parts();
         let joined = match parts.source.join(token, &claims, self.from).await {
             Ok(Ok(joined)) => joined,
@@ -226,23 +259,21 @@ impl Connection {
             generation = attachment.generation,
             "stream begins"
         );
-        let (outbox, responses) = outbox();
+        messages.begin();
         let stream = Stream {
             unread_deadline: self.server.options.unread_deadline,
-            stopping: self.shutdown,
-            abort: self.abort,
+            stopping: self.server.shutdown.clone(),
             identity: Identity::new(parts.identities.clone(), proxy.clone()),
             clock: parts.clock.clone(),
             proxy,
             method,
-            node_id: node.id.clone(),
-            inbound,
-            outbox,
+            node_id,
+            messages,
             attachment,
-            drain: self.drain,
+            link: self.link.clone(),
         };
-        streams.run(stream.run(first));
-        Ok(responses)
+        self.link.run(stream.run(first));
+        Ok(())
     }
 }
 
@@ -252,4 +283,8 @@ fn bearer(headers: &http::HeaderMap) -> Option<String> {
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }

@@ -75,6 +75,11 @@ pub(super) fn stopping() -> Status {
     Status::unavailable("this connection has ended; connect again")
 }
 
+/// Not with OK: nothing that goes on for as long as a proxy lives has been done (X05).
+pub(super) fn left() -> Status {
+    Status::cancelled("the proxy ended the stream")
+}
+
 pub(super) fn slow() -> Status {
     Status::unavailable("the proxy did not read what was sent to it")
 }

@@ -14,7 +14,6 @@ use std::time::Duration;
 use heddle_model::code::Code;
 use heddle_model::id::{OrgId, ProxyId};
 use http::HeaderMap;
-use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +24,8 @@ use tonic_prost::ProstCodec;
 
 use super::allowance::Allowance;
 use super::certificates::{Asked, in_time};
-use super::connection::{Connection, Server};
+use super::connection::{self, Server};
+use super::exchange::Upload;
 use super::refuse;
 use crate::source::{MeshKey, Proxy, Reported};
 use crate::telemetry::{self, Outcome};
@@ -233,9 +233,9 @@ pub(super) async fn keep(server: Arc<Server>, ended: CancellationToken) {
 
 /// Answers somebody who has no token.
 pub(super) async fn answer(
-    connection: Connection,
+    connection: connection::Call,
     call: Call,
-    request: http::Request<Incoming>,
+    request: http::Request<Upload>,
 ) -> http::Response<Body> {
     let proxy = match who(&connection, request.headers()).await {
         Ok(proxy) => proxy,
@@ -277,13 +277,15 @@ pub(super) async fn answer(
 }
 
 /// Who it is, by its certificate. One connection is about one mesh: who names others costs nothing.
-async fn who(connection: &Connection, headers: &HeaderMap) -> Result<Proxy, Status> {
+async fn who(connection: &connection::Call, headers: &HeaderMap) -> Result<Proxy, Status> {
     let nobody = || refuse::code(Code::Unauthenticated);
     let shown = connection.shown.as_ref().ok_or_else(nobody)?;
     let mesh = claimed(headers).ok_or_else(nobody)?;
     let mut known = shown.known.lock().await;
+    // Whoever is nobody may be somebody later: its certificate may be newer than what this server has heard.
     let current = known.as_ref().filter(|known| {
-        known.mesh != mesh || known.proxy.is_none() || known.asked.elapsed() < BELIEVED
+        let settled = known.mesh != mesh && known.proxy.is_some();
+        settled || known.asked.elapsed() < BELIEVED
     });
     if let Some(known) = current {
         let proxy = known.proxy.clone().filter(|_| known.mesh == mesh);
@@ -292,6 +294,9 @@ async fn who(connection: &Connection, headers: &HeaderMap) -> Result<Proxy, Stat
     let source = &connection.server.hub.parts().source;
     let proxy = source.reporter(mesh, &shown.certificate).await;
     let proxy = proxy.map_err(|error| refuse::failed("recognise a certificate", &error))?;
+    if proxy.is_some() {
+        connection.link.know();
+    }
     *known = Some(Known {
         mesh,
         proxy: proxy.clone(),

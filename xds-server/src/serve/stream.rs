@@ -9,17 +9,19 @@ use heddle_model::clock::SharedClock;
 use heddle_model::id::AuthorityId;
 use heddle_translate::naming;
 use tokio::time::Sleep;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::{Status, Streaming};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
 use super::identity::{Current, Identity};
+use super::link::Link;
+use super::messages::{Messages, Next};
 use super::method::Method;
-use super::outbox::{Outbox, Room};
 use super::refuse;
 use crate::codec::{Inbound, Said};
 use crate::engine::kind::Kind;
 use crate::engine::session::{Event, Limits, Own, Session};
 use crate::graph::{Attachment, Command, Lane, Published};
+use crate::http2::Room;
 use crate::source::Proxy;
 use crate::status::{Report, Reporter, printable};
 use crate::telemetry;
@@ -38,16 +40,13 @@ pub(super) struct Stream {
     pub(super) proxy: Proxy,
     pub(super) method: Method,
     pub(super) node_id: String,
-    pub(super) inbound: Streaming<Inbound>,
-    pub(super) outbox: Outbox,
+    pub(super) messages: Messages,
     pub(super) identity: Identity,
     pub(super) attachment: Attachment,
     pub(super) clock: SharedClock,
-    pub(super) drain: CancellationToken,
+    pub(super) link: Arc<Link>,
     /// The whole server stops.
     pub(super) stopping: CancellationToken,
-    /// Ends the connection with all that is left unread on it.
-    pub(super) abort: CancellationToken,
     pub(super) unread_deadline: Duration,
 }
 
@@ -66,22 +65,14 @@ struct Course {
     reported: Option<Report>,
     /// Since when something is under way that has not been told.
     passing_since: Option<Instant>,
-    /// Since when the outbox is full.
+    /// Since when there is no room for what is to be sent.
     full_since: Option<Instant>,
 }
 
-/// What is waited for all the time: made once, since each time costs a place in a list that others are in, too.
-struct Standing<'a> {
-    drained: Pin<&'a mut WaitForCancellationFutureOwned>,
-    alarm: Pin<&'a mut Sleep>,
-}
-
-impl Standing<'_> {
-    /// Sets the alarm. To set it later is cheap: it notices by itself that it was too early.
-    fn set(&mut self, at: Instant) {
-        if self.alarm.deadline().into_std() != at {
-            self.alarm.as_mut().reset(at.into());
-        }
+/// Sets an alarm. To set it later is cheap: it notices by itself that it was too early.
+fn set(alarm: &mut Pin<&mut Sleep>, at: Instant) {
+    if alarm.deadline().into_std() != at {
+        alarm.as_mut().reset(at.into());
     }
 }
 
@@ -105,7 +96,6 @@ enum Wake {
     Room,
     Time,
     End(Status),
-    Gone,
 }
 
 impl Stream {
@@ -133,27 +123,21 @@ impl Stream {
             full_since: None,
         };
         let end = self.drive(&mut course, first).await;
-        let stopping = self.stopping.is_cancelled() && self.drain.is_cancelled();
+        let stopping = self.stopping.is_cancelled() && self.link.is_parting();
         if let Some(status) = end {
             self.log_end(&status);
             let unread = course.full_since.map(|since| now().duration_since(since));
             let reads = unread.is_none_or(|unread| unread < self.unread_deadline);
-            let emptied = self.outbox.other(Room::Full);
+            let emptied = self.messages.other(Room::Full);
             let last = Duration::from_secs(1);
             if reads && tokio::time::timeout(last, emptied).await.is_ok() {
-                self.outbox.put(Err(status));
+                self.messages.end(&status);
             } else {
                 // Who does not read what was sent does not read why it ends either: what waits for it is dropped.
-                self.abort.cancel();
+                self.link.abort();
             }
         }
-        let detach = Command::Detach {
-            proxy: self.proxy.proxy,
-            generation: self.attachment.generation,
-            stopping,
-        };
-        // A mesh that has ended needs to know nothing.
-        let _ended = self.attachment.mesh.send(detach).await;
+        self.attachment.leave(stopping).await;
         drop(open);
     }
 
@@ -168,32 +152,37 @@ impl Stream {
         );
     }
 
-    /// Returns what to tell the proxy at the end; nothing when it has gone.
+    /// Returns how to tell the proxy that this is the end; nothing when it has gone.
     async fn drive(&mut self, course: &mut Course, first: Inbound) -> Option<Status> {
         let published = self.attachment.views.borrow_and_update().clone();
         Self::on_view(course, published, self.clock.now());
         if let Err(status) = self.on_message(course, &first) {
             return Some(status);
         }
-        let drained = pin!(self.drain.clone().cancelled_owned());
-        let alarm = pin!(tokio::time::sleep(NAP));
-        let mut standing = Standing { drained, alarm };
+        // A client that resumes says all that it has.
+        drop(first);
+        // Made once, since each time costs a place in a list that others are in, too.
+        let mut alarm = pin!(tokio::time::sleep(NAP));
         loop {
             if let Err(status) = self.pump(course) {
                 return Some(status);
             }
             self.report(course).await;
             self.pursue_identity(course);
-            let outcome = match self.wait(course, &mut standing).await {
+            let outcome = match self.wait(course, &mut alarm).await {
                 Wake::Message(message) => match *message {
-                    Ok(Some(message)) => self.on_message(course, &message),
-                    Ok(None) => return None,
-                    Err(status) => {
+                    Ok(Some(message)) => {
+                        // Whoever says very much at once lets others have a turn.
+                        tokio::task::coop::consume_budget().await;
+                        self.on_message(course, &message)
+                    }
+                    Ok(None) => Err(refuse::left()),
+                    Err(status) if self.messages.room() == Room::Gone => {
                         tracing::debug!(proxy.id = %self.proxy.proxy, %status, "stream broke");
                         return None;
                     }
+                    Err(status) => Err(status),
                 },
-                Wake::Gone => return None,
                 Wake::View => {
                     let published = self.attachment.views.borrow_and_update().clone();
                     Self::on_view(course, published, self.clock.now());
@@ -216,7 +205,7 @@ impl Stream {
         }
     }
 
-    async fn wait(&mut self, course: &Course, standing: &mut Standing<'_>) -> Wake {
+    async fn wait(&mut self, course: &Course, alarm: &mut Pin<&mut Sleep>) -> Wake {
         let now = now();
         let renew = course
             .renew_at
@@ -232,13 +221,12 @@ impl Stream {
             .into_iter()
             .flatten()
             .fold(now + NAP, Instant::min);
-        standing.set(wake);
-        let room = match course.full_since {
-            Some(_) => Room::Full,
-            None => Room::Free,
-        };
+        set(alarm, wake);
         tokio::select! {
-            message = self.inbound.message() => Wake::Message(Box::new(message)),
+            next = self.messages.next_or_room(course.full_since.is_some()) => match next {
+                Next::Message(message) => Wake::Message(message),
+                Next::Room => Wake::Room,
+            },
             changed = self.attachment.views.changed() => match changed {
                 Ok(()) => Wake::View,
                 // The group is gone, and so is this stream's place in it: the reason follows.
@@ -252,12 +240,8 @@ impl Stream {
                 Ok(why) => Wake::End(refuse::ended(why)),
                 Err(_) => Wake::End(refuse::stopping()),
             },
-            () = standing.drained.as_mut() => Wake::End(refuse::stopping()),
-            room = self.outbox.other(room) => match room {
-                Room::Gone => Wake::Gone,
-                Room::Free | Room::Full => Wake::Room,
-            },
-            () = standing.alarm.as_mut() => Wake::Time,
+            () = self.link.parts() => Wake::End(refuse::stopping()),
+            () = alarm.as_mut() => Wake::Time,
         }
     }
 
@@ -268,7 +252,7 @@ impl Stream {
             if let Some(reason) = course.session.expired(now) {
                 return Err(refuse::closed(reason));
             }
-            match self.outbox.room() {
+            match self.messages.room() {
                 Room::Free => {}
                 Room::Full => {
                     course.full_since.get_or_insert(now);
@@ -290,7 +274,7 @@ impl Stream {
                 "push"
             );
             telemetry::sent(&response, now);
-            self.outbox.put(Ok(response));
+            self.messages.put(&response);
         }
     }
 

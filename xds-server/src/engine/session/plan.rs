@@ -131,6 +131,7 @@ impl Session {
                 track.blocked.remove(&name);
             }
         }
+        self.track_mut(kind).give_back_room();
         batch
     }
 
@@ -144,7 +145,7 @@ impl Session {
     ) -> bool {
         let lacks_clusters = kind.waits_for_clusters() && !self.has_clusters(resource);
         let patience = self.limits.cluster_wait;
-        let is_own = self.own.contains_key(&(kind, resource.name.clone()));
+        let is_own = self.own_state(kind, &resource.name).is_some();
         let track = self.track_mut(kind);
         track.held.remove(&resource.name);
         if track.is_quarantined(&resource.name, Some(&resource.version)) {
@@ -346,23 +347,17 @@ impl Session {
     /// `now`: the rest was looked at by then and waits for the client.
     #[must_use]
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        let mut deadlines = Vec::new();
-        for track in &self.tracks {
-            let sent = track
-                .in_flight
-                .as_ref()
-                .map(|f| f.sent + self.limits.answer_timeout);
-            let waited = track
-                .blocked
-                .values()
-                .map(|since| *since + self.limits.cluster_wait);
+        let deadlines = self.tracks.iter().flat_map(|track| {
+            let sent = track.in_flight.as_ref();
+            let sent = sent.map(|f| f.sent + self.limits.answer_timeout);
+            let waited = track.blocked.values();
+            let waited = waited.map(|since| *since + self.limits.cluster_wait);
             let due = track.held.values().filter_map(|held| held.due);
-            deadlines.extend(sent.into_iter().chain(waited).chain(due));
-            if track.held.values().any(|held| held.due.is_none()) && self.is_lonely() {
-                deadlines.push(self.started + self.limits.removal_delay);
-            }
-        }
-        deadlines.into_iter().filter(|at| *at > now).min()
+            let alone = track.held.values().any(|held| held.due.is_none()) && self.is_lonely();
+            let alone = alone.then(|| self.started + self.limits.removal_delay);
+            sent.into_iter().chain(waited).chain(due).chain(alone)
+        });
+        deadlines.filter(|at| *at > now).min()
     }
 
     fn is_lonely(&self) -> bool {

@@ -235,7 +235,7 @@ impl Session {
         let track = self.track(kind);
         let mut set = Vec::new();
         for name in self.covered(kind) {
-            if self.own.contains_key(&(kind, name.clone())) {
+            if self.own_state(kind, &name).is_some() {
                 continue;
             }
             if let Desired::This(resource) = self.desired(kind, &name) {
@@ -281,7 +281,7 @@ impl Session {
         for name in removed {
             set.remove(name);
         }
-        let is_own = |name: &Arc<str>| self.own.contains_key(&(kind, name.clone()));
+        let is_own = |name: &Arc<str>| self.own_state(kind, name).is_some();
         let shared = set.values().filter(|resource| !is_own(&resource.name));
         let version = version(shared, self.own_versions(kind, &changed));
         let resources = match whole.full {

@@ -178,27 +178,27 @@ impl Session {
             .and_then(|old| view.since(old))
             .map(Iterator::collect);
         for kind in Kind::ALL {
-            let changed: Vec<Arc<str>> = match &steps {
-                Some(steps) => steps
-                    .iter()
-                    .flat_map(|step| step.names(kind))
-                    .cloned()
-                    .collect(),
-                None => {
-                    let before = old.iter().flat_map(|old| old.names(kind));
-                    view.names(kind).chain(before).cloned().collect()
-                }
-            };
             let track = self.track_mut(kind);
             if !track.requested {
                 continue;
             }
-            for name in changed {
-                if track.covers(&name) {
-                    track.dirty.insert(name);
+            let mut look_at = |name: &Arc<str>| {
+                if track.covers(name) {
+                    track.dirty.insert(name.clone());
                     if old.is_some() {
                         track.changed_at.get_or_insert(view.published);
                     }
+                }
+            };
+            match &steps {
+                Some(steps) => {
+                    let changed = steps.iter().flat_map(|step| step.names(kind));
+                    changed.for_each(&mut look_at);
+                }
+                None => {
+                    view.names(kind).for_each(&mut look_at);
+                    let before = old.iter().flat_map(|old| old.names(kind));
+                    before.for_each(look_at);
                 }
             }
         }
@@ -220,8 +220,15 @@ impl Session {
         }
     }
 
+    /// How far this is, if it is a resource of this subscriber alone. There are few.
+    pub(super) fn own_state(&self, kind: Kind, name: &str) -> Option<&OwnState> {
+        let mut own = self.own.iter();
+        let found = own.find(|((of, own), _)| *of == kind && **own == *name);
+        found.map(|(_, state)| state)
+    }
+
     pub(super) fn desired(&self, kind: Kind, name: &Arc<str>) -> Desired {
-        if let Some(state) = self.own.get(&(kind, name.clone())) {
+        if let Some(state) = self.own_state(kind, name) {
             return match state {
                 OwnState::Idle | OwnState::Wanted => Desired::Later,
                 OwnState::Held => Desired::Held,
@@ -298,7 +305,7 @@ impl Session {
     fn known_complete(&self, kind: Kind, view: &View) -> Option<bool> {
         let track = self.track(kind);
         let complete = track.complete.as_ref()?;
-        let same = complete.turns == track.known.turns() && complete.names == view.name_sets(kind);
+        let same = complete.turns == track.known.turns() && view.has_names(kind, &complete.names);
         same.then_some(complete.holds)
     }
 
@@ -312,17 +319,16 @@ impl Session {
 
     /// Finds out, once for all who ask until something changes, whether the client has everything of a type.
     pub(super) fn note_complete(&mut self, kind: Kind) {
-        let Some(view) = self.view.clone().filter(|_| self.track(kind).requested) else {
+        let Some(view) = self.view.as_ref().filter(|_| self.track(kind).requested) else {
             return;
         };
-        if self.known_complete(kind, &view).is_none() {
-            let holds = self.look_at_every_name(kind, &view);
-            let track = self.track_mut(kind);
-            track.complete = Some(Complete {
+        if self.known_complete(kind, view).is_none() {
+            let complete = Complete {
                 names: view.name_sets(kind),
-                turns: track.known.turns(),
-                holds,
-            });
+                turns: self.track(kind).known.turns(),
+                holds: self.look_at_every_name(kind, view),
+            };
+            self.track_mut(kind).complete = Some(complete);
         }
     }
 

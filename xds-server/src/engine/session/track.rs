@@ -118,6 +118,18 @@ impl Track {
         }
     }
 
+    /// A set that was emptied keeps room for its next entries. Thousands of idle streams have no use for that.
+    pub(super) fn give_back_room(&mut self) {
+        for set in [&mut self.owed, &mut self.dirty] {
+            if set.is_empty() {
+                *set = BTreeSet::new();
+            }
+        }
+        if self.blocked.is_empty() {
+            self.blocked = BTreeMap::new();
+        }
+    }
+
     pub(super) fn is_quarantined(&self, name: &str, version: Option<&Arc<str>>) -> bool {
         self.quarantine
             .get(name)

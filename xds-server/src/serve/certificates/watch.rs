@@ -1,16 +1,14 @@
 //! One who watches: told at once, and again when that is no longer true.
 
-use std::pin::Pin;
 use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt as _};
 use heddle_identity::{WatchRequest, WatchResponse};
-use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 
 use super::circle::{Member, Place, version};
 use super::{ders, join};
-use crate::serve::connection::Connection;
+use crate::serve::connection;
 use crate::serve::refuse;
 use crate::source::Proxy;
 use crate::trust::{Held, Trust};
@@ -30,7 +28,7 @@ const OUSTED: &str = "others watch under the same name";
 
 /// What it holds, and what it was told.
 struct Watcher {
-    connection: Connection,
+    connection: connection::Call,
     proxy: Proxy,
     trust_domain: String,
     serial: String,
@@ -38,12 +36,11 @@ struct Watcher {
     told: Option<WatchResponse>,
     /// What the journal says of the certificate that it holds, once that could be read; it holds no other as long as this lives.
     held: Option<Option<Held>>,
-    drained: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 /// Lets somebody watch.
 pub(super) async fn watch(
-    connection: Connection,
+    connection: connection::Call,
     token: String,
     asked: WatchRequest,
 ) -> Result<BoxStream<'static, Result<WatchResponse, Status>>, Status> {
@@ -62,7 +59,6 @@ pub(super) async fn watch(
     let circles = &server.certificates.circles;
     let place = circles.enter(server.hub.parts(), mesh, &joined.trust_domain, member);
     let watcher = Watcher {
-        drained: Box::pin(connection.drain.clone().cancelled_owned()),
         proxy: joined.proxy,
         trust_domain: joined.trust_domain,
         serial,
@@ -107,7 +103,7 @@ impl Watcher {
                 }
                 () = tokio::time::sleep(AGAIN), if self.held.is_none() => {}
                 () = self.place.ousted.cancelled() => return Err(Status::aborted(OUSTED)),
-                () = self.drained.as_mut() => return Err(refuse::stopping()),
+                () = self.connection.link.parts() => return Err(refuse::stopping()),
             }
         }
     }
