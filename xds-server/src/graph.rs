@@ -85,6 +85,8 @@ pub(crate) struct Attachment {
     /// What the proxy refused on its last stream.
     pub(crate) refused: Vec<Refused>,
     pub(crate) mesh: mpsc::Sender<Command>,
+    /// The responses that streams of the mesh have sent and nobody was told of.
+    pub(crate) sent: Arc<AtomicU64>,
 }
 
 /// A stream that wants to be joined to its mesh.
