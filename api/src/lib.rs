@@ -44,6 +44,7 @@ mod second_steps;
 pub mod state;
 mod table;
 mod trust_bundle;
+mod usage;
 mod v1;
 mod view;
 

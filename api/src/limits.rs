@@ -12,8 +12,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use heddle_ephemeral::{Ask, Buckets, Level, Rate};
 use heddle_model::code::Code;
-use heddle_model::id::{SessionId, TokenId};
+use heddle_model::id::{OrgId, SessionId, TokenId};
 use heddle_store::Caller;
+use heddle_store::usage::Meter;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -45,7 +46,7 @@ pub struct Rates {
 struct Whose {
     /// The token or session.
     credential: Uuid,
-    org: Uuid,
+    org: OrgId,
 }
 
 tokio::task_local! {
@@ -59,7 +60,7 @@ pub(crate) fn learn(caller: &Caller) {
     if let Some(credential) = credential {
         let whose = Whose {
             credential,
-            org: caller.org().uuid(),
+            org: caller.org(),
         };
         // Outside of a request nothing is limited.
         let _ = CALLER.try_with(|caller| caller.set(Some(whose)));
@@ -131,7 +132,7 @@ impl Limits {
         let [token, org] = names;
         let limits = [
             (token, "this credential", whose.credential, of_credential),
-            (org, "the organisation", whose.org, of_org),
+            (org, "the organisation", whose.org.uuid(), of_org),
         ];
         let limits = limits.into_iter();
         let policy = |(name, of, id, rate): (_, _, Uuid, Option<Rate>)| {
@@ -223,6 +224,9 @@ pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) 
         (response, CALLER.with(Cell::get))
     };
     let (response, learned) = CALLER.scope(Cell::new(None), run).await;
+    if let Some(whose) = learned {
+        app.store.count(whose.org, Meter::Requests, 1);
+    }
     if known.is_none()
         && let (Some(bearer), Some(whose)) = (bearer, learned)
     {

@@ -47,6 +47,7 @@ pub(crate) fn frame() -> OpenApi {
     let others = others.chain(crate::certificates::schemas());
     let others = others.chain(crate::authority_requests::schemas());
     let others = others.chain(crate::observations::schemas());
+    let others = others.chain(crate::usage::schemas());
     crate::accounts::sent::<crate::v1::authority_requests::CreateAuthorityRequest>(&mut schemas);
     crate::accounts::sent::<crate::v1::certificates::CreateCertificate>(&mut schemas);
     crate::accounts::sent::<crate::v1::rotations::CreateRotation>(&mut schemas);

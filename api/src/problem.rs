@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use heddle_model::code::Code;
 use heddle_model::violation::{Violation, Violations};
 use heddle_model::wire::Refused;
+use heddle_store::quotas::Reached;
 use serde_json::{Map, Value, json};
 
 use crate::request;
@@ -139,6 +140,37 @@ impl Problem {
         problem
     }
 
+    /// Limits that were met, which are counted. `pointer` says where the body has what there is no room for.
+    #[must_use]
+    pub fn limits(reached: &[Reached], pointer: impl Fn(&Reached) -> String) -> Self {
+        let violation = |one: &Reached| Violation {
+            pointer: pointer(one),
+            code: Code::LimitReached,
+            detail: met(one),
+            hint: Some(format!(
+                "Delete {} that are not needed any more, or ask whoever runs the server for more.",
+                one.quota.things()
+            )),
+        };
+        for one in reached {
+            let quota = one.quota.as_str();
+            metrics::counter!("heddle_quota_refused_total", "quota" => quota).increment(1);
+        }
+        let errors: Vec<Violation> = reached.iter().map(violation).collect();
+        let limits: Vec<Value> = reached
+            .iter()
+            .map(|one| {
+                json!({
+                    "quota": one.quota.as_str(),
+                    "limit": one.limit,
+                    "used": one.used,
+                    "wanted": one.wanted,
+                })
+            })
+            .collect();
+        Self::broken(Code::LimitReached, errors).with("limits", Value::Array(limits))
+    }
+
     /// A bad query parameter.
     #[must_use]
     pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
@@ -179,6 +211,20 @@ impl Problem {
     pub const fn code(&self) -> Code {
         self.0.code
     }
+}
+
+/// A limit that was met, in a sentence.
+fn met(one: &Reached) -> String {
+    let Reached {
+        quota,
+        limit,
+        used,
+        wanted,
+    } = one;
+    format!(
+        "the organisation has {used} {} and may have {limit}: there is no room for {wanted} more",
+        quota.things()
+    )
 }
 
 impl IntoResponse for Problem {
@@ -256,6 +302,7 @@ impl From<heddle_store::Error> for Problem {
         match error {
             Error::NotFound => Self::not_found(),
             Error::AlreadyExists { .. } => Self::taken(),
+            Error::LimitReached(reached) => Self::limits(&reached, |_| String::new()),
             Error::PriorityTaken { by } => {
                 let mut violations = Violations::new();
                 let detail = format!("route {by} of this service has the same priority");

@@ -26,6 +26,7 @@ use crate::second_steps;
 use crate::state::App;
 use crate::table::Table;
 use crate::trust_bundle;
+use crate::usage;
 use crate::v1::{
     access_checks, apply, bootstrap, codes, effective, events, join_tokens, meshes, proxies,
     proxy_config, revisions, revocations, rollbacks, rollout, whoami,
@@ -58,6 +59,7 @@ fn table() -> Table {
     let table = history_operations(table);
     let table = live_operations(table);
     let table = audit_log::operations(table);
+    let table = usage::operations(table);
     open_operations(table)
 }
 

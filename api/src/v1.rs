@@ -39,4 +39,5 @@ pub(crate) mod sign_in_policy;
 pub(crate) mod splits;
 pub(crate) mod tokens;
 pub(crate) mod trust_bundle;
+pub(crate) mod usage;
 pub(crate) mod whoami;

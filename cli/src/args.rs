@@ -8,6 +8,7 @@ pub(crate) mod mtls;
 pub(crate) mod revoke;
 pub(crate) mod rotations;
 pub(crate) mod tokens;
+pub(crate) mod usage;
 pub(crate) mod why;
 
 use std::path::PathBuf;
@@ -165,6 +166,9 @@ pub(crate) enum Command {
     /// Find out why a call is allowed or denied
     #[command(after_help = why::EXAMPLES)]
     Why(why::Why),
+    /// How much there is, how much there may be, and what was used
+    #[command(after_help = usage::EXAMPLES)]
+    Usage(usage::Usage),
     /// Explain an error code
     #[command(after_help = "Examples:\n  heddle explain HED-1002")]
     Explain {

@@ -21,6 +21,7 @@ mod rollout;
 mod rotations;
 mod small;
 mod tokens;
+mod usage;
 mod why;
 
 use crate::args::{Cli, Command};
@@ -48,6 +49,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Mtls(command) => mtls::run(&Here::find(place)?, command).await,
         Command::WouldDeny(args) => mtls::would_deny(&Here::find(place)?, &args).await,
         Command::Events(args) => events::events(&Here::find(place)?, &args).await,
+        Command::Usage(args) => usage::usage(&Here::find(place)?, &args).await,
         Command::Why(args) => why::why(&Here::find(place)?, &args).await,
         Command::Apply(args) => apply::apply(&Here::find(place)?, &args).await,
         Command::Diff(args) => apply::diff(&Here::find(place)?, args).await,

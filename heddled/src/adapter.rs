@@ -13,6 +13,7 @@ pub(crate) mod observations;
 mod replica;
 mod rotations;
 mod sealed;
+pub(crate) mod usage;
 
 pub(crate) use authorities::{Authorities, Maker};
 pub(crate) use certifier::KeyCertifier;

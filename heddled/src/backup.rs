@@ -17,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use heddle_ca::{KekId, sealed_under};
 use heddle_model::clock::{SystemClock, SystemIds};
+use heddle_model::quota::Quotas;
 use heddle_store::reseal::{Place, Resealer};
 use heddle_store::{Cause, Options, Store};
 use secrecy::SecretString;
@@ -134,6 +135,7 @@ pub(crate) async fn connect(url: &SecretString) -> anyhow::Result<Store> {
         url: url.clone(),
         max_connections: 2,
         acquire_timeout: Duration::from_secs(10),
+        quotas: Quotas::default(),
     };
     Store::connect(options, Arc::new(SystemClock), Arc::new(SystemIds))
         .await

@@ -1,6 +1,7 @@
 //! The command line of `heddled`: every sub-command and flag, and nothing that acts on them.
 
 mod backup;
+mod quota;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use backup::{BackupArgs, DatabaseCommand, RestoreArgs};
+pub(crate) use quota::{QuotaCommand, QuotaList, QuotaSet};
 
 use crate::config::Settings;
 
@@ -133,6 +135,9 @@ pub(crate) enum AdminNoun {
     /// Organisations
     #[command(subcommand)]
     Org(OrgCommand),
+    /// How much an organisation may have
+    #[command(subcommand)]
+    Quota(QuotaCommand),
     /// Tokens for people and programs that call the API
     #[command(subcommand)]
     Token(TokenCommand),

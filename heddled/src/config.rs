@@ -14,11 +14,12 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use heddle_api::Rates;
+use heddle_model::quota::Quotas;
 pub(crate) use mail::Mail;
 use sealing::Sealing;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use value::{connections, duration, per_second, public_url, rate};
+use value::{connections, duration, per_second, public_url, quotas, rate};
 pub(crate) use value::{reachable, split_address};
 
 /// Where the API listens unless told otherwise.
@@ -80,6 +81,10 @@ pub(crate) struct Settings {
     /// How many writes a second all of an organisation may make together, on average over ten seconds; 0: as many as it likes [default: 1000]
     #[arg(long, value_name = "NUMBER", env = "HEDDLE_RATE_ORG_WRITES")]
     pub(crate) rate_org_writes: Option<u32>,
+    /// What an organisation may have, such as `services=500 proxies=unlimited`, with a space between them; `heddled admin quota`
+    /// says it for one [default: what `heddled admin quota list` shows]
+    #[arg(long, value_name = "QUOTAS", env = "HEDDLE_QUOTAS")]
+    pub(crate) quotas: Option<String>,
     /// Where the API listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "HEDDLE_API_LISTEN")]
     pub(crate) api_listen: Option<SocketAddr>,
@@ -221,6 +226,7 @@ impl Settings {
             rate_writes: self.rate_writes.or(lower.rate_writes),
             rate_org_reads: self.rate_org_reads.or(lower.rate_org_reads),
             rate_org_writes: self.rate_org_writes.or(lower.rate_org_writes),
+            quotas: text(self.quotas, lower.quotas),
             api_listen: self.api_listen.or(lower.api_listen),
             public_url: text(self.public_url, lower.public_url),
             smtp_url: text(self.smtp_url, lower.smtp_url),
@@ -266,6 +272,8 @@ pub(crate) struct Config {
     pub(crate) redis_prefix: String,
     /// How often callers may call.
     pub(crate) rates: Rates,
+    /// What an organisation may have that was not told otherwise.
+    pub(crate) quotas: Quotas,
     /// Where the API listens.
     pub(crate) api_listen: SocketAddr,
     /// Where people reach the console and the API, without a slash at the end.
@@ -351,6 +359,7 @@ impl Config {
                 org_reads: rate("rate_org_reads", settings.rate_org_reads, 5000)?,
                 org_writes: rate("rate_org_writes", settings.rate_org_writes, 1000)?,
             },
+            quotas: quotas(settings.quotas.as_deref())?,
             api_listen: settings.api_listen.unwrap_or(DEFAULT_API_LISTEN),
             mail: Mail::settle(
                 settings.smtp_url,
@@ -424,6 +433,7 @@ impl Config {
             ("HEDDLE_RATE_WRITES", per_second(self.rates.writes)),
             ("HEDDLE_RATE_ORG_READS", per_second(self.rates.org_reads)),
             ("HEDDLE_RATE_ORG_WRITES", per_second(self.rates.org_writes)),
+            ("HEDDLE_QUOTAS", self.quotas.to_string()),
             ("HEDDLE_API_LISTEN", self.api_listen.to_string()),
             ("HEDDLE_XDS_LISTEN", self.xds_listen.to_string()),
             ("HEDDLE_XDS_ADDRESS", self.xds_address.clone()),

@@ -25,7 +25,7 @@ use clap::Parser as _;
 
 use cli::{
     AdminNoun, AuditCommand, Cli, Command, DatabaseCommand, MemberCommand, OrgCommand,
-    SealingKeysCommand, SessionKeysCommand, TokenCommand,
+    QuotaCommand, SealingKeysCommand, SessionKeysCommand, TokenCommand,
 };
 use config::{Config, LogFormat, Settings};
 
@@ -72,6 +72,16 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             AdminNoun::Org(OrgCommand::Create(args)) => {
                 serve(args.settings.clone(), async |config| {
                     role::admin::org_create(config, &args).await
+                })
+            }
+            AdminNoun::Quota(QuotaCommand::List(args)) => {
+                serve(args.settings.clone(), async |config| {
+                    role::quota::list(config, &args).await
+                })
+            }
+            AdminNoun::Quota(QuotaCommand::Set(args)) => {
+                serve(args.settings.clone(), async |config| {
+                    role::quota::set(config, &args).await
                 })
             }
             AdminNoun::Token(TokenCommand::Create(args)) => {

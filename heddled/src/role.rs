@@ -5,4 +5,5 @@ pub(crate) mod all;
 pub(crate) mod audit;
 pub(crate) mod ca;
 pub(crate) mod migrate;
+pub(crate) mod quota;
 pub(crate) mod sealing_keys;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use heddle_model::quota::Quota;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -10,6 +11,8 @@ use crate::config::LogFormat;
 
 /// How often old samples of histograms are folded into what `/metrics` shows.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// Counted where it happens, at the API and at the xDS server.
+const QUOTA_REFUSED: &str = "heddle_quota_refused_total";
 
 /// Sends the log to standard error, which a supervisor or a container runtime collects.
 ///
@@ -48,6 +51,13 @@ pub(crate) fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     ] {
         metrics::describe_counter!(name, what);
         metrics::counter!(name).increment(0);
+    }
+    metrics::describe_counter!(
+        QUOTA_REFUSED,
+        "What was refused because an organisation has as many as it may have"
+    );
+    for quota in Quota::ALL {
+        metrics::counter!(QUOTA_REFUSED, "quota" => quota.as_str()).increment(0);
     }
     let upkeep = handle.clone();
     tokio::spawn(async move {

@@ -204,6 +204,8 @@ actions! {
     TokenWrite: Write = "tokens:write";
     /// Read and export the audit log.
     AuditRead: Read = "audit:read";
+    /// Read how much the organisation has and uses, and how much it may.
+    UsageRead: Read = "usage:read";
 }
 
 /// What `action` is about.
@@ -229,7 +231,8 @@ pub const fn level(action: Action) -> Level {
         | Action::ServiceAccountRead
         | Action::ServiceAccountWrite
         | Action::TokenRead
-        | Action::TokenWrite => Level::Org,
+        | Action::TokenWrite
+        | Action::UsageRead => Level::Org,
         Action::AccountRead | Action::AccountManage => Level::Own,
     }
 }
@@ -238,7 +241,10 @@ pub const fn level(action: Action) -> Level {
 #[must_use]
 pub const fn permits(role: Role, action: Action) -> bool {
     match action {
-        Action::MeshRead | Action::ConfigRead | Action::ProxyRead => !matches!(role, Role::Issuer),
+        // Whoever makes something may know how much there may be.
+        Action::MeshRead | Action::ConfigRead | Action::ProxyRead | Action::UsageRead => {
+            !matches!(role, Role::Issuer)
+        }
         Action::AccountRead | Action::AccountManage => true,
         // Whoever makes a join token for a service has its identity already.
         Action::CertificateIssue => {
@@ -323,6 +329,7 @@ mod tests {
                 "tokens:read: owner admin auditor",
                 "tokens:write: owner admin",
                 "audit:read: owner admin auditor",
+                "usage:read: owner admin operator developer viewer auditor",
             ]
         );
     }

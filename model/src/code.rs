@@ -90,7 +90,7 @@ codes! {
     KeyReused = "HED-2024", 422, "Idempotency key used for something else", "The same `Idempotency-Key` came with another address or body in the last 24 hours.", "Draw a new key for each request that is meant to do something new.";
     PreconditionRequired = "HED-2027", 428, "Precondition required", "The mesh wants to know which state a change is based on.", "Read the object and send its ETag in `If-Match`, or leave `meta` in the body.";
     TooManyAttempts = "HED-2028", 429, "Too many attempts", "Guesses at credentials are slowed down.", "Repeat after the time in Retry-After.";
-    LimitReached = "HED-2029", 429, "Limit reached", "The organisation has as many of these as it may have.", "Delete some or ask for a higher limit.";
+    LimitReached = "HED-2029", 429, "Limit reached", "The organisation has as many of these as it may have.", "Delete what is not needed any more, or ask whoever runs the server for a higher limit; `GET .../usage` says what there is and what there may be.";
     AuthorizationPending = "HED-2030", 400, "Not decided yet", "Nobody has let the device in yet.", "Ask again after `interval` seconds.";
     SlowDown = "HED-2031", 400, "Asked too often", "Nobody has let the device in yet, and it does not wait between two questions.", "Wait for `interval` seconds, which are more than before.";
     AccessDenied = "HED-2032", 400, "Not let in", "A member decided not to let the device in.", "Begin again if that was a mistake.";

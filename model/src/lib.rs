@@ -27,6 +27,7 @@ pub mod mtls;
 pub mod name;
 pub mod net;
 pub mod path;
+pub mod quota;
 pub mod settings;
 pub mod snapshot;
 pub mod violation;

@@ -8,6 +8,7 @@ use heddle_model::authz::Role;
 use heddle_model::email::Email;
 use heddle_model::id::{MemberId, OrgId, TokenId};
 use heddle_model::name::Name;
+use heddle_model::quota::{Limit, Quota};
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -15,6 +16,7 @@ use crate::authz::Door;
 use crate::error::{Error, Result};
 use crate::invitations;
 use crate::principals;
+use crate::quotas::{self, QuotaRow};
 use crate::rights::Bound;
 use crate::role_bindings;
 use crate::second_factors;
@@ -138,6 +140,55 @@ pub async fn revoke_token(store: &Store, org: &Name, name_or_id: &str) -> Result
     let revoked = tokens::revoke_of(&mut work, name_or_id).await?;
     work.commit().await?;
     Ok(revoked.id)
+}
+
+/// Everything that is limited in an organisation.
+///
+/// # Errors
+/// [`Error::NotFound`] without such an organisation, [`Error::Unavailable`].
+pub async fn quotas(store: &Store, org: &Name) -> Result<Vec<QuotaRow>> {
+    let mut work = enter(store, org).await?;
+    quotas::select(&mut work).await
+}
+
+/// Says how many of something an organisation may have; `None`: as many as others. Its audit log says so. What there is already stays.
+///
+/// # Errors
+/// [`Error::NotFound`] without such an organisation, [`Error::Unavailable`].
+pub async fn set_quota(
+    store: &Store,
+    org: &Name,
+    quota: Quota,
+    limit: Option<Limit>,
+) -> Result<QuotaRow> {
+    let mut work = enter(store, org).await?;
+    let before = quota_row(&mut work, quota).await?;
+    quotas::set(&mut work, quota, limit).await?;
+    let after = quota_row(&mut work, quota).await?;
+    let said = |row: &QuotaRow| json!({"quota": quota.as_str(), "limit": row.limit.number(), "own_limit": row.own});
+    let (was, is) = (said(&before), said(&after));
+    if was != is {
+        let id = work.org().uuid();
+        work.record(Change {
+            mesh: None,
+            revision: None,
+            action: "replace",
+            kind: "org",
+            id,
+            name: org.as_str(),
+            before: was.as_object(),
+            after: is.as_object(),
+        })
+        .await?;
+    }
+    work.commit().await?;
+    Ok(after)
+}
+
+async fn quota_row(work: &mut Work, quota: Quota) -> Result<QuotaRow> {
+    let rows = quotas::select(work).await?;
+    let row = rows.into_iter().find(|row| row.quota == quota);
+    row.ok_or(Error::NotFound)
 }
 
 async fn enter(store: &Store, org: &Name) -> Result<Work> {

@@ -18,7 +18,7 @@ use crate::rotations::Trust;
 use crate::store::Store;
 use crate::tx::{Mode, Tx, Work};
 
-pub use requested::{Certified, Certifier, For, give, require_service};
+pub use requested::{Certified, Certifier, For, give, require_room, require_service};
 pub use verify::{VerifiedJournal, unknown_leaves, verify};
 
 /// The text that is hashed for a row `c` of the journal: JSON as Postgres writes it. One row has one text for ever; what is added

@@ -2,6 +2,8 @@
 
 use heddle_model::name::Name;
 
+use crate::quotas::Reached;
+
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -68,6 +70,9 @@ pub enum Error {
     /// The organisation would be left without an owner.
     #[error("the last owner cannot be removed")]
     LastOwner,
+    /// The organisation has as many of something as it may have.
+    #[error("a quota is reached")]
+    LimitReached(Vec<Reached>),
     /// The permission of the transaction does not cover objects of this kind.
     #[error("{scope} does not cover objects of kind {kind}")]
     NotGranted {

@@ -11,6 +11,7 @@ use heddle_model::authz::permission::MemberWrite;
 use heddle_model::authz::{Action, Permission, Role};
 use heddle_model::email::Email;
 use heddle_model::id::{InvitationId, MemberId};
+use heddle_model::quota::Quota;
 use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
@@ -21,6 +22,7 @@ use crate::error::{Error, Result, inconsistent};
 use crate::links::{self, Purpose};
 use crate::mails;
 use crate::principals::{self, Kind};
+use crate::quotas;
 use crate::rights::Bound;
 use crate::sessions;
 use crate::tx::{Change, Tx, Work};
@@ -239,7 +241,7 @@ fn sendable(work: &Work, email: &str) -> std::result::Result<(), Wait> {
 /// Invites somebody. Whoever is told to wait must not commit.
 ///
 /// # Errors
-/// [`Error::SignInAgain`], [`Error::Forbidden`], [`Error::Escalation`]; [`Error::AlreadyExists`] with `invitations_email_key` where an
+/// [`Error::SignInAgain`], [`Error::Forbidden`], [`Error::Escalation`], [`Error::LimitReached`]; [`Error::AlreadyExists`] with `invitations_email_key` where an
 /// invitation is open, and with `principals_name_key` where there is such a member; [`Error::Unavailable`].
 pub async fn create(
     tx: &mut Tx<MemberWrite>,
@@ -251,6 +253,7 @@ pub async fn create(
     principals::lock_roles(work).await?;
     permit(work, role)?;
     require_stranger(work, email.as_str()).await?;
+    quotas::admit(work, Quota::Members, 1).await?;
     let (id, now) = (work.next_id(), work.now());
     let query = sqlx::query(
         "insert into heddle.invitations (org_id, id, email, role, created_at, created_by, expires_at) \
@@ -292,7 +295,7 @@ async fn locked(work: &mut Work, id: InvitationId) -> Result<InvitationRow> {
 ///
 /// # Errors
 /// [`Error::NotFound`], also when it was accepted or withdrawn; [`Error::SignInAgain`], [`Error::Forbidden`], [`Error::Escalation`];
-/// [`Error::AlreadyExists`] with `principals_name_key` where there is such a member; [`Error::Unavailable`].
+/// [`Error::LimitReached`]; [`Error::AlreadyExists`] with `principals_name_key` where there is such a member; [`Error::Unavailable`].
 pub async fn send_again(
     tx: &mut Tx<MemberWrite>,
     id: InvitationId,
@@ -304,6 +307,10 @@ pub async fn send_again(
     sessions::require_fresh(work).await?;
     permit(work, row.role)?;
     require_stranger(work, &row.email).await?;
+    if row.state == State::Expired {
+        // Nobody could accept it any more, and it counted no more.
+        quotas::admit(work, Quota::Members, 1).await?;
+    }
     if let Err(wait) = sendable(work, &row.email) {
         return Ok(Err(wait));
     }

@@ -5,12 +5,14 @@ use heddle_model::authz::Permission;
 use heddle_model::authz::permission::JoinTokenWrite;
 use heddle_model::id::{JoinTokenId, MeshId};
 use heddle_model::name::Name;
+use heddle_model::quota::Quota;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::{Error, Result, inconsistent};
+use crate::quotas;
 use crate::secret;
 use crate::tx::{Change, Tx, Work};
 
@@ -126,7 +128,7 @@ impl TryFrom<Row> for JoinTokenRow {
 /// Creates a join token. That its service exists is the caller's to check.
 ///
 /// # Errors
-/// [`Error::NotFound`] without such a mesh, [`Error::AlreadyExists`] with `join_tokens_name_key`,
+/// [`Error::NotFound`] without such a mesh, [`Error::LimitReached`], [`Error::AlreadyExists`] with `join_tokens_name_key`,
 /// [`Error::Unavailable`].
 pub async fn create(
     tx: &mut Tx<JoinTokenWrite>,
@@ -135,6 +137,7 @@ pub async fn create(
 ) -> Result<Created> {
     let work = &mut tx.work;
     work.lock(mesh).await?;
+    quotas::admit(work, Quota::JoinTokens, 1).await?;
     let secret = secret::draw(secret::Kind::Join).map_err(|e| Error::Database(Box::new(e)))?;
     let id = work.next_id();
     let query = sqlx::query(

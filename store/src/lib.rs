@@ -84,6 +84,7 @@ pub mod meshes;
 pub mod observations;
 pub mod password_resets;
 pub mod proxies;
+pub mod quotas;
 pub mod replicas;
 pub mod reseal;
 pub mod resources;
@@ -98,6 +99,7 @@ pub mod service_accounts;
 pub mod sessions;
 pub mod sign_in_policy;
 pub mod tokens;
+pub mod usage;
 
 pub use authz::{Caller, Denied, Grant, MeshRef, Opened, Principal};
 pub use changes::{Feed, FeedPosition, MeshHead};

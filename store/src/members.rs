@@ -3,12 +3,14 @@
 use heddle_model::authz::permission::MemberWrite;
 use heddle_model::authz::{Action, Permission, Role};
 use heddle_model::email::Email;
+use heddle_model::quota::Quota;
 
 use crate::error::{Error, Result};
 use crate::invitations;
 use crate::links::{self, Purpose};
 use crate::mails::{self, Notice};
 use crate::principals::{self, Kind, PrincipalRow};
+use crate::quotas;
 use crate::rights::Bound;
 use crate::role_bindings;
 use crate::sessions;
@@ -30,7 +32,8 @@ pub struct NewMember {
 /// Creates a member. An invitation to the address is open no more.
 ///
 /// # Errors
-/// [`Error::SignInAgain`], [`Error::Forbidden`], [`Error::Escalation`], [`Error::AlreadyExists`] with `principals_name_key`,
+/// [`Error::SignInAgain`], [`Error::Forbidden`], [`Error::Escalation`], [`Error::LimitReached`], [`Error::AlreadyExists`] with
+/// `principals_name_key`,
 /// [`Error::Unavailable`].
 pub async fn create(tx: &mut Tx<MemberWrite>, new: &NewMember) -> Result<PrincipalRow> {
     let work = &mut tx.work;
@@ -38,8 +41,10 @@ pub async fn create(tx: &mut Tx<MemberWrite>, new: &NewMember) -> Result<Princip
     principals::lock_roles(work).await?;
     let (name, display_name) = (new.email.as_str(), new.display_name.as_deref());
     let hash = new.password_hash.as_deref();
-    let row = principals::create(work, Kind::Member, name, display_name, hash).await?;
+    // Whoever was invited had a place already.
     invitations::withdraw_to(work, name).await?;
+    quotas::admit(work, Quota::Members, 1).await?;
+    let row = principals::create(work, Kind::Member, name, display_name, hash).await?;
     let Some(role) = new.role else {
         return Ok(row);
     };

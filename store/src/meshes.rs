@@ -5,6 +5,7 @@ use heddle_model::authz::{Action, Permission};
 use heddle_model::id::MeshId;
 use heddle_model::kind::Kind;
 use heddle_model::name::Name;
+use heddle_model::quota::Quota;
 use serde_json::{Map, Value};
 use sqlx::FromRow as _;
 use sqlx::QueryBuilder;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::listing::Wanted;
+use crate::quotas;
 use crate::resources::{
     Address, COLUMNS, Named, Precondition, Row, Stored, insert_row, named, put_row, require_match,
 };
@@ -38,7 +40,7 @@ pub struct MeshRow {
 /// Creates a mesh. Its first revision is 1. It takes a permission that reaches the whole organisation.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::AlreadyExists`] with `meshes_name_key` or `meshes_trust_domain_key`, [`Error::NulCharacter`],
+/// [`Error::Forbidden`], [`Error::LimitReached`], [`Error::AlreadyExists`] with `meshes_name_key` or `meshes_trust_domain_key`, [`Error::NulCharacter`],
 /// [`Error::Unavailable`].
 pub async fn insert(
     tx: &mut Tx<MeshWrite>,
@@ -48,6 +50,7 @@ pub async fn insert(
 ) -> Result<MeshRow> {
     let work = &mut tx.work;
     work.require_org()?;
+    quotas::admit(work, Quota::Meshes, 1).await?;
     let id = MeshId::from_uuid(work.next_id());
     let query = sqlx::query(
         "insert into heddle.meshes (org_id, mesh_id, name, trust_domain, revision, created_at) \

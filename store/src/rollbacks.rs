@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::meshes::MeshRow;
+use crate::quotas::{self, Turn};
 use crate::resources::{SPEC_VERSION, granted};
 use crate::revisions::{Difference, Placed, differences_far};
 use crate::tx::{Change, RevisionCause, Tx, Work};
@@ -145,7 +146,7 @@ async fn owners(
 /// Does what a plan without obstacles says; `None` when there is nothing to do, which makes no revision.
 ///
 /// # Errors
-/// [`crate::Error::NotGranted`], [`crate::Error::Unavailable`].
+/// [`crate::Error::NotGranted`], [`crate::Error::LimitReached`], [`crate::Error::Unavailable`].
 pub async fn apply(tx: &mut Tx<ConfigWrite>, plan: &Plan) -> Result<Option<u64>> {
     if plan.steps.is_empty() {
         return Ok(None);
@@ -184,7 +185,19 @@ pub async fn apply(tx: &mut Tx<ConfigWrite>, plan: &Plan) -> Result<Option<u64>>
         })
         .await?;
     }
+    quotas::judge_objects(work, plan.steps.iter().filter_map(turn)).await?;
     Ok(Some(revision))
+}
+
+/// Whether there is one more of its kind afterwards, or one less.
+fn turn(step: &Step) -> Option<(Kind, Turn)> {
+    let object = &step.placed.object;
+    let turn = match (&object.before, &object.after) {
+        (None, Some(_)) => Turn::Comes,
+        (Some(_), None) => Turn::Goes,
+        (None, None) | (Some(_), Some(_)) => return None,
+    };
+    Some((object.kind, turn))
 }
 
 async fn end_rows(work: &mut Work, plan: &Plan, revision: u64) -> Result<()> {

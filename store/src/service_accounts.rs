@@ -3,21 +3,24 @@
 use heddle_model::authz::Permission;
 use heddle_model::authz::permission::ServiceAccountWrite;
 use heddle_model::name::Name;
+use heddle_model::quota::Quota;
 
 use crate::error::Result;
 use crate::principals::{self, Kind, PrincipalRow};
+use crate::quotas;
 use crate::tx::Tx;
 
 /// Creates a service account without any role.
 ///
 /// # Errors
-/// [`crate::Error::AlreadyExists`] with `principals_name_key`, [`crate::Error::Unavailable`].
+/// [`crate::Error::LimitReached`], [`crate::Error::AlreadyExists`] with `principals_name_key`, [`crate::Error::Unavailable`].
 pub async fn create(
     tx: &mut Tx<ServiceAccountWrite>,
     name: &Name,
     display_name: Option<&str>,
 ) -> Result<PrincipalRow> {
     let (work, name) = (&mut tx.work, name.as_str());
+    quotas::admit(work, Quota::ServiceAccounts, 1).await?;
     principals::create(work, Kind::ServiceAccount, name, display_name, None).await
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heddle_model::clock::{Ids, SharedClock};
+use heddle_model::quota::Quotas;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
@@ -20,6 +21,7 @@ use crate::proxies::{Joins, Refusals, SeenAgents};
 use crate::session_keys::Keys;
 use crate::strangers::Strangers;
 use crate::throttle::Throttle;
+use crate::usage::Meters;
 use crate::uses::Uses;
 
 /// How many commits a slow listener may lag behind before it is told that it missed some.
@@ -38,6 +40,8 @@ pub struct Options {
     pub max_connections: u32,
     /// How long a call waits for a free connection before it is [`crate::Error::Unavailable`].
     pub acquire_timeout: Duration,
+    /// What organisations may have that were not told otherwise.
+    pub quotas: Quotas,
 }
 
 /// A mesh got a revision.
@@ -71,6 +75,8 @@ struct Inner {
     journals: Journals,
     session_keys: Keys,
     uses: Uses,
+    quotas: Quotas,
+    meters: Meters,
 }
 
 impl std::fmt::Debug for Store {
@@ -121,6 +127,8 @@ impl Store {
                 journals: Journals::default(),
                 session_keys: Keys::default(),
                 uses: Uses::default(),
+                quotas: options.quotas,
+                meters: Meters::default(),
             }),
         })
     }
@@ -184,6 +192,14 @@ impl Store {
 
     pub(crate) fn ids(&self) -> &dyn Ids {
         self.inner.ids.as_ref()
+    }
+
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.inner.quotas
+    }
+
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.inner.meters
     }
 
     pub(crate) fn passwords(&self) -> &Passwords {
@@ -310,6 +326,7 @@ mod tests {
             url: SecretString::from("postgres://heddle_server:hunter2@localhost/heddle"),
             max_connections: 1,
             acquire_timeout: Duration::from_secs(2),
+            quotas: Quotas::default(),
         };
         assert!(!format!("{options:?}").contains("hunter2"));
     }

@@ -11,6 +11,7 @@ use heddle_model::authz::permission::{AccountManage, AccountRead};
 use heddle_model::authz::{Action, Role};
 use heddle_model::id::{MemberId, MeshId, ServiceAccountId, TokenId};
 use heddle_model::name::Name;
+use heddle_model::quota::Quota;
 use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::authz::Principal;
 use crate::error::{Error, Result, inconsistent};
 use crate::principals::{self, PrincipalRow};
+use crate::quotas;
 use crate::rights::{self, Rights};
 use crate::secret;
 use crate::sessions;
@@ -146,7 +148,7 @@ impl TryFrom<Row> for TokenRow {
 ///
 /// # Errors
 /// [`Error::NoPrincipal`] when the caller's token belongs to nobody, [`Error::Forbidden`], [`Error::Escalation`],
-/// [`Error::SignInAgain`], [`Error::AlreadyExists`] with `tokens_name_key`, [`Error::Unavailable`].
+/// [`Error::SignInAgain`], [`Error::LimitReached`], [`Error::AlreadyExists`] with `tokens_name_key`, [`Error::Unavailable`].
 pub async fn create(
     tx: &mut Tx<AccountManage>,
     account: Option<&PrincipalRow>,
@@ -167,10 +169,11 @@ pub async fn create(
     let wanted = Rights::new(owner.bound.clone(), new.scopes.clone(), new.meshes.clone());
     work.require_rights(&wanted)?;
     sessions::require_fresh(work).await?;
+    quotas::admit(work, Quota::Tokens, 1).await?;
     insert(work, Owner::Principal(owner.id), new).await
 }
 
-/// [`create`] without asking whose right it is.
+/// [`create`] without asking whose right it is, or how many there are: whoever runs the server lets in whom they must.
 pub(crate) async fn insert(work: &mut Work, owner: Owner, new: &NewToken) -> Result<Created> {
     let secret = draw(owner)?;
     let id = TokenId::from_uuid(work.next_id());
@@ -373,7 +376,8 @@ pub(crate) async fn revoke_of(work: &mut Work, name_or_id: &str) -> Result<Token
 /// caller's own, or with `tokens:write` that of anybody who may do no more than the caller.
 ///
 /// # Errors
-/// [`Error::NotFound`], also when it is revoked or somebody else's; [`Error::Escalation`], [`Error::SignInAgain`], [`Error::Unavailable`].
+/// [`Error::NotFound`], also when it is revoked or somebody else's; [`Error::Escalation`], [`Error::SignInAgain`], [`Error::LimitReached`],
+/// [`Error::Unavailable`].
 pub async fn rotate(
     tx: &mut Tx<AccountManage>,
     name_or_id: &str,
@@ -396,6 +400,10 @@ pub async fn rotate(
     let meshes = before.meshes.clone().map(|ids| ids.into_iter().collect());
     work.require_rights(&Rights::new(bound, scopes, meshes))?;
     sessions::require_fresh(work).await?;
+    if before.expires_at.is_some_and(|at| at <= work.now()) {
+        // It had ended, and counts again.
+        quotas::admit(work, Quota::Tokens, 1).await?;
+    }
     let expires_at = expires_at.filter(|_| !keep_endless || before.expires_at.is_some());
     let secret = draw(before.owner)?;
     let done = sqlx::query(

@@ -35,6 +35,8 @@ pub struct ServerOptions {
     pub redis_url: Option<String>,
     /// `--rate-reads` and `--rate-writes`, when they are not the usual ones.
     pub rates: Option<(u32, u32)>,
+    /// `HEDDLE_QUOTAS`, when they are not the usual ones.
+    pub quotas: Option<String>,
     /// Where its sealing keys are, as environment variables; none: in a file of its own.
     pub keys: Vec<(String, String)>,
     /// The socket of the process that signs for it; then it has no key.
@@ -56,6 +58,7 @@ impl Default for ServerOptions {
             xds_address: None,
             redis_url: None,
             rates: None,
+            quotas: None,
             keys: Vec::new(),
             ca_socket: None,
             mail: Vec::new(),
@@ -217,6 +220,7 @@ impl Server {
         let file = |name: &str| self.directory.join(name);
         let mut command = self.command();
         command.envs((self.options.redis_url.iter()).map(|url| ("HEDDLE_REDIS_URL", url.as_str())));
+        command.envs((self.options.quotas.iter()).map(|quotas| ("HEDDLE_QUOTAS", quotas)));
         if let Some((reads, writes)) = self.options.rates {
             command.env("HEDDLE_RATE_READS", reads.to_string());
             command.env("HEDDLE_RATE_WRITES", writes.to_string());

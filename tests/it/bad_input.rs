@@ -78,10 +78,10 @@ fn expand(body: &str) -> String {
 /// Every row of every table, as text.
 pub(crate) async fn dump(stack: &Stack) -> String {
     let mut database = stack.postgres.inspect().await;
-    // What a server writes of itself goes by a clock and is nobody's change.
+    // What a server writes of itself, and what it counts, goes by a clock and is nobody's change.
     let tables = sqlx::query(
         "select tablename::text from pg_tables
-         where schemaname = 'heddle' and tablename not in ('replicas', 'mesh_replicas') order by 1",
+         where schemaname = 'heddle' and tablename not in ('replicas', 'mesh_replicas', 'usage_days') order by 1",
     );
     let tables = tables.fetch_all(&mut database).await.unwrap();
     let mut all = String::new();

@@ -193,6 +193,7 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
     ));
     all.push((Method::GET, format!("{mesh}/join-tokens/t"), None));
     all.push((Method::DELETE, format!("{mesh}/join-tokens/t"), None));
+    all.push((Method::GET, String::from("/usage"), None));
     for log in ["", "/export"] {
         all.push((Method::GET, format!("/audit-log{log}"), None));
     }

@@ -37,6 +37,7 @@ mod parameters;
 mod password_resets;
 mod proxies;
 mod proxy_config;
+mod quotas;
 mod readiness;
 mod refused;
 mod replicas;

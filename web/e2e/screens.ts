@@ -198,6 +198,16 @@ export const screens = {
       "read-only": { none: "What is one's own everybody may manage." },
     },
   },
+  "/usage": {
+    full: () => ({}),
+    bare: {},
+    states: {
+      empty: { text: "No proxy was connected" },
+      loading: loading("usage"),
+      error,
+      "read-only": { none: "Whoever runs the server changes limits, and nobody does here." },
+    },
+  },
   "/meshes/new": {
     full: () => ({}),
     bare: {},

@@ -43,6 +43,7 @@ import { ServiceSettings } from "./screens/service-settings";
 import { Services } from "./screens/services";
 import { SignIn } from "./screens/sign-in";
 import { Tokens } from "./screens/tokens";
+import { UsageScreen } from "./screens/usage";
 import { Frame } from "./shell/frame";
 import { useReadyMark } from "./shell/ready";
 import { linkButton } from "./ui/basics";
@@ -175,6 +176,7 @@ const tree = root.addChildren([
     screen("/service-accounts", ServiceAccounts),
     screen("/roles", RoleBindings),
     screen("/tokens", Tokens),
+    screen("/usage", UsageScreen),
     screen("/meshes/new", MeshNew),
     screen("/meshes/$mesh", MeshOverview),
     screen("/meshes/$mesh/settings", MeshSettings),

@@ -28,7 +28,7 @@ pub use serve::{Options, ServeError, serve};
 pub use source::{
     AgentSeen, Certified, Heads, IdentitySource, Joined, Kept, Leaf, ListenerClaims, MeshKey, Nack,
     NackOrigin, News, NodeClaims, Observed, Proxy, ProxyStatus, Refusal, Reported, RequestRefused,
-    Setup, Sighting, SnapshotSource, SourceError, Times, Workload, Workloads,
+    Setup, Sighting, SnapshotSource, SourceError, Times, Used, Workload, Workloads,
 };
 pub use tls::ServerTls;
 pub use trust::{Held, Replacing, Trust};

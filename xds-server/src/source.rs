@@ -307,6 +307,15 @@ pub struct ProxyStatus {
     pub seen_at: DateTime<Utc>,
 }
 
+/// What proxies of a mesh used since it was told last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Responses that were sent to them.
+    pub responses: u64,
+    /// For how long they were connected, added up, in whole seconds.
+    pub connected_seconds: u64,
+}
+
 /// Where meshes, tokens and leases come from and where status goes to.
 #[async_trait]
 pub trait SnapshotSource: Send + Sync + 'static {
@@ -392,6 +401,9 @@ pub trait SnapshotSource: Send + Sync + 'static {
     /// # Errors
     /// Nothing was kept. It is not tried again: counts are "at least".
     async fn reported(&self, mesh: MeshKey, reported: Reported) -> Result<(), SourceError>;
+
+    /// Counts what proxies used. Told every few seconds, and never twice.
+    fn used(&self, mesh: MeshKey, used: Used);
 
     /// Keeps what is known of proxies; each entry replaces the earlier one of its proxy. Everything up to the revision `offered` was
     /// shown to the proxies that are connected here, as far as it concerns them; both are kept together or not at all.

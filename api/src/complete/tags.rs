@@ -53,6 +53,10 @@ const TAGS: &[(&str, &str)] = &[
         "Audit log",
         "Who did what, when and from where; a chain of hashes shows that nothing was taken out of it.",
     ),
+    (
+        "Usage",
+        "How much an organisation has and uses, and how much it may.",
+    ),
     ("About", "Who the caller is, and what the API's codes mean."),
 ];
 

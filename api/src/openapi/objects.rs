@@ -37,6 +37,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
                     "mfa_required": {"type": "boolean", "description": "For whoever signs in: whether a second factor is asked for.", "examples": [true]},
                     "challenge": like("For whoever signs in and has a second factor: what is sent with a code of it.", "heddle_mfa_"),
                     "expires_in": {"type": "integer", "minimum": 0, "description": "With `challenge`: for how many seconds it can be answered.", "examples": [300]},
+                    "limits": {"type": "array", "description": "With `HED-2029`: the limits that were met.", "items": {"$ref": "#/components/schemas/LimitReached"}},
                     "current_etag": like("With 412: the ETag that the object has now.", "\"r42-5c1e9b07\""),
                 },
             }),

@@ -13,10 +13,11 @@ use heddle_model::authz::{Action, Permission};
 use heddle_model::code::Code;
 use heddle_model::kind::Kind;
 use heddle_model::name::Name;
+use heddle_model::quota::Quota;
 use heddle_model::violation::{Violation, Violations};
 use heddle_store::meshes::{self, MeshRow};
 use heddle_store::resources::{self, Address, Step, Stored};
-use heddle_store::{Tx, resources::own};
+use heddle_store::{Error, Tx, resources::own};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -197,7 +198,8 @@ async fn write(
         steps.extend(step);
     }
     steps.extend(plan.pruned().map(|before| Step::Delete { before }));
-    let written = resources::write_all(tx, mesh.id, &steps).await?;
+    let written = resources::write_all(tx, mesh.id, &steps).await;
+    let written = written.map_err(|error| no_room(plan, error))?;
     let mut results: Vec<(usize, Value)> = Vec::new();
     for (planned, step) in plan.items.iter().zip(&step_of) {
         let new: Option<Stored> = step.and_then(|step| written[step].clone());
@@ -239,6 +241,25 @@ async fn write(
         results.push(Value::Object(result));
     }
     Ok((results, !steps.is_empty()))
+}
+
+/// Where the list has what there is no room for.
+fn no_room(plan: &Plan<'_>, error: Error) -> Problem {
+    let Error::LimitReached(reached) = error else {
+        return error.into();
+    };
+    Problem::limits(&reached, |one| {
+        let created = plan.items.iter().filter(|planned| {
+            planned.done == Done::Created
+                && Quota::of_kind(planned.item.described.kind) == one.quota
+        });
+        let mut created: Vec<usize> = created.map(|planned| planned.index).collect();
+        created.sort_unstable();
+        // What goes makes room for what comes; of the rest, the last ones are too many.
+        let beyond = usize::try_from(one.wanted - one.room()).unwrap_or(usize::MAX);
+        let first = created.get(created.len().saturating_sub(beyond));
+        first.map_or_else(String::new, |index| format!("/resources/{index}"))
+    })
 }
 
 /// How a result names its object: as an item of the list would.

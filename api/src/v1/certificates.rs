@@ -126,6 +126,7 @@ pub(crate) async fn create(
     let row = meshes::find(&mut tx, &mesh).await?;
     let row = row.ok_or_else(Problem::not_found)?;
     let service = admit(&mut tx, &row, &service).await?;
+    certificates::require_room(&mut tx).await?;
     let wanted = For {
         mesh: tx.mesh_ref(&row),
         trust_domain: row.trust_domain.clone(),

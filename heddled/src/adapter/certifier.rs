@@ -5,19 +5,29 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use heddle_ca::{CertificateAuthority, CertificateRequest, Error as CaError, Subject, TrustDomain};
 use heddle_store::certificates::{Certified, Certifier, For};
-use heddle_store::{Cause, Error, Result};
+use heddle_store::usage::Meter;
+use heddle_store::{Cause, Error, Result, Store};
 
 use super::MeshSource;
 
-/// Issues through the CA.
+/// Issues through the CA, and counts what is issued.
 pub(crate) struct KeyCertifier {
     authority: Arc<CertificateAuthority>,
     meshes: Arc<MeshSource>,
+    store: Store,
 }
 
 impl KeyCertifier {
-    pub(crate) fn new(authority: Arc<CertificateAuthority>, meshes: Arc<MeshSource>) -> Self {
-        Self { authority, meshes }
+    pub(crate) fn new(
+        authority: Arc<CertificateAuthority>,
+        meshes: Arc<MeshSource>,
+        store: Store,
+    ) -> Self {
+        Self {
+            authority,
+            meshes,
+            store,
+        }
     }
 }
 
@@ -57,6 +67,7 @@ impl Certifier for KeyCertifier {
         };
         let leaf = self.authority.certify(&request, &subject).await;
         let leaf = leaf.map_err(refused)?;
+        self.store.count(org, Meter::Certificates, 1);
         // Afterwards: a mesh gets its authorities with its first certificate.
         let trust = self.authority.trust(&subject.mesh_identity()).await;
         let trust = trust.map_err(refused)?;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use heddle_ca::{CertificateAuthority, CertificateRequest, MeshIdentity, Subject, TrustDomain};
 use heddle_model::id::AuthorityId;
+use heddle_store::Store;
+use heddle_store::usage::Meter;
 use heddle_xds_server::{
     Certified, Held, IdentitySource, Leaf, MeshKey, Proxy, Replacing, RequestRefused, SourceError,
     Trust,
@@ -16,12 +18,19 @@ use zeroize::Zeroizing;
 
 use crate::signing::chain;
 
-/// Issues through the CA.
-pub(crate) struct Identities(Arc<CertificateAuthority>);
+/// Issues through the CA, and counts what is issued.
+pub(crate) struct Identities {
+    authority: Arc<CertificateAuthority>,
+    store: Store,
+}
 
 impl Identities {
-    pub(crate) fn new(authority: Arc<CertificateAuthority>) -> Self {
-        Self(authority)
+    pub(crate) fn new(authority: Arc<CertificateAuthority>, store: Store) -> Self {
+        Self { authority, store }
+    }
+
+    fn issued(&self, proxy: &Proxy) {
+        self.store.count(proxy.mesh.org, Meter::Certificates, 1);
     }
 }
 
@@ -64,10 +73,11 @@ impl IdentitySource for Identities {
     async fn leaf(&self, proxy: &Proxy, trust_domain: &str) -> Result<Leaf, SourceError> {
         let subject = subject(proxy, trust_domain)?;
         let leaf = self
-            .0
+            .authority
             .leaf(&subject)
             .await
             .map_err(|error| SourceError::new("issue a leaf", chain(&error)))?;
+        self.issued(proxy);
         Ok(Leaf {
             serial: leaf.serial.clone(),
             authority: AuthorityId::from_uuid(leaf.authority),
@@ -90,10 +100,11 @@ impl IdentitySource for Identities {
         };
         let subject = subject(proxy, trust_domain)?;
         let leaf = self
-            .0
+            .authority
             .certify(&request, &subject)
             .await
             .map_err(|error| SourceError::new("certify a key", chain(&error)))?;
+        self.issued(proxy);
         Ok(Ok(Certified {
             spiffe_id: leaf.spiffe_id.as_str().to_owned(),
             serial: leaf.serial,
@@ -111,7 +122,7 @@ impl IdentitySource for Identities {
     ) -> Result<Option<Held>, SourceError> {
         let subject = subject(proxy, trust_domain)?;
         let held = self
-            .0
+            .authority
             .is_current(&subject, serial)
             .await
             .map_err(|error| SourceError::new("look a serial up", chain(&error)))?;
@@ -122,7 +133,7 @@ impl IdentitySource for Identities {
     }
 
     async fn trust(&self, mesh: MeshKey, trust_domain: &str) -> Result<Trust, SourceError> {
-        told(self.0.trust(&identity(mesh, trust_domain)?).await)
+        told(self.authority.trust(&identity(mesh, trust_domain)?).await)
     }
 
     async fn trust_since(
@@ -132,6 +143,6 @@ impl IdentitySource for Identities {
         revision: u64,
     ) -> Result<Trust, SourceError> {
         let identity = identity(mesh, trust_domain)?;
-        told(self.0.trust_since(&identity, revision).await)
+        told(self.authority.trust_since(&identity, revision).await)
     }
 }

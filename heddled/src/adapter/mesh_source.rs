@@ -12,13 +12,16 @@ use heddle_ephemeral::Fanout;
 use heddle_model::code::Code;
 use heddle_model::envoy::is_too_old;
 use heddle_model::id::{MeshId, OrgId, ProxyId};
+use heddle_model::quota::Quota;
 use heddle_model::snapshot::MeshSnapshot;
 use heddle_store::observations::{self, Heard, Observation, What};
 use heddle_store::proxies::{self, Arrival, Checkpoint, JoinRefused, Turned};
+use heddle_store::usage::Meter;
 use heddle_store::{FeedPosition, MeshHead, MeshRef, Store};
 use heddle_xds_server::{
     AgentSeen, Heads, Joined, Kept, MeshKey, Nack, News, NodeClaims, Observed, Proxy, ProxyStatus,
-    Refusal, Reported, Setup, Sighting, SnapshotSource, SourceError, Times, Workload, Workloads,
+    Refusal, Reported, Setup, Sighting, SnapshotSource, SourceError, Times, Used, Workload,
+    Workloads,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, broadcast};
@@ -154,6 +157,11 @@ fn refusal(refused: JoinRefused) -> Refusal {
         JoinRefused::Revoked => Code::ProxyRevoked,
         JoinRefused::Elsewhere => Code::JoinTokenElsewhere,
         JoinRefused::EnvoyTooOld => Code::EnvoyTooOld,
+        JoinRefused::LimitReached => {
+            let quota = Quota::Proxies.as_str();
+            metrics::counter!("heddle_quota_refused_total", "quota" => quota).increment(1);
+            Code::LimitReached
+        }
         JoinRefused::ServiceGone | JoinRefused::NodeTaken | JoinRefused::OtherService => {
             Code::ProxyMismatch
         }
@@ -449,6 +457,12 @@ impl SnapshotSource for MeshSource {
         observations::keep(&self.store, &mesh, &seen, &heard)
             .await
             .map_err(failed("keep what proxies saw"))
+    }
+
+    fn used(&self, mesh: MeshKey, used: Used) {
+        let count = |meter, amount| self.store.count(mesh.org, meter, amount);
+        count(Meter::Pushes, used.responses);
+        count(Meter::ProxySeconds, used.connected_seconds);
     }
 
     async fn checkpoint(

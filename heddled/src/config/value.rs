@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use heddle_ephemeral::Rate;
+use heddle_model::quota::Quotas;
 
 /// How many connections the server opens to PostgreSQL unless told otherwise.
 const DEFAULT_CONNECTIONS: u32 = 20;
@@ -87,6 +88,12 @@ pub(super) fn rate(key: &str, asked: Option<u32>, default: u32) -> anyhow::Resul
         })),
         more => bail!("{key}: {more} is not between 0 and {MOST_PER_SECOND}"),
     }
+}
+
+/// What organisations may have.
+pub(super) fn quotas(text: Option<&str>) -> anyhow::Result<Quotas> {
+    let quotas = text.unwrap_or_default().parse();
+    quotas.map_err(|error| anyhow!("quotas: {error}"))
 }
 
 /// What [`rate`] makes this of.

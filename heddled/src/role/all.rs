@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::adapter::{
     Authorities, Identities, KeyCertifier, Maker, MeshSource, Replica, Rotations, authority_watch,
-    ephemeral_proxies, journal_watch, observations,
+    ephemeral_proxies, journal_watch, observations, usage,
 };
 use crate::config::{Config, ServerFiles, split_address};
 use crate::mail::{self, Links, Postman};
@@ -37,6 +37,7 @@ pub(crate) async fn connect(config: &Config, max_connections: u32) -> anyhow::Re
         url: config.database_url.clone(),
         max_connections,
         acquire_timeout: config.database_wait,
+        quotas: config.quotas.clone(),
     };
     Store::connect(options, Arc::new(SystemClock), Arc::new(SystemIds))
         .await
@@ -116,6 +117,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     });
     let mailing = mailing(&config, &store, &shutdown)?;
     let forgotten = tokio::spawn(mail::forget(store.clone(), shutdown.clone()));
+    let metering = tokio::spawn(usage::write(store.clone(), shutdown.clone()));
     let watched = tokio::spawn(signing.clone().watch(shutdown.clone()));
     let reports_to = reports_to(&config, &files)?;
     let (certificate, tls) = XdsCertificate::read(&files, Arc::clone(&clock))?;
@@ -124,7 +126,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         xds_listener,
         tls,
         Arc::clone(&source) as Arc<dyn heddle_xds_server::SnapshotSource>,
-        Arc::new(Identities::new(Arc::clone(&authority))),
+        Arc::new(Identities::new(Arc::clone(&authority), store.clone())),
         heddle_xds_server::Options {
             endpoint_grace: config.endpoint_grace,
             endpoint_drain: config.endpoint_drain,
@@ -136,7 +138,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         shutdown.clone(),
     ));
     let limits = Limits::new(ephemeral.buckets, config.rates);
-    let certifier = KeyCertifier::new(authority, Arc::clone(&source));
+    let certifier = KeyCertifier::new(authority, Arc::clone(&source), store.clone());
     let app = app(
         &config,
         reports_to,
@@ -195,11 +197,13 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             mailing.await.context("sending mail panicked")?;
         }
         forgotten.await.context("forgetting mail panicked")?;
+        metering.await.context("writing usage panicked")?;
         watched.await.context("the watch of what signs panicked")?;
         certificate
             .await
             .context("the reader of the certificate panicked")??;
         replica.end().await;
+        usage::write_rest(&store).await;
         Ok::<(), anyhow::Error>(())
     });
     match drained.await {

@@ -6,13 +6,16 @@ use heddle_model::authz::permission::CertificateIssue;
 use heddle_model::authz::{Action, Role};
 use heddle_model::id::MeshId;
 use heddle_model::name::Name;
+use heddle_model::quota::Quota;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::authz::{MeshRef, Principal};
 use crate::error::{Error, Result};
+use crate::quotas;
 use crate::rights::Bound;
 use crate::tx::{Change, Tx, Work};
+use crate::usage::{self, Meter};
 
 /// How many that have ended go with each new one.
 const SWEPT: i64 = 50;
@@ -103,11 +106,19 @@ pub async fn require_service(
     }
 }
 
+/// Whether one more may be asked for today, before anything is signed. What counts is [`give`].
+///
+/// # Errors
+/// [`Error::LimitReached`], [`Error::Unavailable`].
+pub async fn require_room(tx: &mut Tx<CertificateIssue>) -> Result<()> {
+    quotas::admit(&mut tx.work, Quota::CertificatesPerDay, 1).await
+}
+
 /// Notes that a certificate is given out: in the audit log, and for rotations, which wait until it has ended. `revision` is one that
 /// its bundle is not older than.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Unavailable`].
+/// [`Error::Forbidden`], [`Error::NotFound`], [`Error::LimitReached`], [`Error::Unavailable`].
 pub async fn give(
     tx: &mut Tx<CertificateIssue>,
     mesh: MeshId,
@@ -118,6 +129,8 @@ pub async fn give(
     let work = &mut tx.work;
     work.lock(mesh).await?;
     sweep(work, mesh).await?;
+    quotas::admit(work, Quota::CertificatesPerDay, 1).await?;
+    usage::add_one(work, Meter::RequestedCertificates).await?;
     sqlx::query(
         "insert into heddle.requested_certificates (org_id, mesh_id, serial, service, revision, not_after) \
          values ($1, $2, $3, $4, $5, $6)",

@@ -74,6 +74,9 @@ pub enum JoinRefused {
     /// Its release of Envoy would misread what it is sent. Whoever reads the node says so, before anything is looked up.
     #[error("the release of Envoy is too old")]
     EnvoyTooOld,
+    /// The organisation has as many proxies as it may have, and this one is new.
+    #[error("the organisation has as many proxies as it may have")]
+    LimitReached,
     /// It takes itself for a proxy of a service that the token is not for.
     #[error("the join token is for another service")]
     OtherService,

@@ -70,6 +70,7 @@ pub async fn turned_away(store: &Store, secret: &str, turned: &Turned<'_>) -> Re
         Some(JoinRefused::ServiceGone) => "service_gone",
         Some(JoinRefused::NodeTaken) => "node_taken",
         Some(JoinRefused::Expired) => "expired",
+        Some(JoinRefused::LimitReached) => "limit_reached",
         Some(JoinRefused::Unknown) | None if expired => "expired",
         Some(JoinRefused::Unknown) | None => "unknown",
     };

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::write::{end_row, granted, record, start_row};
 use super::{Address, COLUMNS, Row, Stored};
 use crate::error::Result;
+use crate::quotas::{self, Turn};
 use crate::tx::Tx;
 
 /// One of several writes.
@@ -49,6 +50,15 @@ impl Step<'_> {
         match self {
             Self::Create { address, .. } => address.kind,
             Self::Replace { before, .. } | Self::Delete { before } => before.kind,
+        }
+    }
+
+    /// Whether there is one more of its kind afterwards, or one less.
+    fn turn(&self) -> Option<(Kind, Turn)> {
+        match self {
+            Self::Create { .. } => Some((self.kind(), Turn::Comes)),
+            Self::Replace { .. } => None,
+            Self::Delete { .. } => Some((self.kind(), Turn::Goes)),
         }
     }
 }
@@ -101,7 +111,7 @@ pub async fn equal<P: Permission>(tx: &mut Tx<P>, pairs: &[Pair<'_>]) -> Result<
 /// That the result makes sense is the caller's to check, who locked the mesh by [`everything`].
 ///
 /// # Errors
-/// [`crate::Error::NotGranted`], [`crate::Error::AlreadyExists`], [`crate::Error::NulCharacter`],
+/// [`crate::Error::NotGranted`], [`crate::Error::LimitReached`], [`crate::Error::AlreadyExists`], [`crate::Error::NulCharacter`],
 /// [`crate::Error::Unavailable`].
 pub async fn write_all<P: Permission<Access = access::Write>>(
     tx: &mut Tx<P>,
@@ -164,5 +174,6 @@ pub async fn write_all<P: Permission<Access = access::Write>>(
             }
         });
     }
+    quotas::judge_objects(work, steps.iter().filter_map(Step::turn)).await?;
     Ok(written)
 }

@@ -5,6 +5,7 @@ use heddle_model::id::MeshId;
 use heddle_model::kind::Kind;
 use heddle_model::manager::ManagedBy;
 use heddle_model::name::Name;
+use heddle_model::quota::Quota;
 use serde_json::{Map, Value};
 use sqlx::FromRow as _;
 use sqlx::types::Json;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 use super::{Address, COLUMNS, Named, Precondition, Row, SPEC_VERSION, Stored, find_row};
 use crate::error::{Error, Result, inconsistent};
+use crate::quotas;
 use crate::tx::{Change, Tx, Work};
 
 /// What a [`put`] did.
@@ -29,7 +31,7 @@ pub struct Put {
 ///
 /// # Errors
 /// [`Error::AlreadyExists`], [`Error::PriorityTaken`], [`Error::NotFound`] without such a mesh or parent,
-/// [`Error::NotGranted`], [`Error::NulCharacter`], [`Error::Unavailable`].
+/// [`Error::LimitReached`], [`Error::NotGranted`], [`Error::NulCharacter`], [`Error::Unavailable`].
 pub async fn insert<P: Permission<Access = access::Write>>(
     tx: &mut Tx<P>,
     address: &Address<'_>,
@@ -183,6 +185,9 @@ pub(crate) async fn insert_row(
 ) -> Result<Stored> {
     check_parent(work, address).await?;
     check_priority(work, address, sent).await?;
+    if address.kind != Kind::Mesh {
+        quotas::admit(work, Quota::of_kind(address.kind), 1).await?;
+    }
     let revision = work.bump(address.mesh).await?;
     let stored = start_row(work, address, id, sent, revision, None, None).await?;
     record(work, address.mesh, "create", revision, None, Some(&stored)).await?;

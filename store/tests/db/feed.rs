@@ -9,7 +9,7 @@ use heddle_model::kind::Kind;
 use heddle_store::resources::{self, Precondition};
 use heddle_store::{MeshRef, meshes};
 
-use crate::build::{address, join_token, mesh, mesh_ref, name, put, service, service_spec};
+use crate::build::{address, join_token, mesh, mesh_ref, name, object, put, service, service_spec};
 use crate::support::{TestDb, grant};
 
 #[tokio::test]
@@ -72,10 +72,10 @@ async fn a_slow_transaction_is_not_overtaken() {
     let fast = mesh(&db.store, &owner, "fast").await;
     let mut position = db.store.feed(None).await.unwrap().next;
     let x = name("x");
-    // Begins first, ends last.
+    // Begins first, ends last. Of another kind: two that create the same in one organisation wait for one another.
     let mut tx = db.store.begin(&grant::<ConfigWrite>(&owner)).await.unwrap();
-    let at = address(slow.id, Kind::Service, None, &x);
-    resources::insert(&mut tx, &at, &service_spec(1))
+    let at = address(slow.id, Kind::Profile, None, &x);
+    resources::insert(&mut tx, &at, &object(serde_json::json!({})))
         .await
         .unwrap();
     for round in 0..3 {

@@ -27,6 +27,7 @@ mod observations;
 mod password_resets;
 mod pool;
 mod proxies;
+mod quotas;
 mod rebind;
 mod references;
 mod replicas;

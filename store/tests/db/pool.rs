@@ -173,6 +173,7 @@ async fn a_pool_without_a_free_connection_is_unavailable_and_recovers() {
         url: SecretString::from(cluster().url("heddle_server", &db.name)),
         max_connections: 1,
         acquire_timeout: Duration::from_millis(50),
+        quotas: heddle_model::quota::Quotas::default(),
     };
     let clock = Arc::clone(&db.clock) as heddle_model::clock::SharedClock;
     let store = Store::connect(options, clock, Arc::new(heddle_model::clock::SystemIds))

@@ -9,6 +9,7 @@ use heddle_model::authz::permission::{
 };
 use heddle_model::id::{AuthorityId, MeshId};
 use heddle_model::kind::Kind;
+use heddle_model::quota::{Limit, Quota};
 use heddle_store::authorities::{self, AuthorityKind, AuthorityRow, AuthorityState};
 use heddle_store::authority_requests::{self, NewAuthorityRequest};
 use heddle_store::certificates::{self, CertificateEntry};
@@ -192,6 +193,10 @@ async fn seed(db: &TestDb, org: &str) -> Seeded {
         .await
         .unwrap();
     tx.commit().await.unwrap();
+    let limit = Some(Limit::AtMost(7));
+    admin::set_quota(store, &name(org), Quota::Meshes, limit)
+        .await
+        .unwrap();
     Seeded {
         caller,
         mesh,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use heddle_model::authz::Role;
 use heddle_model::clock::{SharedClock, SystemIds, TestClock};
+use heddle_model::quota::Quotas;
 use heddle_store::{Caller, Grant, Options, Store, admin};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -302,10 +303,20 @@ impl TestDb {
 }
 
 pub(crate) async fn connect(url: &str, max_connections: u32, clock: SharedClock) -> Store {
+    connect_with(url, max_connections, clock, Quotas::default()).await
+}
+
+pub(crate) async fn connect_with(
+    url: &str,
+    max_connections: u32,
+    clock: SharedClock,
+    quotas: Quotas,
+) -> Store {
     let options = Options {
         url: SecretString::from(url),
         max_connections,
         acquire_timeout: Duration::from_secs(20),
+        quotas,
     };
     Store::connect(options, clock, Arc::new(SystemIds))
         .await

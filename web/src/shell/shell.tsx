@@ -5,6 +5,7 @@ import { clsx } from "clsx";
 import {
   Bot,
   Boxes,
+  Gauge,
   History,
   Keyboard,
   KeyRound,
@@ -115,6 +116,9 @@ function OrgItems() {
       </Item>
       <Item to="/tokens" icon={KeyRound}>
         API tokens
+      </Item>
+      <Item to="/usage" icon={Gauge}>
+        Usage
       </Item>
     </>
   );

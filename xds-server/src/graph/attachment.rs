@@ -1,5 +1,8 @@
 //! A stream's place in its mesh.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
 use heddle_model::id::ProxyId;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -15,6 +18,8 @@ pub(crate) struct Attachment {
     /// What the proxy refused on its last stream.
     pub(crate) refused: Vec<Refused>,
     pub(crate) mesh: mpsc::Sender<Command>,
+    /// The responses that streams of the mesh have sent and nobody was told of.
+    pub(crate) sent: Arc<AtomicU64>,
     /// The place was given back.
     pub(crate) left: bool,
 }
@@ -68,6 +73,7 @@ mod tests {
             end: oneshot::channel().1,
             refused: Vec::new(),
             mesh: mesh.clone(),
+            sent: Arc::default(),
             left: false,
         };
         // For the second there is no room when it goes.

@@ -2,6 +2,7 @@
 
 mod elsewhere;
 mod jobs;
+mod usage;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use crate::status::{Board, Report, Standing};
 use crate::trust::Replacing;
 use elsewhere::Elsewhere;
 use jobs::{Job, Loaded, REVOCATIONS, done};
+use usage::Usage;
 use views::{Group, view_of};
 
 /// How long a mesh stays in memory after its last proxy and endpoint.
@@ -110,6 +112,7 @@ pub(super) struct Mesh {
     /// What other servers say.
     elsewhere: Elsewhere,
     idle_since: Option<Instant>,
+    usage: Usage,
     deleted: bool,
     source_down: bool,
 }
@@ -154,6 +157,7 @@ impl Mesh {
             keeping: BTreeSet::new(),
             elsewhere: Elsewhere::default(),
             idle_since: Some(now),
+            usage: Usage::since(now),
             deleted: false,
             source_down: false,
         }
@@ -363,6 +367,7 @@ impl Mesh {
             refused: refused.filter(|r| lane.is_about(r.0)).cloned().collect(),
             mesh,
             left: false,
+            sent: self.usage.sent(),
         };
         // Whoever has gone meanwhile leaves by dropping it.
         let _gone = reply.send(attachment);

@@ -91,11 +91,14 @@ const OK: u8 = 8;
 /// The place of `:status`.
 const STATUS: u8 = 8;
 
+/// A name and its value.
+type Field = (Box<[u8]>, Box<[u8]>);
+
 /// Reads blocks of fields, one after the other.
 #[derive(Debug)]
 pub(super) struct Decoder {
     /// The newest first.
-    table: VecDeque<(Box<[u8]>, Box<[u8]>)>,
+    table: VecDeque<Field>,
     /// What they count.
     size: usize,
     /// What they may count, as the peer says, and as it may say at most.

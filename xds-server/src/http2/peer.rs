@@ -113,7 +113,7 @@ impl Http2 {
 
     /// The peer cannot have said anything of a request that it has not begun.
     const fn begun(&self, id: u32) -> Outcome {
-        if id % 2 == 0 || id > self.newest {
+        if id.is_multiple_of(2) || id > self.newest {
             return Err(Reason::Protocol);
         }
         Ok(())
@@ -152,7 +152,7 @@ impl Http2 {
     }
 
     fn on_fields(&mut self, head: Head, payload: &[u8]) -> Outcome {
-        if head.stream % 2 == 0 {
+        if head.stream.is_multiple_of(2) {
             return Err(Reason::Protocol);
         }
         let mut bytes = without_padding(&head, payload).ok_or(Reason::Protocol)?;

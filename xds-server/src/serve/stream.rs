@@ -2,6 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -274,6 +275,7 @@ impl Stream {
                 "push"
             );
             telemetry::sent(&response, now);
+            self.attachment.sent.fetch_add(1, Ordering::Relaxed);
             self.messages.put(&response);
         }
     }

@@ -13,6 +13,9 @@ use crate::raw::{
 };
 use crate::world::World;
 
+/// The nth of many.
+type Frames<'a> = &'a dyn Fn(u32) -> Vec<u8>;
+
 /// Why connections end.
 const COMPRESSION: u8 = 9;
 const ENHANCE_YOUR_CALM: u8 = 11;
@@ -54,7 +57,7 @@ async fn sec_d02_a_flood_ends_its_connection_and_nobody_elses() {
     bomb.extend([b'n'; 4_000]);
     bomb.push(0);
     bomb.extend([0x0f, 47, 0].repeat(3_000));
-    let floods: [(&str, u8, &dyn Fn(u32) -> Vec<u8>); 5] = [
+    let floods: [(&str, u8, Frames<'_>); 5] = [
         ("requests that are broken off", ENHANCE_YOUR_CALM, &|n| {
             let id = 2 * n + 1;
             let mut bytes = request(id, ADS, TOKEN);
@@ -107,7 +110,7 @@ async fn sec_d02_who_reads_no_answers_is_not_read_and_let_go() {
     })
     .await;
     let mut proxy = world.settled("a-payments", &node(1)).await;
-    let floods: [(&str, &dyn Fn(u32) -> Vec<u8>); 3] = [
+    let floods: [(&str, Frames<'_>); 3] = [
         ("pings", &|_| frame(PING, 0, 0, &[0; 8]).repeat(1_000)),
         ("settings", &|_| frame(SETTINGS, 0, 0, &[]).repeat(1_000)),
         ("requests of nobody", &|n| {

@@ -16,7 +16,7 @@ use heddle_model::snapshot::{MeshSnapshot, Object, ServiceNode};
 use heddle_xds_server::{
     AgentSeen, Certified, Heads, Held, IdentitySource, Joined, Kept, Leaf, MeshKey, News,
     NodeClaims, Proxy, ProxyStatus, Refusal, Replacing, Reported, RequestRefused, SnapshotSource,
-    SourceError, Trust, Workload, Workloads,
+    SourceError, Trust, Used, Workload, Workloads,
 };
 use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
@@ -53,6 +53,8 @@ pub(crate) struct Source {
     pub(crate) watching: watch::Sender<Vec<AgentSeen>>,
     /// What proxies reported, in the order in which it was kept.
     pub(crate) reported: watch::Sender<Vec<(MeshKey, Reported)>>,
+    /// What was used, added up.
+    pub(crate) used: watch::Sender<Used>,
 }
 
 impl Source {
@@ -63,6 +65,7 @@ impl Source {
             statuses: watch::channel(BTreeMap::new()).0,
             watching: watch::channel(Vec::new()).0,
             reported: watch::channel(Vec::new()).0,
+            used: watch::channel(Used::default()).0,
         })
     }
 
@@ -300,6 +303,13 @@ impl SnapshotSource for Source {
         let state = self.state();
         let known = state.reporters.get(certificate);
         Ok(known.filter(|proxy| proxy.mesh == mesh).cloned())
+    }
+
+    fn used(&self, _: MeshKey, used: Used) {
+        self.used.send_modify(|all| {
+            all.responses += used.responses;
+            all.connected_seconds += used.connected_seconds;
+        });
     }
 
     async fn reported(&self, mesh: MeshKey, reported: Reported) -> Result<(), SourceError> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use heddle_model::id::{JoinTokenId, MeshId, OrgId, ProxyId};
+use heddle_model::quota::Quota;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -14,6 +15,7 @@ use super::{Held, JoinRefused, Joined, name};
 use crate::authz::MeshRef;
 use crate::error::{Error, Result, retry};
 use crate::live::Heads;
+use crate::quotas;
 use crate::revocations::OF_JOIN;
 use crate::store::Store;
 use crate::tx::{Change, Mode, Work};
@@ -255,6 +257,15 @@ async fn bind(
     used: &mut Used,
 ) -> Result<()> {
     let others = namesakes(work, mesh, asks, fates).await?;
+    let is_new = |(ask, fate): (&&Ask, &Fate)| match fate {
+        Fate::Binds(found) => !others.contains_key(&(found.service.clone(), ask.node_id.clone())),
+        Fate::Settled(_) => false,
+    };
+    // Those who were here before are let in whatever the limit is now: it shall not keep a fleet out that comes back.
+    let room = match asks.iter().zip(fates.iter()).any(is_new) {
+        true => quotas::room(work, Quota::Proxies).await?,
+        false => None,
+    };
     let mut new = Columns::default();
     let mut moved = Columns::default();
     for (ask, fate) in asks.iter().zip(fates) {
@@ -266,6 +277,10 @@ async fn bind(
         let (proxy, action, columns) = match other {
             Some((_, true)) => continue,
             Some((proxy, false)) => (*proxy, "rebind", &mut moved),
+            None if room.is_some_and(|room| new.proxy.len() as u64 >= room.room()) => {
+                *fate = Fate::Settled(Err(JoinRefused::LimitReached));
+                continue;
+            }
             None => (work.next_id(), "join", &mut new),
         };
         columns.proxy.push(proxy);

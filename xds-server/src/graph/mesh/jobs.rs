@@ -64,6 +64,7 @@ impl Mesh {
         if self.revocations.is_none() && self.ask_revocations <= now {
             self.ask_revocations = now + REVOCATIONS;
             self.board.renew_leases(self.parts.clock.now());
+            self.tell_usage(now);
             let here = self.members.keys().copied();
             let proxies: Vec<_> = here.chain(self.registry.elsewhere()).collect();
             if !proxies.is_empty() {
@@ -231,6 +232,7 @@ impl Mesh {
 
     /// Writes what is not written yet; gives up after a while, since the process is about to end.
     pub(super) async fn finish(mut self) {
+        self.tell_usage(now());
         let write = async {
             loop {
                 if let Some((proxies, outcome)) = done_or_none(&mut self.checkpoint).await {
