@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use heddle_model::clock::{Clock as _, SystemClock};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::body::{Body, Frame};
 use tonic::Status;
 
@@ -46,9 +47,14 @@ impl Exchange {
         .await
     }
 
-    /// Begins the answer.
+    /// Begins the answer. It says when (RFC 9110, 6.6.1): that is how others find that their clock is wrong.
     pub(super) fn respond(&self, status: StatusCode, fields: &HeaderMap, whole: bool) {
-        self.link.lock().respond(self.id, status, fields, whole);
+        let mut fields = fields.clone();
+        let now = SystemClock.now().format("%a, %d %b %Y %H:%M:%S GMT");
+        if let Ok(now) = HeaderValue::try_from(now.to_string()) {
+            fields.insert(header::DATE, now);
+        }
+        self.link.lock().respond(self.id, status, &fields, whole);
     }
 
     /// Sends data, at once if the peer takes it. Ask for room first.
