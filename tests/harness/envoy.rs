@@ -81,8 +81,10 @@ impl Envoy {
             "--use-dynamic-base-id",
             "--log-level",
             "info",
+            // Envoy's own is ten minutes, after which connections are cut, whoever uses them. With a second that meets calls
+            // under way on a busy machine.
             "--drain-time-s",
-            "1",
+            "10",
             "--file-flush-interval-msec",
             "200",
         ]);

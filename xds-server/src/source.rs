@@ -3,20 +3,24 @@
 //! Everything that a proxy may see or do is decided behind these traits; this crate never learns of a
 //! database, and the store never learns of streams.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod identity;
+mod report;
+mod status;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use heddle_model::code::Code;
-use heddle_model::id::{AccessRuleId, AuthorityId, MeshId, OrgId, ProxyId};
-use heddle_model::kind::Kind as ModelKind;
+use heddle_model::id::{MeshId, OrgId, ProxyId};
 use heddle_model::name::Name;
 use heddle_model::snapshot::MeshSnapshot;
 use heddle_model::workload::Endpoint;
 use tokio::sync::broadcast;
 
-use crate::trust::{Held, Trust};
+pub use identity::{Certified, IdentitySource, Leaf, RequestRefused};
+pub use report::{Observed, Reported, Sighting, Times};
+pub use status::{Nack, NackOrigin, ProxyStatus, Setup};
 
 /// Which mesh of which organisation: the key of everything that is kept in memory, so that two tenants
 /// with equal names can never share an entry.
@@ -156,48 +160,6 @@ pub struct AgentSeen {
     pub revision: Option<u64>,
 }
 
-/// What a proxy saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Observed {
-    /// A call in plain text.
-    PlainText,
-    /// A call that this access rule, which only reports, would have refused.
-    WouldDeny(AccessRuleId),
-}
-
-/// Whom a proxy saw, and where.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sighting {
-    /// The service that was called: the proxy's own.
-    pub service: Name,
-    /// The port, by the proxy's word.
-    pub port: Name,
-    /// What was seen.
-    pub what: Observed,
-    /// An address, or a SPIFFE id.
-    pub caller: String,
-}
-
-/// How often somebody was seen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Times {
-    /// Requests that have ended.
-    pub requests: u64,
-    /// Those among them that were refused, whatever the mode.
-    pub refused: u64,
-}
-
-/// What proxies of a mesh have reported.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reported {
-    /// Whom they saw how often.
-    pub seen: BTreeMap<Sighting, Times>,
-    /// Which of them were heard.
-    pub heard: BTreeSet<ProxyId>,
-    /// Who has told of something that is not in here, nor in anything before.
-    pub lost: BTreeSet<ProxyId>,
-}
-
 /// Why a proxy may not have a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
@@ -227,84 +189,6 @@ impl SourceError {
             source: source.into(),
         }
     }
-}
-
-/// An object and field that a rejected resource came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NackOrigin {
-    /// The kind of object.
-    pub kind: ModelKind,
-    /// Its identifier.
-    pub id: String,
-    /// Its name with its parents ("payments/all").
-    pub name: String,
-    /// The field, as a JSON pointer into the object; empty for the whole of it.
-    pub pointer: String,
-    /// The mesh revision that wrote the object last.
-    pub revision: u64,
-}
-
-/// A resource that a proxy refuses; it keeps the last good one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nack {
-    /// "cds", "eds", "lds", "rds" or "sds".
-    pub kind: &'static str,
-    /// The name of the resource.
-    pub resource: String,
-    /// The refused version.
-    pub version: String,
-    /// What caused it, where that is known.
-    pub origin: Option<NackOrigin>,
-    /// Envoy's words: at most 4 KiB, control characters escaped. Text from outside.
-    pub message: String,
-    /// When it was refused first.
-    pub at: DateTime<Utc>,
-}
-
-/// How a proxy is set up, by its own words: what decides which listeners it gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setup {
-    /// Where its listeners bind.
-    pub bind_address: IpAddr,
-    /// Where its application listens.
-    pub app_address: IpAddr,
-    /// The port of the outbound listener.
-    pub outbound_port: u16,
-    /// The port of the inbound listener for each port of the service.
-    pub inbound_ports: BTreeMap<Name, u16>,
-}
-
-/// What is known of a proxy right now; a later status of the same proxy replaces an earlier one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ProxyStatus {
-    /// Which proxy.
-    pub proxy: ProxyId,
-    /// Whether it has a stream.
-    pub connected: bool,
-    /// Whether it keeps its own listeners, beside what it gets.
-    pub augments: bool,
-    /// Where it takes calls; `None` means that it is no endpoint (any more).
-    pub registration: Option<Endpoint>,
-    /// How long the registration holds without further news. Long, because a control plane that is down must
-    /// not empty clusters: a proxy that left is withdrawn explicitly.
-    pub lease_until: Option<DateTime<Utc>>,
-    /// The Envoy's version, if it says so.
-    pub envoy_version: Option<String>,
-    /// What decides its listeners; `None`: as before.
-    pub setup: Option<Setup>,
-    /// The serial number of the leaf that it has acknowledged; `None`: as before.
-    pub leaf_serial: Option<String>,
-    /// The newest mesh revision of which it has acknowledged everything. While it is connected, no more than `target_revision`:
-    /// when the two are equal it is as far as the server, see [`SnapshotSource::checkpoint`].
-    pub acked_revision: Option<u64>,
-    /// The mesh revision that gave it the configuration that it should have; later ones do not concern it.
-    pub target_revision: Option<u64>,
-    /// Types with something that is not acknowledged, in the order CDS, EDS, LDS, RDS, SDS.
-    pub pending_types: Vec<&'static str>,
-    /// What it refuses right now.
-    pub nacks: Vec<Nack>,
-    /// When this was true.
-    pub seen_at: DateTime<Utc>,
 }
 
 /// What proxies of a mesh used since it was told last.
@@ -417,100 +301,4 @@ pub trait SnapshotSource: Send + Sync + 'static {
         offered: Option<u64>,
         batch: Vec<ProxyStatus>,
     ) -> Result<Option<Kept>, SourceError>;
-}
-
-/// A leaf certificate with its key.
-pub struct Leaf {
-    /// Lower-case hex; the version of the secret.
-    pub serial: String,
-    /// What signed it.
-    pub authority: AuthorityId,
-    /// Leaf, then issuing certificate.
-    pub chain_pem: String,
-    /// The private key. Wiped when dropped.
-    pub key_pem: zeroize::Zeroizing<String>,
-    /// When to replace it.
-    pub renew_at: DateTime<Utc>,
-    /// When it ends.
-    pub not_after: DateTime<Utc>,
-}
-
-impl std::fmt::Debug for Leaf {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Leaf")
-            .field("serial", &self.serial)
-            .field("renew_at", &self.renew_at)
-            .field("not_after", &self.not_after)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A certificate for a key that somebody else has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Certified {
-    /// The only name in it.
-    pub spiffe_id: String,
-    /// Lower-case hex.
-    pub serial: String,
-    /// It, then the one that signed it.
-    pub chain_pem: String,
-    /// When to replace it.
-    pub renew_at: DateTime<Utc>,
-    /// When it ends.
-    pub not_after: DateTime<Utc>,
-}
-
-/// Why a certificate request is not taken: a sentence for whoever made it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RequestRefused(pub String);
-
-/// Where identities come from: the CA of the mesh.
-#[async_trait]
-pub trait IdentitySource: Send + Sync + 'static {
-    /// A new leaf with a new key for this proxy.
-    ///
-    /// # Errors
-    /// None can be issued right now.
-    async fn leaf(&self, proxy: &Proxy, trust_domain: &str) -> Result<Leaf, SourceError>;
-
-    /// A certificate for the key of a request (PKCS#10 in DER, from outside). Who it names is this proxy, whatever the request says.
-    ///
-    /// # Errors
-    /// None can be issued right now.
-    async fn certify(
-        &self,
-        proxy: &Proxy,
-        trust_domain: &str,
-        request: &[u8],
-    ) -> Result<Result<Certified, RequestRefused>, SourceError>;
-
-    /// The leaf of this serial, which the proxy says it holds; `None` when it needs replacement
-    /// now: unknown, another proxy's, revoked, or past its half-life. The serial is text from outside.
-    ///
-    /// # Errors
-    /// The source cannot tell right now.
-    async fn is_current(
-        &self,
-        proxy: &Proxy,
-        trust_domain: &str,
-        serial: &str,
-    ) -> Result<Option<Held>, SourceError>;
-
-    /// What proxies of this mesh trust now, no older than the mesh that was loaded before.
-    ///
-    /// # Errors
-    /// It cannot be had right now; the caller keeps what it has.
-    async fn trust(&self, mesh: MeshKey, trust_domain: &str) -> Result<Trust, SourceError>;
-
-    /// The same, no older than this revision of the mesh, which somebody has seen: for many who come one after the other.
-    ///
-    /// # Errors
-    /// As [`IdentitySource::trust`].
-    async fn trust_since(
-        &self,
-        mesh: MeshKey,
-        trust_domain: &str,
-        revision: u64,
-    ) -> Result<Trust, SourceError>;
 }

@@ -45,3 +45,4 @@ mod still;
 mod tenancy;
 mod tokens;
 mod turned_away;
+mod usage;
