@@ -8,7 +8,7 @@ use x509_parser::certificate::{TbsCertificate, X509Certificate};
 use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::oid_registry::{OID_SIG_ECDSA_WITH_SHA256, Oid};
 use x509_parser::prelude::FromDer as _;
-use x509_parser::x509::X509Version;
+use x509_parser::x509::{SubjectPublicKeyInfo, X509Version};
 
 use crate::authority::AuthorityKind;
 use crate::profile::Validity;
@@ -19,7 +19,7 @@ mod outside;
 pub(crate) use outside::{root, under};
 
 /// The encoded algorithm between what is signed and the signature.
-const ECDSA_WITH_SHA256: [u8; 12] = [
+pub(crate) const ECDSA_WITH_SHA256: [u8; 12] = [
     0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02,
 ];
 
@@ -71,7 +71,7 @@ pub(crate) struct Expected<'a> {
 pub(crate) fn leaf(der: &[u8], expected: &Expected<'_>) -> Result<(), Fault> {
     let certificate = parse(der)?;
     leaf_content(&certificate.tbs_certificate, expected)?;
-    signed_by(&certificate, &expected.issuer.der)
+    signed_by(&certificate, &expected.issuer.public_key)
 }
 
 /// Checks the bytes that would be signed for a leaf.
@@ -156,7 +156,10 @@ pub(crate) fn signing(
         )?;
         inside(validity, parent.validity)?;
     }
-    signed_by(&certificate, parent.map_or(der, |p| &p.der))?;
+    signed_by(
+        &certificate,
+        parent.map_or(tbs.subject_pki.raw, |p| &p.public_key),
+    )?;
     Ok(SigningCert {
         der: der.to_vec(),
         subject: tbs.subject.as_raw().to_vec(),
@@ -350,7 +353,7 @@ fn inside(inner: Validity, outer: Validity) -> Result<(), Fault> {
 }
 
 /// The signature, and that what surrounds it has no second spelling: the signature does not cover that part.
-fn signed_by(certificate: &X509Certificate<'_>, parent: &[u8]) -> Result<(), Fault> {
+fn signed_by(certificate: &X509Certificate<'_>, public_key: &[u8]) -> Result<(), Fault> {
     // The length of every certificate of ours takes two bytes, so its content begins at the fourth.
     let tail = certificate
         .as_raw()
@@ -363,8 +366,10 @@ fn signed_by(certificate: &X509Certificate<'_>, parent: &[u8]) -> Result<(), Fau
     )?;
     let whole = certificate.signature_value.unused_bits == 0;
     need(whole, "x509", "a signature of broken bytes")?;
-    let parent = parse(parent)?;
-    let verified = certificate.verify_signature(Some(parent.public_key()));
+    let Ok(([], public_key)) = SubjectPublicKeyInfo::from_der(public_key) else {
+        return fault("x509", "the issuer's public key does not parse");
+    };
+    let verified = certificate.verify_signature(Some(&public_key));
     verified.map_err(|_| at("S16", "the signature is not the issuer's"))
 }
 

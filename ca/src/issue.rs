@@ -2,16 +2,14 @@
 //!
 //! The order cannot be changed by a caller: [`Issuer::issue`] takes a [`Recorded`], which only
 //! [`Prepared::record`] makes, and each step consumes the one before. What is signed is exactly what was
-//! prepared, because the signer refuses any other bytes.
+//! prepared: those very bytes.
 
+mod draft;
 mod prove;
-
-use std::cell::RefCell;
 
 use aws_lc_rs::digest;
 use chrono::{DateTime, TimeDelta, Utc};
-use rcgen::{CertificateParams, PublicKeyData, SignatureAlgorithm, SigningKey};
-use rustls_pki_types::CertificateDer;
+use rcgen::{PublicKeyData, SigningKey as _};
 use uuid::Uuid;
 
 use crate::ambient::Random;
@@ -21,11 +19,14 @@ use crate::error::Error;
 use crate::journal::{Entry, Journal};
 use crate::key::{P256Key, SecretPem};
 use crate::leaf_key::{KeyPair, LeafKey, Requested};
+use crate::outside::pem;
 use crate::profile::{Profile, Subject, Validity};
 use crate::request::CertificateRequest;
 use crate::seal::SealingKey;
 use crate::spiffe::SpiffeId;
 use crate::template::{self, Serial};
+
+use draft::Drafter;
 
 /// An opened issuing authority of one mesh.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub struct Issuer {
     mesh: MeshIdentity,
     row: AuthorityRow,
     certificate: SigningCert,
+    drafter: Drafter,
     key: P256Key,
 }
 
@@ -44,9 +46,9 @@ pub struct Prepared<K> {
     name: SpiffeId,
     serial: Serial,
     validity: Validity,
-    params: CertificateParams,
     key: K,
-    tbs_sha256: [u8; 32],
+    /// The bytes to be signed.
+    tbs: Vec<u8>,
 }
 
 /// A prepared leaf whose journal row is durable.
@@ -120,6 +122,7 @@ impl Issuer {
         Ok(Self {
             mesh,
             row: issuing.clone(),
+            drafter: Drafter::new(&certificate.der, key.der_bytes())?,
             certificate,
             key,
         })
@@ -188,17 +191,11 @@ impl Issuer {
         let serial = Serial::draw(random)?;
         let params = template::leaf(&name, serial, validity)?;
 
-        let draft = Draft {
-            issuer: &self.key,
-            tbs: RefCell::default(),
-        };
-        self.encode(&params, &key, &draft)?;
-        let tbs = draft.tbs.into_inner();
+        let tbs = self.drafter.draft(&params, &key)?;
         check::leaf_tbs(
             &tbs,
             &self.expected(&name, &serial, validity, &key.subject_public_key_info()),
         )?;
-        let tbs_sha256 = sha256(&tbs);
         let entry = Entry {
             org: subject.org,
             mesh: subject.mesh,
@@ -210,16 +207,15 @@ impl Issuer {
             not_before: validity.not_before,
             not_after: validity.not_after,
             issued_at: now,
-            tbs_sha256: hex::encode(tbs_sha256),
+            tbs_sha256: hex::encode(digest::digest(&digest::SHA256, &tbs)),
         };
         Ok(Prepared {
             entry,
             name,
             serial,
             validity,
-            params,
             key,
-            tbs_sha256,
+            tbs,
         })
     }
 
@@ -227,26 +223,24 @@ impl Issuer {
     /// breaks a rule is thrown away.
     ///
     /// # Errors
-    /// [`Error::Encode`] when the bytes are not the recorded ones, as with another issuer than the one that
-    /// prepared; [`Error::Check`]; [`Error::Key`].
+    /// [`Error::Inconsistent`] when another issuer prepared it; [`Error::Check`]; [`Error::Key`].
     pub fn issue<K: LeafKey>(&self, recorded: Recorded<K>) -> Result<Leaf<K::Kept>, Error> {
         let Recorded(Prepared {
             entry,
             name,
             serial,
             validity,
-            params,
             key,
-            tbs_sha256,
+            tbs,
         }) = recorded;
-        let exact = Exact {
-            issuer: &self.key,
-            tbs_sha256,
-        };
-        let certificate = self.encode(&params, &key, &exact)?;
+        if entry.authority != self.row.id {
+            return Err(Error::Inconsistent("authority of what was recorded"));
+        }
+        let signature = self.key.sign(&tbs).map_err(Error::Encode)?;
+        let certificate = draft::with_signature(&tbs, &signature);
         let public_key = key.subject_public_key_info();
         check::leaf(
-            certificate.der(),
+            &certificate,
             &self.expected(&name, &serial, validity, &public_key),
         )?;
         Ok(Leaf {
@@ -254,23 +248,12 @@ impl Issuer {
             serial: entry.serial,
             authority: entry.authority,
             spiffe_id: name,
-            chain_pem: certificate.pem() + &self.row.certificate_pem,
+            chain_pem: pem(&certificate) + &self.row.certificate_pem,
             key_pem: key.keep()?,
             issued_at: entry.issued_at,
             not_before: validity.not_before,
             not_after: validity.not_after,
         })
-    }
-
-    fn encode(
-        &self,
-        params: &CertificateParams,
-        key: &impl PublicKeyData,
-        signer: &impl SigningKey,
-    ) -> Result<rcgen::Certificate, Error> {
-        let own = CertificateDer::from(self.certificate.der.as_slice());
-        let issuer = rcgen::Issuer::from_ca_cert_der(&own, signer).map_err(Error::Encode)?;
-        params.signed_by(key, &issuer).map_err(Error::Encode)
     }
 
     fn expected<'a>(
@@ -307,60 +290,6 @@ impl<K> Prepared<K> {
             return Err(Error::Superseded);
         }
         Ok(Recorded(self))
-    }
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0_u8; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
-    out
-}
-
-/// Takes down what would be signed and signs nothing.
-struct Draft<'a> {
-    issuer: &'a P256Key,
-    tbs: RefCell<Vec<u8>>,
-}
-
-impl PublicKeyData for Draft<'_> {
-    fn der_bytes(&self) -> &[u8] {
-        self.issuer.der_bytes()
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        self.issuer.algorithm()
-    }
-}
-
-impl SigningKey for Draft<'_> {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        *self.tbs.borrow_mut() = message.to_vec();
-        Ok(Vec::new())
-    }
-}
-
-/// Signs the recorded bytes and no others.
-struct Exact<'a> {
-    issuer: &'a P256Key,
-    tbs_sha256: [u8; 32],
-}
-
-impl PublicKeyData for Exact<'_> {
-    fn der_bytes(&self) -> &[u8] {
-        self.issuer.der_bytes()
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        self.issuer.algorithm()
-    }
-}
-
-impl SigningKey for Exact<'_> {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        if sha256(message) != self.tbs_sha256 {
-            return Err(rcgen::Error::RemoteKeyError);
-        }
-        self.issuer.sign(message)
     }
 }
 

@@ -208,7 +208,7 @@ pub(crate) fn read_chain(pem: &str) -> Result<Vec<Vec<u8>>, Fault> {
     }
 }
 
-fn pem(der: &[u8]) -> String {
+pub(crate) fn pem(der: &[u8]) -> String {
     use base64::Engine as _;
     use base64::prelude::BASE64_STANDARD;
     let text = BASE64_STANDARD.encode(der);
