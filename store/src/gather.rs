@@ -25,13 +25,23 @@ type Waiting<Q, A> = Vec<(Q, oneshot::Sender<Result<A>>)>;
 #[derive(Debug)]
 pub(crate) struct Gather<K, Q, A> {
     waiting: Arc<Mutex<BTreeMap<K, Waiting<Q, A>>>>,
+    /// How long whoever comes first waits for company.
+    pause: Duration,
+}
+
+impl<K, Q, A> Gather<K, Q, A> {
+    /// One in which even the first waits for company: for what nobody waits for.
+    pub(crate) fn unhurried(pause: Duration) -> Self {
+        Self {
+            waiting: Arc::default(),
+            pause,
+        }
+    }
 }
 
 impl<K, Q, A> Default for Gather<K, Q, A> {
     fn default() -> Self {
-        Self {
-            waiting: Arc::default(),
-        }
+        Self::unhurried(Duration::ZERO)
     }
 }
 
@@ -102,8 +112,12 @@ where
                 key,
                 over: false,
             };
+            let pause = self.pause;
             tokio::spawn(async move {
                 while !turn.over {
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
                     settle(turn.next(), &answer).await;
                 }
             });
@@ -260,6 +274,18 @@ mod tests {
             assert!(matches!(outcome, Err(Error::Unavailable(_))));
         }
         assert_eq!(calls.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_goes_together_from_the_first() {
+        let gather: Gather<u8, u32, usize> = Gather::unhurried(Duration::from_millis(50));
+        let ask = |question| {
+            gather.ask(1, question, |questions: Vec<u32>| async move {
+                Ok(vec![questions.len(); questions.len()])
+            })
+        };
+        let (first, second) = tokio::join!(ask(1), ask(2));
+        assert_eq!((first.unwrap(), second.unwrap()), (2, 2));
     }
 
     #[tokio::test]

@@ -28,7 +28,7 @@ use crate::revocations::OF_PROXY;
 use crate::tx::{Change, Tx, Work};
 
 pub use admission::Arrival;
-pub(crate) use agents::{AGENTS, SEEN, SeenAgents};
+pub(crate) use agents::{AGENTS, SEEN, SEEN_TOGETHER, SeenAgents};
 pub use agents::{AgentSeen, agent_seen, agents_seen};
 pub use ephemeral::forget_away;
 pub(crate) use join::Joins;

@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::lease::is_finished;
 use crate::migrate;
 use crate::password::Passwords;
-use crate::proxies::{Joins, Refusals, SeenAgents};
+use crate::proxies::{Joins, Refusals, SEEN_TOGETHER, SeenAgents};
 use crate::session_keys::Keys;
 use crate::strangers::Strangers;
 use crate::throttle::Throttle;
@@ -123,7 +123,7 @@ impl Store {
                 strangers: Strangers::default(),
                 refusals: Refusals::default(),
                 joins: Joins::default(),
-                seen_agents: SeenAgents::default(),
+                seen_agents: SeenAgents::unhurried(SEEN_TOGETHER),
                 journals: Journals::default(),
                 session_keys: Keys::default(),
                 uses: Uses::default(),

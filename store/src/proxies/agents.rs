@@ -1,6 +1,7 @@
 //! Proxies that keep their keys: they have no stream of configuration, and say by their watch what they hold.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use heddle_model::id::{MeshId, OrgId, ProxyId};
 use uuid::Uuid;
@@ -24,6 +25,9 @@ pub struct AgentSeen {
 
 /// What a process keeps for those that are seen.
 pub(crate) type SeenAgents = Gather<(OrgId, MeshId), AgentSeen, ()>;
+
+/// How long what is seen of one waits for what is seen of others. Who reads it waits for minutes.
+pub(crate) const SEEN_TOGETHER: Duration = Duration::from_secs(1);
 
 /// What is known of proxies as agents, however long ago: `agents` of a query about `heddle.proxies p`.
 pub(crate) const AGENTS: &str = "left join heddle.agents agents on agents.org_id = p.org_id and agents.mesh_id = p.mesh_id \
