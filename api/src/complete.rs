@@ -8,6 +8,8 @@ mod links;
 mod parameters;
 mod tags;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
@@ -65,16 +67,36 @@ pub(crate) fn complete(document: OpenApi) -> Value {
 
 /// Schemas are made for every kind alike; what no operation uses says nothing.
 fn drop_unused(document: &mut Value) {
-    loop {
-        let text = document.to_string();
-        let Some(schemas) = document["components"]["schemas"].as_object_mut() else {
-            return;
-        };
-        let before = schemas.len();
-        schemas.retain(|name, _| text.contains(&format!("\"#/components/schemas/{name}\"")));
-        if schemas.len() == before {
-            return;
+    let schemas = document["components"]["schemas"].take();
+    let Value::Object(mut schemas) = schemas else {
+        return;
+    };
+    let mut used = BTreeSet::new();
+    let mut open = Vec::new();
+    named_schemas(document, &mut open);
+    while let Some(name) = open.pop() {
+        if let Some(schema) = schemas.get(&name)
+            && used.insert(name)
+        {
+            named_schemas(schema, &mut open);
         }
+    }
+    schemas.retain(|name, _| used.contains(name));
+    document["components"]["schemas"] = Value::Object(schemas);
+}
+
+/// The names of the schemas that something refers to, also where a discriminator does so.
+fn named_schemas(value: &Value, names: &mut Vec<String>) {
+    match value {
+        Value::String(text) => {
+            names.extend(
+                text.strip_prefix("#/components/schemas/")
+                    .map(str::to_owned),
+            );
+        }
+        Value::Object(map) => map.values().for_each(|value| named_schemas(value, names)),
+        Value::Array(items) => items.iter().for_each(|item| named_schemas(item, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

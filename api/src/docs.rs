@@ -2,7 +2,7 @@
 //! neither while it is built nor while it runs.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -27,13 +27,19 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 /// `/docs/`, and the document in both notations.
 pub(crate) fn routes(document: &Value) -> Router<App> {
     let json = Arc::<str>::from(document.to_string());
-    let yaml = serde_yaml_ng::to_string(document).expect("a document is plain data");
-    let yaml = Arc::<str>::from(yaml);
+    // Few ask for it, and a server that starts has no time for it.
+    let yaml = Arc::new(LazyLock::new({
+        let json = json.clone();
+        move || yaml(&json)
+    }));
     Router::new()
-        .route(JSON, get(move || text("application/json", json)))
+        .route(
+            JSON,
+            get(async move || text("application/json", json.to_string())),
+        )
         .route(
             "/v1/openapi.yaml",
-            get(move || text("application/yaml", yaml)),
+            get(async move || text("application/yaml", yaml.as_str().to_owned())),
         )
         .route("/docs", get(async || Redirect::permanent("/docs/")))
         .route("/docs/", get(async || file("index.html")))
@@ -43,9 +49,14 @@ pub(crate) fn routes(document: &Value) -> Router<App> {
         )
 }
 
-async fn text(kind: &'static str, text: Arc<str>) -> Response {
+fn yaml(json: &str) -> String {
+    let document: Value = serde_json::from_str(json).expect("it was written from a document");
+    serde_yaml_ng::to_string(&document).expect("a document is plain data")
+}
+
+fn text(kind: &'static str, text: String) -> Response {
     let kind = HeaderValue::from_static(kind);
-    ([(header::CONTENT_TYPE, kind)], text.to_string()).into_response()
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 /// One file of the page.
