@@ -5,6 +5,7 @@ mod agent;
 mod api;
 mod application;
 mod authority;
+mod cluster;
 mod collector;
 mod envoy;
 mod hopper;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tokio::process::Command;
 
+use crate::cluster;
 use crate::process::{Child, heddled};
 use crate::until::{until, until_some};
 
@@ -22,12 +23,14 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts one under `directory`.
+    /// Starts one under `directory` whose database is migrated.
     pub async fn start(directory: &Path) -> Self {
-        Self::start_in(&directory.join("cluster")).await
+        let data = directory.join("cluster");
+        cluster::place(&data).await;
+        Self::start_in(&data).await
     }
 
-    /// Starts the one of a data directory, which is made when it is not there.
+    /// Starts the one of a data directory; an empty one is made when there is none.
     pub async fn start_in(data: &Path) -> Self {
         let data = data.to_owned();
         let directory = data.parent().expect("a directory beside others");
@@ -63,6 +66,13 @@ impl Postgres {
             socket_directory,
             pid: i32::try_from(pid).expect("a pid"),
         }
+    }
+
+    /// Ends it in order.
+    pub(crate) async fn stop(mut self) {
+        self.supervisor.signal(Signal::SIGTERM);
+        let ended = self.supervisor.wait(Duration::from_secs(60)).await;
+        assert!(ended.success(), "{}", self.supervisor.output());
     }
 
     /// Ends at once, without a word to anybody: the supervisor by SIGKILL, and what it started with it.

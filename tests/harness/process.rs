@@ -44,6 +44,16 @@ fn beside(name: &str) -> PathBuf {
     binary
 }
 
+/// Runs a program to its end, which has to be a good one.
+///
+/// # Panics
+/// It cannot be started, or fails.
+pub(crate) async fn run(command: &mut Command) {
+    let output = command.output().await.expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
+}
+
 /// A running child. Dropping it kills it.
 #[derive(Debug)]
 pub struct Child {

@@ -10,7 +10,7 @@ use crate::api::Api;
 use crate::mail::Mail;
 use crate::ports::free_ports;
 use crate::postgres::Postgres;
-use crate::process::{Child, heddled};
+use crate::process::{Child, heddled, run};
 use crate::tls::{write_private, write_tls};
 use crate::until::{until, until_some};
 
@@ -206,12 +206,7 @@ impl Server {
         command
             .arg("migrate")
             .env("HEDDLE_MIGRATE_DATABASE_URL", &self.admin_url);
-        let output = command.output().await.expect("heddled runs");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        run(&mut command).await;
     }
 
     /// Starts it (again) and waits until it is ready.

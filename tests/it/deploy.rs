@@ -262,7 +262,7 @@ async fn the_units_of_systemd_start_a_server_that_signs_by_the_process_with_the_
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(directory.path(), mode).unwrap();
     let here = directory.path();
-    let postgres = Postgres::start(here).await;
+    let postgres = Postgres::start_in(&here.join("cluster")).await;
     let _ = passes(deploy("prepare.sh"), &[here.to_str().unwrap(), "127.0.0.1"]).await;
 
     let mut migrate = unit("heddle-migrate", here);

@@ -228,7 +228,7 @@ async fn sec_c12_k05_a_stolen_dump_with_this_program_signs_nothing() {
     std::fs::create_dir(&thief).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&thief, mode).unwrap();
-    let stolen = Postgres::start(&thief).await;
+    let stolen = Postgres::start_in(&thief.join("cluster")).await;
     restore(&stack.postgres, &stolen).await;
     let own = key_file(&thief, "own.key", "a");
     let options = ServerOptions {
