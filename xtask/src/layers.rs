@@ -28,6 +28,11 @@ const LAYERS: &[Layer] = &[
         because: "what may be lost knows nothing that may not be",
     },
     Layer {
+        name: "heddle-egress",
+        may: &["heddle-model"],
+        because: "it calls where it is told, and knows nothing of what is said",
+    },
+    Layer {
         name: "heddle-bench",
         may: &[],
         because: "it drives any control plane over the wire",
@@ -92,6 +97,7 @@ const LAYERS: &[Layer] = &[
         may: &[
             "heddle-model",
             "heddle-ephemeral",
+            "heddle-egress",
             "heddle-store",
             "heddle-translate",
         ],
@@ -107,6 +113,7 @@ const LAYERS: &[Layer] = &[
         may: &[
             "heddle-model",
             "heddle-ephemeral",
+            "heddle-egress",
             "heddle-store",
             "heddle-translate",
             "heddle-ca",
@@ -129,6 +136,7 @@ const LAYERS: &[Layer] = &[
             "heddle-client",
             "heddle-model",
             "heddle-ephemeral",
+            "heddle-egress",
             "heddle-store",
             "heddle-translate",
             "heddle-ca",
