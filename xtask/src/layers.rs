@@ -33,6 +33,11 @@ const LAYERS: &[Layer] = &[
         because: "it calls where it is told, and knows nothing of what is said",
     },
     Layer {
+        name: "heddle-oidc",
+        may: &["heddle-model", "heddle-egress"],
+        because: "it says whom a provider vouches for, and knows nobody here",
+    },
+    Layer {
         name: "heddle-bench",
         may: &[],
         because: "it drives any control plane over the wire",
@@ -97,7 +102,7 @@ const LAYERS: &[Layer] = &[
         may: &[
             "heddle-model",
             "heddle-ephemeral",
-            "heddle-egress",
+            "heddle-oidc",
             "heddle-store",
             "heddle-translate",
         ],
@@ -114,6 +119,7 @@ const LAYERS: &[Layer] = &[
             "heddle-model",
             "heddle-ephemeral",
             "heddle-egress",
+            "heddle-oidc",
             "heddle-store",
             "heddle-translate",
             "heddle-ca",
@@ -137,6 +143,7 @@ const LAYERS: &[Layer] = &[
             "heddle-model",
             "heddle-ephemeral",
             "heddle-egress",
+            "heddle-oidc",
             "heddle-store",
             "heddle-translate",
             "heddle-ca",
