@@ -8,12 +8,14 @@ use heddle_model::authz::Permission;
 use heddle_model::authz::permission::{MemberRead, MemberWrite};
 use heddle_model::id::{OrgId, SsoConnectionId};
 use heddle_model::name::Name;
+use heddle_model::quota::Quota;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::authz::Grant;
 use crate::error::{Cause, Error, Result, inconsistent};
+use crate::quotas;
 use crate::reseal::Place;
 use crate::session_keys::KeySealer;
 use crate::sessions;
@@ -148,11 +150,12 @@ pub struct NewConnection<'a> {
 /// Makes a connection, by whoever signed in just now.
 ///
 /// # Errors
-/// [`Error::AlreadyExists`] with `sso_connections_name_key` or `sso_connections_client_key`, [`Error::SignInAgain`],
-/// [`Error::Unavailable`].
+/// [`Error::AlreadyExists`] with `sso_connections_name_key` or `sso_connections_client_key`, [`Error::LimitReached`],
+/// [`Error::SignInAgain`], [`Error::Unavailable`].
 pub async fn create(tx: &mut Tx<MemberWrite>, new: NewConnection<'_>) -> Result<ConnectionRow> {
     let work = &mut tx.work;
     sessions::require_fresh(work).await?;
+    quotas::admit(work, Quota::SsoConnections, 1).await?;
     let (org, now) = (work.org().uuid(), work.now());
     let query = sqlx::query(
         "insert into heddle.sso_connections \
