@@ -1,6 +1,7 @@
 //! A private identity provider, run by the test itself: a real one, and a browser that people sign in to it with.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
@@ -49,13 +50,19 @@ impl IdentityProvider {
     /// What a server is told, to call it.
     #[must_use]
     pub fn settings(&self) -> Vec<(String, String)> {
-        let ca = self.directory.path().join("provider-ca.pem");
+        let authority = self.authority().to_string_lossy().into_owned();
         [
             ("HEDDLE_EGRESS_ALLOW", "127.0.0.1/32".to_owned()),
-            ("HEDDLE_EGRESS_CA", ca.to_string_lossy().into_owned()),
+            ("HEDDLE_EGRESS_CA", authority),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
+    }
+
+    /// The file with the authority that its certificate is by.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.directory.path().join("provider-ca.pem")
     }
 
     /// What it calls itself.

@@ -12,7 +12,7 @@ use heddle_model::wire;
 use heddle_oidc::{Client, Issuer};
 use heddle_store::sso_connections::{self, ChangedConnection, ConnectionRow, NewConnection};
 use heddle_store::{Error, Grant};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -113,7 +113,7 @@ fn judge(app: &App, wanted: &CreateSsoConnection) -> Result<(), Problem> {
     plain(
         &mut violations,
         "client_secret",
-        secret.map(|s| s.expose_secret()),
+        secret.map(ExposeSecret::expose_secret),
     );
     let at = at.field("issuer");
     match wanted.issuer.parse::<Issuer>() {
@@ -245,7 +245,7 @@ pub(crate) async fn patch(
     plain(
         &mut violations,
         "client_secret",
-        secret.map(|s| s.expose_secret()),
+        secret.map(ExposeSecret::expose_secret),
     );
     if !violations.is_empty() {
         return Err(Problem::invalid(violations));

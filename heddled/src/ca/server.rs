@@ -208,7 +208,7 @@ impl Desk {
         self: Arc<Self>,
         asked: wire::OrgSecret,
     ) -> Result<wire::OrgSecret, Status> {
-        self.open_for(second_factor, asked)
+        self.open_for(second_factor, &asked)
     }
 
     async fn seal_sso_connection(
@@ -222,7 +222,7 @@ impl Desk {
         self: Arc<Self>,
         asked: wire::OrgSecret,
     ) -> Result<wire::OrgSecret, Status> {
-        self.open_for(sso_connection, asked)
+        self.open_for(sso_connection, &asked)
     }
 
     fn seal_for(&self, place: OfOrg, asked: wire::OrgSecret) -> Result<wire::OrgSecret, Status> {
@@ -235,8 +235,8 @@ impl Desk {
         })
     }
 
-    fn open_for(&self, place: OfOrg, asked: wire::OrgSecret) -> Result<wire::OrgSecret, Status> {
-        let plain = self.keyring.open(&of_org(place, &asked)?, &asked.key);
+    fn open_for(&self, place: OfOrg, asked: &wire::OrgSecret) -> Result<wire::OrgSecret, Status> {
+        let plain = self.keyring.open(&of_org(place, asked)?, &asked.key);
         Ok(wire::OrgSecret {
             key: plain.map_err(|error| status(&error.into()))?.to_vec(),
             ..wire::OrgSecret::default()

@@ -77,12 +77,15 @@ export function answerOf(away: Away, connection: string, search: string): Schema
   };
 }
 
+/** What organisations are called: of anything else there is nothing to ask. */
+const ORG_NAME = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
 /** What members of an organisation can sign in with beside a password. */
 export const optionsQuery = (org: string) =>
   queryOptions({
     queryKey: ["sso-options", org],
     queryFn: ({ signal }) => good(api.GET("/v1/sso-connections", { params: { query: { org } }, signal })),
-    enabled: org !== "",
+    enabled: ORG_NAME.test(org),
     retry: false,
   });
 
