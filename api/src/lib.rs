@@ -41,6 +41,7 @@ mod request;
 mod rotations;
 pub mod router;
 mod second_steps;
+mod single_sign_on;
 pub mod state;
 mod table;
 mod trust_bundle;

@@ -23,6 +23,7 @@ use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::rotations;
 use crate::second_steps;
+use crate::single_sign_on;
 use crate::state::App;
 use crate::table::Table;
 use crate::trust_bundle;
@@ -56,6 +57,7 @@ fn table() -> Table {
     let table = accounts::operations(table);
     let table = invited::operations(table);
     let table = second_steps::operations(table);
+    let table = single_sign_on::operations(table);
     let table = history_operations(table);
     let table = live_operations(table);
     let table = audit_log::operations(table);

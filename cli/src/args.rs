@@ -7,6 +7,7 @@ pub(crate) mod look;
 pub(crate) mod mtls;
 pub(crate) mod revoke;
 pub(crate) mod rotations;
+pub(crate) mod sso;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 pub(crate) mod why;
@@ -151,6 +152,9 @@ pub(crate) enum Command {
     /// What Envoys join the mesh with
     #[command(subcommand, after_help = tokens::JOIN_EXAMPLES)]
     JoinToken(tokens::JoinTokenCommand),
+    /// Identity providers that members sign in by
+    #[command(subcommand, after_help = sso::EXAMPLES)]
+    Sso(sso::SsoCommand),
     /// Proxies and services that are not trusted any more
     #[command(subcommand, after_help = revoke::EXAMPLES)]
     Revoke(revoke::RevokeCommand),

@@ -20,6 +20,7 @@ mod rollback;
 mod rollout;
 mod rotations;
 mod small;
+mod sso;
 mod tokens;
 mod usage;
 mod why;
@@ -45,6 +46,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Rotations(command) => rotations::run(&Here::find(place)?, command).await,
         Command::Token(command) => tokens::token(&Here::find(place)?, command).await,
         Command::JoinToken(command) => tokens::join_token(&Here::find(place)?, command).await,
+        Command::Sso(command) => sso::run(&Here::find(place)?, command).await,
         Command::Revoke(command) => revoke::run(&Here::find(place)?, command).await,
         Command::Mtls(command) => mtls::run(&Here::find(place)?, command).await,
         Command::WouldDeny(args) => mtls::would_deny(&Here::find(place)?, &args).await,

@@ -288,6 +288,21 @@ pub(crate) const NOUNS: &[Noun] = &[
         ],
     },
     Noun {
+        name: "sso_connection",
+        plural: "sso_connections",
+        short: &["sso"],
+        item: "/sso-connections/{}",
+        columns: &[
+            NAME,
+            Column("DISPLAY NAME", "/display_name", false),
+            Column("ISSUER", "/issuer", false),
+            Column("CLIENT", "/client_id", false),
+            Column("REDIRECT URI", "/redirect_uri", true),
+            CREATED,
+            UID,
+        ],
+    },
+    Noun {
         name: "session",
         plural: "sessions",
         short: &[],

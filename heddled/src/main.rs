@@ -84,6 +84,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                     role::quota::set(config, &args).await
                 })
             }
+            AdminNoun::Org(OrgCommand::AllowPasswords(args)) => {
+                serve(args.settings.clone(), async |config| {
+                    role::admin::org_allow_passwords(config, &args).await
+                })
+            }
             AdminNoun::Token(TokenCommand::Create(args)) => {
                 serve(args.settings.clone(), async |config| {
                     role::admin::token_create(config, &args).await

@@ -6,9 +6,9 @@ mod verify;
 use chrono::{DateTime, Utc};
 use heddle_model::authz::permission::AuditRead;
 use heddle_model::id::{
-    AccessRuleId, AuthorityId, DeviceId, InvitationId, JoinTokenId, MailId, MemberId, MeshId,
-    OrgId, ProfileId, ProxyId, RevocationId, RoleBindingId, RotationId, RouteId, ServiceAccountId,
-    ServiceId, SessionId, SplitId, TokenId,
+    AccessRuleId, AuthorityId, DeviceId, IdentityId, InvitationId, JoinTokenId, MailId, MemberId,
+    MeshId, OrgId, ProfileId, ProxyId, RevocationId, RoleBindingId, RotationId, RouteId,
+    ServiceAccountId, ServiceId, SessionId, SplitId, SsoConnectionId, TokenId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -95,6 +95,8 @@ impl AuditRow {
             "device_authorization" => DeviceId::from_uuid(id).to_string(),
             "invitation" => InvitationId::from_uuid(id).to_string(),
             "mail" => MailId::from_uuid(id).to_string(),
+            "sso_connection" => SsoConnectionId::from_uuid(id).to_string(),
+            "identity" => IdentityId::from_uuid(id).to_string(),
             // Its serial number.
             "certificate" => id.simple().to_string(),
             _ => id.to_string(),

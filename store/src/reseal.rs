@@ -40,6 +40,13 @@ pub enum Place {
         /// Which one.
         id: Uuid,
     },
+    /// What is shown to a provider that members sign in by.
+    SsoConnection {
+        /// Whose.
+        org: OrgId,
+        /// Which one.
+        id: Uuid,
+    },
 }
 
 /// Looks at sealed keys, one after the other.
@@ -67,7 +74,7 @@ pub struct Resealed {
 pub async fn reseal(store: &Store, resealer: &dyn Resealer) -> Result<Resealed> {
     let mut done = Resealed::default();
     session_keys(store, resealer, &mut done).await?;
-    second_factors(store, resealer, &mut done).await?;
+    of_orgs(store, resealer, &mut done).await?;
     for head in store.feed(None).await?.meshes {
         authorities(store, &head.mesh, resealer, &mut done).await?;
     }
@@ -155,32 +162,48 @@ async fn session_keys(store: &Store, resealer: &dyn Resealer, done: &mut Reseale
     Ok(())
 }
 
-async fn second_factors(store: &Store, resealer: &dyn Resealer, done: &mut Resealed) -> Result<()> {
+/// What organisations have sealed beside their meshes.
+async fn of_orgs(store: &Store, resealer: &dyn Resealer, done: &mut Resealed) -> Result<()> {
     let orgs: Vec<Uuid> =
         sqlx::query_scalar("select whose from heddle.sealing_orgs order by whose")
             .fetch_all(store.pool())
             .await?;
     for org in orgs.into_iter().map(OrgId::from_uuid) {
         let mut work = store.work(org, ACTOR, Mode::Write).await?;
-        let rows: Vec<(Uuid, Vec<u8>)> =
-            sqlx::query_as("select id, sealed_key from heddle.second_factors order by id")
-                .fetch_all(work.conn())
-                .await?;
-        for (id, sealed) in rows {
-            done.seen += 1;
-            let place = Place::SecondFactor { org, id };
-            let Some(new) = resealer.reseal(place, &sealed).map_err(Error::Database)? else {
-                continue;
-            };
-            let query = sqlx::query(
-                "update heddle.second_factors set sealed_key = $3 where id = $1 and sealed_key = $2",
-            )
-            .bind(id)
-            .bind(&sealed)
-            .bind(&new);
-            done.replaced += query.execute(work.conn()).await?.rows_affected();
+        for table in [SECOND_FACTORS, SSO_CONNECTIONS] {
+            let rows: Vec<(Uuid, Vec<u8>)> =
+                sqlx::query_as(table.select).fetch_all(work.conn()).await?;
+            for (id, sealed) in rows {
+                done.seen += 1;
+                let place = (table.place)(org, id);
+                let Some(new) = resealer.reseal(place, &sealed).map_err(Error::Database)? else {
+                    continue;
+                };
+                let query = sqlx::query(table.update).bind(id).bind(&sealed).bind(&new);
+                done.replaced += query.execute(work.conn()).await?.rows_affected();
+            }
         }
         work.commit().await?;
     }
     Ok(())
 }
+
+/// A table in which an organisation has something sealed.
+#[derive(Clone, Copy)]
+struct Sealed {
+    place: fn(OrgId, Uuid) -> Place,
+    select: &'static str,
+    update: &'static str,
+}
+
+const SECOND_FACTORS: Sealed = Sealed {
+    place: |org, id| Place::SecondFactor { org, id },
+    select: "select id, sealed_key from heddle.second_factors order by id",
+    update: "update heddle.second_factors set sealed_key = $3 where id = $1 and sealed_key = $2",
+};
+
+const SSO_CONNECTIONS: Sealed = Sealed {
+    place: |org, id| Place::SsoConnection { org, id },
+    select: "select id, sealed_secret from heddle.sso_connections where sealed_secret is not null order by id",
+    update: "update heddle.sso_connections set sealed_secret = $3 where id = $1 and sealed_secret = $2",
+};

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::authz::{Grant, Principal};
 use crate::error::{Error, Result};
 use crate::mails::{self, Notice};
+use crate::orgs;
 use crate::principals::{self, Kind, PrincipalRow};
 use crate::reseal::Place;
 use crate::secret;
@@ -129,12 +130,7 @@ pub async fn enrol(tx: &mut Tx<AccountManage>, drawn: &Drawn) -> Result<Enrolmen
         .bind(work.org().uuid())
         .execute(work.conn())
         .await?;
-    let org: String = sqlx::query_scalar("select name from heddle.orgs")
-        .fetch_one(work.conn())
-        .await?;
-    let org = org
-        .parse()
-        .map_err(|e| crate::error::inconsistent("orgs", "name", work.org(), e))?;
+    let org = orgs::name_of(work).await?;
     record(work, "begin_second_factor", &row).await?;
     Ok(Enrolment {
         secret: totp::written(&drawn.key),

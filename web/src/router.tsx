@@ -42,6 +42,7 @@ import { ServiceNew } from "./screens/service-new";
 import { ServiceSettings } from "./screens/service-settings";
 import { Services } from "./screens/services";
 import { SignIn } from "./screens/sign-in";
+import { SsoReturn } from "./screens/sso-return";
 import { Tokens } from "./screens/tokens";
 import { UsageScreen } from "./screens/usage";
 import { Frame } from "./shell/frame";
@@ -89,6 +90,13 @@ const invitation = createRoute({
   path: "/invitation",
   component: Invitation,
   validateSearch: ofLink,
+});
+
+/** Where an identity provider sends people back to. */
+const ssoReturn = createRoute({
+  getParentRoute: () => root,
+  path: "/sso/$org/$connection",
+  component: SsoReturn,
 });
 
 const inside = createRoute({
@@ -168,6 +176,7 @@ const tree = root.addChildren([
   forgotPassword,
   resetPassword,
   invitation,
+  ssoReturn,
   inside.addChildren([
     screen("/", Home),
     screen("/account", Account),

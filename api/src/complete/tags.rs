@@ -46,6 +46,10 @@ const TAGS: &[(&str, &str)] = &[
         "What members sign in with beside the password.",
     ),
     (
+        "Single sign-on",
+        "Identity providers by whose word members sign in, and what members are known by there.",
+    ),
+    (
         "History",
         "What a mesh was at each of its revisions, who changed it and why, and the way back.",
     ),

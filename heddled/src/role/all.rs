@@ -10,6 +10,7 @@ use axum::routing::get;
 use heddle_api::{App, Limits, Live, XdsFacts};
 use heddle_ca::{CertificateAuthority, Parts, SystemRandom, TrustBundle, TrustDomain};
 use heddle_model::clock::{Ids as _, SharedClock, SystemClock, SystemIds};
+use heddle_oidc::Providers;
 use heddle_store::{Options, Store};
 use heddle_xds_server::ReportsTo;
 use tokio::net::TcpListener;
@@ -214,6 +215,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where people reach the console, for whoever has to be told before any request.
+fn console_url(config: &Config) -> String {
+    let named = config.public_url.clone();
+    named.unwrap_or_else(|| http_url(config.api_listen))
+}
+
 /// Sends mail, if there is something that hands it on.
 fn mailing(
     config: &Config,
@@ -224,9 +231,7 @@ fn mailing(
         tracing::info!("neither smtp_url nor mail_dir is set: mail waits");
         return Ok(None);
     };
-    let base = config.public_url.clone();
-    let base = base.unwrap_or_else(|| http_url(config.api_listen));
-    let postman = Postman::new(store.clone(), mailer, Links::new(base));
+    let postman = Postman::new(store.clone(), mailer, Links::new(console_url(config)));
     let shutdown = shutdown.clone();
     Ok(Some(tokio::spawn(
         async move { postman.follow(shutdown).await },
@@ -269,7 +274,10 @@ fn app(
     TrustDomain::generate("mesh", &SystemRandom, &suffix).context("trust_domain_suffix")?;
     let maker = Maker::new(Arc::clone(&signing.signer), Arc::clone(&clock));
     let maker = Arc::new(maker);
+    let providers = Providers::new(config.egress.caller()?, Arc::clone(&clock));
     Ok(App {
+        console_url: console_url(config),
+        providers: Arc::new(providers),
         authorities: Arc::clone(&maker) as _,
         outside: maker,
         certifier: Arc::new(certifier),

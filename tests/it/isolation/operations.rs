@@ -227,6 +227,37 @@ fn accounts() -> Vec<(Method, String, Option<Value>)> {
             "/invitations/inv_00000000000000000000000000/sendings",
             Some(json!({})),
         ),
+        (&get, "/sso-connections", None),
+        (
+            &post,
+            "/sso-connections",
+            Some(
+                json!({"name": "intruder", "issuer": "https://id.example.com", "client_id": "heddle"}),
+            ),
+        ),
+        (&get, "/sso-connections/workforce", None),
+        (
+            &patch,
+            "/sso-connections/workforce",
+            Some(json!({"display_name": "x"})),
+        ),
+        (&delete, "/sso-connections/workforce", None),
+        (&post, "/sso-connections/workforce/tests", Some(json!({}))),
+        (&get, "/identities", None),
+        (
+            &post,
+            "/identities",
+            Some(
+                json!({"org": "acme", "connection": "workforce", "secret": "heddle_sso_", "state": "x"}),
+            ),
+        ),
+        (
+            &post,
+            "/identities/requests",
+            Some(json!({"connection": "workforce"})),
+        ),
+        (&get, "/identities/idn_00000000000000000000000000", None),
+        (&delete, "/identities/idn_00000000000000000000000000", None),
         (&get, "/service-accounts", None),
         (
             &post,

@@ -16,6 +16,7 @@ use heddle_store::members::{self, NewMember};
 use heddle_store::meshes::{self, MeshRow};
 use heddle_store::quotas::{self, QuotaRow, Reached};
 use heddle_store::resources::Precondition;
+use heddle_store::sso_connections::{self, NewConnection};
 use heddle_store::tokens::{self, NewToken};
 use heddle_store::{Caller, Error, Store, service_accounts};
 
@@ -136,6 +137,20 @@ pub(crate) async fn new_member(store: &Store, caller: &Caller, n: &str) -> Resul
     };
     let mut tx = store.begin(&grant::<MemberWrite>(caller)).await?;
     members::create(&mut tx, &new).await?;
+    tx.commit().await.map(drop)
+}
+
+pub(crate) async fn new_connection(store: &Store, caller: &Caller, n: &str) -> Result<(), Error> {
+    let new = NewConnection {
+        id: sso_connections::draw_id(store),
+        name: &name(n),
+        display_name: None,
+        issuer: "https://id.example.com",
+        client_id: n,
+        secret: None,
+    };
+    let mut tx = store.begin(&grant::<MemberWrite>(caller)).await?;
+    sso_connections::create(&mut tx, new).await?;
     tx.commit().await.map(drop)
 }
 
