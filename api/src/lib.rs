@@ -48,9 +48,11 @@ mod trust_bundle;
 mod usage;
 mod v1;
 mod view;
+mod webhooks;
 
 pub use ends::Ends;
 pub use limits::{Limits, Rates};
 pub use live::Live;
 pub use router::{document, router};
 pub use state::{App, XdsFacts};
+pub use webhooks::message as webhook_message;

@@ -382,6 +382,10 @@ impl From<heddle_store::Error> for Problem {
                 Code::SsoInUse,
                 "members have to sign in by a provider, and there is no other connection",
             ),
+            Error::WebhookDisabled => Self::new(
+                Code::WebhookDisabled,
+                "the webhook is switched off: nothing is sent to it",
+            ),
             error @ Error::Signer(_) => {
                 tracing::warn!(error = chain(&error), "nothing can be signed or sealed");
                 Self::new(

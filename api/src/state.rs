@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use heddle_egress::Caller;
 use heddle_model::clock::{Ids, SharedClock};
 use heddle_model::name::Name;
 use heddle_oidc::Providers;
@@ -42,6 +43,8 @@ pub struct App {
     pub console_url: String,
     /// The identity providers that members sign in by.
     pub providers: Arc<Providers>,
+    /// Makes calls to addresses that customers name, and says which ones are called.
+    pub egress: Caller,
     /// Makes the authorities that follow those of a mesh.
     pub authorities: Arc<dyn AuthorityMaker>,
     /// Makes requests for authorities under roots of others, and reads what these have signed.

@@ -43,4 +43,5 @@ pub(crate) mod sso_sign_ins;
 pub(crate) mod tokens;
 pub(crate) mod trust_bundle;
 pub(crate) mod usage;
+pub(crate) mod webhooks;
 pub(crate) mod whoami;

@@ -22,6 +22,7 @@ use heddle_model::duration::HumanDuration;
 use crate::output::Format;
 
 pub(crate) mod proxy;
+pub(crate) mod webhooks;
 
 /// Describe, look at and change what Envoys do, from a shell.
 #[derive(Parser)]
@@ -155,6 +156,9 @@ pub(crate) enum Command {
     /// Identity providers that members sign in by
     #[command(subcommand, after_help = sso::EXAMPLES)]
     Sso(sso::SsoCommand),
+    /// Where the organisation is told what happens in it
+    #[command(subcommand, after_help = webhooks::EXAMPLES)]
+    Webhook(webhooks::WebhookCommand),
     /// Proxies and services that are not trusted any more
     #[command(subcommand, after_help = revoke::EXAMPLES)]
     Revoke(revoke::RevokeCommand),

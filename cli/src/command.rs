@@ -23,6 +23,7 @@ mod small;
 mod sso;
 mod tokens;
 mod usage;
+mod webhooks;
 mod why;
 
 use crate::args::{Cli, Command};
@@ -47,6 +48,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token(command) => tokens::token(&Here::find(place)?, command).await,
         Command::JoinToken(command) => tokens::join_token(&Here::find(place)?, command).await,
         Command::Sso(command) => sso::run(&Here::find(place)?, command).await,
+        Command::Webhook(command) => webhooks::run(&Here::find(place)?, command).await,
         Command::Revoke(command) => revoke::run(&Here::find(place)?, command).await,
         Command::Mtls(command) => mtls::run(&Here::find(place)?, command).await,
         Command::WouldDeny(args) => mtls::would_deny(&Here::find(place)?, &args).await,

@@ -16,6 +16,7 @@ mod role;
 mod signing;
 mod telemetry;
 mod up;
+mod webhooks;
 mod xds_certificate;
 
 use std::process::ExitCode;

@@ -127,6 +127,7 @@ codes! {
     IdentityTaken = "HED-2106", 409, "Linked already", "The account at the provider is linked with another member, or the member with another account of the same provider.", "Remove the link that is there first.";
     SsoUnproven = "HED-2107", 409, "Sign in by the provider first", "Nobody asks others to sign in in a way that did not work for themselves.", "Link your own account, sign in with the provider, and repeat the request.";
     SsoInUse = "HED-2108", 409, "The last connection", "The organisation asks its members to sign in by its provider, and this is the only connection.", "Make another connection first, or stop asking for it: `heddle sso optional`.";
+    WebhookDisabled = "HED-2110", 409, "The webhook is switched off", "Nothing is sent to a webhook that somebody switched off, that took nothing for days, or that said that it is gone.", "Mend what it leads to, and switch it on: `heddle webhook enable NAME`.";
     JoinTokenUnknown = "HED-3001", 401, "Join token not valid", "The token is unknown, revoked or mistyped.", "Create a new join token.";
     JoinTokenExpired = "HED-3002", 401, "Join token expired", "The token expired before this proxy joined.", "Create a new join token.";
     JoinTokenUsed = "HED-3003", 403, "Join token already used", "The one-off token is bound to another proxy.", "Create a token for each proxy, or a reusable one.";

@@ -67,6 +67,9 @@ pub enum Error {
     /// The organisation asks its members to sign in by its provider, and there is no other connection.
     #[error("members sign in by this connection alone")]
     SsoInUse,
+    /// The webhook is switched off.
+    #[error("the webhook is switched off")]
+    WebhookDisabled,
     /// Whatever makes, seals or opens keys did not do it; the same call may succeed a little later.
     #[error("what signs and seals is unavailable")]
     Signer(#[source] Cause),

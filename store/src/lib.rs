@@ -104,6 +104,7 @@ pub mod sso_connections;
 pub mod sso_sign_ins;
 pub mod tokens;
 pub mod usage;
+pub mod webhooks;
 
 pub use authz::{Caller, Denied, Grant, MeshRef, Opened, Principal};
 pub use changes::{Feed, FeedPosition, MeshHead};

@@ -11,7 +11,7 @@ use crate::authorities::AuthorityKind;
 use crate::authz::MeshRef;
 use crate::error::{Cause, Error, Result, inconsistent};
 use crate::store::Store;
-use crate::tx::Mode;
+use crate::tx::{Mode, Work};
 
 /// Who acts.
 const ACTOR: &str = "reseal";
@@ -35,6 +35,13 @@ pub enum Place {
     },
     /// The second factor of a member.
     SecondFactor {
+        /// Whose.
+        org: OrgId,
+        /// Which one.
+        id: Uuid,
+    },
+    /// What messages to a webhook are signed with.
+    Webhook {
         /// Whose.
         org: OrgId,
         /// Which one.
@@ -170,7 +177,7 @@ async fn of_orgs(store: &Store, resealer: &dyn Resealer, done: &mut Resealed) ->
             .await?;
     for org in orgs.into_iter().map(OrgId::from_uuid) {
         let mut work = store.work(org, ACTOR, Mode::Write).await?;
-        for table in [SECOND_FACTORS, SSO_CONNECTIONS] {
+        for table in [SECOND_FACTORS, SSO_CONNECTIONS, WEBHOOKS] {
             let rows: Vec<(Uuid, Vec<u8>)> =
                 sqlx::query_as(table.select).fetch_all(work.conn()).await?;
             for (id, sealed) in rows {
@@ -185,6 +192,15 @@ async fn of_orgs(store: &Store, resealer: &dyn Resealer, done: &mut Resealed) ->
         }
         work.commit().await?;
     }
+    Ok(())
+}
+
+/// Notes that an organisation has something sealed, so that whoever seals it anew comes to it.
+pub(crate) async fn note_org(work: &mut Work) -> Result<()> {
+    sqlx::query("insert into heddle.sealing_orgs (whose) values ($1) on conflict do nothing")
+        .bind(work.org().uuid())
+        .execute(work.conn())
+        .await?;
     Ok(())
 }
 
@@ -206,4 +222,10 @@ const SSO_CONNECTIONS: Sealed = Sealed {
     place: |org, id| Place::SsoConnection { org, id },
     select: "select id, sealed_secret from heddle.sso_connections where sealed_secret is not null order by id",
     update: "update heddle.sso_connections set sealed_secret = $3 where id = $1 and sealed_secret = $2",
+};
+
+const WEBHOOKS: Sealed = Sealed {
+    place: |org, id| Place::Webhook { org, id },
+    select: "select id, sealed_key from heddle.webhook_secrets order by id",
+    update: "update heddle.webhook_secrets set sealed_key = $3 where id = $1 and sealed_key = $2",
 };

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::authz::Grant;
 use crate::error::{Cause, Error, Result, inconsistent};
 use crate::quotas;
-use crate::reseal::Place;
+use crate::reseal::{self, Place};
 use crate::session_keys::KeySealer;
 use crate::sessions;
 use crate::store::Store;
@@ -172,7 +172,7 @@ pub async fn create(tx: &mut Tx<MemberWrite>, new: NewConnection<'_>) -> Result<
     .bind(now)
     .bind(work.actor().to_owned());
     query.execute(work.conn()).await?;
-    note_sealing(work).await?;
+    reseal::note_org(work).await?;
     let row = find_in(work, &new.id.to_string()).await?;
     let row = row.ok_or(Error::NotFound)?;
     record(work, "create", &row, None, Some(&facts(&row, None))).await?;
@@ -217,7 +217,7 @@ pub async fn change(
     .bind(changed.secret.flatten().map(|sealed| sealed.0))
     .bind(now);
     query.execute(work.conn()).await?;
-    note_sealing(work).await?;
+    reseal::note_org(work).await?;
     let row = find_in(work, &before.id.to_string()).await?;
     let row = row.ok_or(Error::NotFound)?;
     let is = facts(&row, new_secret.then_some("replaced"));
@@ -340,15 +340,6 @@ pub(crate) async fn sealed(work: &mut Work, id: SsoConnectionId) -> Result<Optio
             .fetch_optional(work.conn())
             .await?;
     sealed.ok_or(Error::NotFound)
-}
-
-/// Whoever seals anew finds it.
-async fn note_sealing(work: &mut Work) -> Result<()> {
-    sqlx::query("insert into heddle.sealing_orgs (whose) values ($1) on conflict do nothing")
-        .bind(work.org().uuid())
-        .execute(work.conn())
-        .await?;
-    Ok(())
 }
 
 /// What the audit log keeps: of the secret whether there is one.

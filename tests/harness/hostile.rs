@@ -1,4 +1,4 @@
-//! Something that speaks like an identity provider, and says whatever a test wants it to say.
+//! Somebody whom a server calls, and who says whatever a test wants: a provider that lies, a webhook that does not answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,15 +21,15 @@ struct Said {
     asked: BTreeMap<String, Vec<String>>,
 }
 
-/// A hostile provider over TLS. Dropping it stops it.
-pub struct HostileProvider {
+/// Somebody hostile, over TLS. Dropping it stops it.
+pub struct Hostile {
     directory: TempDir,
     port: u16,
     said: Arc<Mutex<Said>>,
     task: AbortHandle,
 }
 
-impl HostileProvider {
+impl Hostile {
     /// One that describes itself as a provider should.
     ///
     /// # Panics
@@ -88,15 +88,21 @@ impl HostileProvider {
         .into()
     }
 
-    /// What it calls itself.
+    /// Where it is; as a provider, what it calls itself.
     #[must_use]
-    pub fn issuer(&self) -> String {
+    pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Describes itself with these fields in place of those that a provider has.
     pub fn describe(&self, more: &Value) {
-        let issuer = self.issuer();
+        let issuer = self.url();
         let mut all = json!({
             "issuer": issuer,
             "authorization_endpoint": format!("{issuer}/authorize"),
@@ -123,6 +129,11 @@ impl HostileProvider {
     pub fn say_bytes(&self, path: &str, answer: Vec<u8>) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.answers.insert(path.to_owned(), answer);
+    }
+
+    /// Takes what comes at a path from now on, and never answers.
+    pub fn hang(&self, path: &str) {
+        self.say_bytes(path, Vec::new());
     }
 
     /// What it was asked at a path so far: whole requests.
@@ -156,6 +167,11 @@ async fn answer(
             b"HTTP/1.1 404 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec()
         })
     };
+    if answer.is_empty() {
+        // Until the other side has enough of it.
+        let _ = stream.read(&mut chunk).await;
+        return;
+    }
     let _ = stream.write_all(&answer).await;
     let _ = stream.shutdown().await;
 }
@@ -173,7 +189,7 @@ fn is_whole(request: &[u8]) -> bool {
     body.len() >= length.unwrap_or_default()
 }
 
-impl Drop for HostileProvider {
+impl Drop for Hostile {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -37,7 +37,7 @@ pub use collector::{Collector, LogRecord};
 pub use envoy::{Envoy, EnvoyVersion};
 pub use heddle_evidence::evidence;
 pub use hopper::{Held, Hop, Hopper, Stay};
-pub use hostile::HostileProvider;
+pub use hostile::Hostile;
 pub use issuer::{Issuer, KeyServer, PlannedKeyServer};
 pub use mail::Mail;
 pub use operations::operations_not_called;

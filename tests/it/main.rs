@@ -60,4 +60,5 @@ mod sso;
 mod tcp;
 mod tokens;
 mod turned_away;
+mod webhooks;
 mod why;

@@ -160,7 +160,7 @@ async fn run(seconds: u32, seed_number: u64) -> (BTreeMap<String, u64>, String) 
     let mut provider = IdentityProvider::planned();
     let options = ServerOptions {
         egress: provider.settings(),
-        quotas: Some("sso_connections=unlimited".to_owned()),
+        quotas: Some("sso_connections=unlimited webhooks=unlimited".to_owned()),
         ..ServerOptions::default()
     };
     let stack = Stack::start(options).await;

@@ -261,6 +261,21 @@ def connection():
     return post("/sso-connections", new_connection())["name"]
 
 
+def new_webhook():
+    return {"name": fresh(), "url": "https://hooks.example.com/heddle", "topics": ["revision"]}
+
+
+def webhook():
+    return post("/webhooks", new_webhook())["name"]
+
+
+def sent_again(case):
+    name = webhook()
+    case.path_parameters["webhook"] = name
+    case.path_parameters["delivery"] = post(f"/webhooks/{name}/pings", {})["meta"]["uid"]
+    case.body = {}
+
+
 def back_from(begun, account):
     """What somebody comes back with who was sent to the provider and is that account."""
     query = sent_back(begun["authorization_url"], account)
@@ -522,6 +537,12 @@ REAL = {
     f"POST {AT}/second-factor/recovery-codes": showing,
     f"POST {AT}/second-factor/removals": showing,
     f"PATCH {AT}/sign-in-policy": asking_no_more,
+    f"POST {AT}/webhooks": body(new_webhook),
+    f"PATCH {AT}/webhooks/{{webhook}}": both(path(webhook=webhook), body(lambda: {"topics": ["audit"]})),
+    f"DELETE {AT}/webhooks/{{webhook}}": path(webhook=webhook),
+    f"POST {AT}/webhooks/{{webhook}}/rotations": both(path(webhook=webhook), body(dict)),
+    f"POST {AT}/webhooks/{{webhook}}/pings": both(path(webhook=webhook), body(dict)),
+    f"POST {AT}/webhooks/{{webhook}}/deliveries/{{delivery}}/sendings": sent_again,
     f"POST {AT}/sso-connections": body(new_connection),
     f"PATCH {AT}/sso-connections/{{sso_connection}}": both(path(sso_connection=connection), body(patch)),
     f"DELETE {AT}/sso-connections/{{sso_connection}}": path(sso_connection=connection),

@@ -218,6 +218,28 @@ export const screens = {
       "read-only": { none: "What is one's own everybody may manage." },
     },
   },
+  "/webhooks": {
+    full: () => ({}),
+    bare: {},
+    reader: "auditor",
+    states: {
+      empty: { text: "No webhooks" },
+      loading: loading("webhooks"),
+      error,
+      "read-only": readOnly("webhooks:write"),
+    },
+  },
+  "/webhooks/$webhook": {
+    full: () => ({ webhook: "releases" }),
+    bare: { webhook: "gone" },
+    reader: "auditor",
+    states: {
+      empty: { text: "There is no such webhook" },
+      loading: loading("webhook"),
+      error,
+      "read-only": readOnly("webhooks:write"),
+    },
+  },
   "/usage": {
     full: () => ({}),
     bare: {},

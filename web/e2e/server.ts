@@ -137,6 +137,9 @@ export default async function setup(project: TestProject) {
       { ports: [{ name: "http", port: 8080, protocol: "http" }] },
       world.admin,
     );
+    // A webhook that leads to somebody who takes nothing.
+    const releases = { name: "releases", url: `${started.provider.issuer}/none`, topics: ["revision"] };
+    await post(world.api, "orgs/-/webhooks", releases, world.admin);
     const revoked = { service: "old", reason: "SEC-78: its image was replaced" };
     await post(world.api, "orgs/-/meshes/leaky/revocations", revoked, world.admin);
     project.provide("world", world);

@@ -45,6 +45,8 @@ import { SignIn } from "./screens/sign-in";
 import { SsoReturn } from "./screens/sso-return";
 import { Tokens } from "./screens/tokens";
 import { UsageScreen } from "./screens/usage";
+import { WebhookDetail } from "./screens/webhook";
+import { Webhooks } from "./screens/webhooks";
 import { Frame } from "./shell/frame";
 import { useReadyMark } from "./shell/ready";
 import { linkButton } from "./ui/basics";
@@ -185,6 +187,8 @@ const tree = root.addChildren([
     screen("/service-accounts", ServiceAccounts),
     screen("/roles", RoleBindings),
     screen("/tokens", Tokens),
+    screen("/webhooks", Webhooks),
+    screen("/webhooks/$webhook", WebhookDetail),
     screen("/usage", UsageScreen),
     screen("/meshes/new", MeshNew),
     screen("/meshes/$mesh", MeshOverview),

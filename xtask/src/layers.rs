@@ -101,6 +101,7 @@ const LAYERS: &[Layer] = &[
         name: "heddle-api",
         may: &[
             "heddle-model",
+            "heddle-egress",
             "heddle-ephemeral",
             "heddle-oidc",
             "heddle-store",

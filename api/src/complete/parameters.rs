@@ -61,6 +61,15 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
         ("path", "session") => (handle(), json!("current")),
         ("path", "sso_connection") => (handle(), json!("workforce")),
         ("path", "identity") => (handle(), json!("idn_01hzx000000000000000000000")),
+        ("path", "webhook") => (handle(), json!("deployments")),
+        ("path", "delivery") => (
+            json!({"type": "string", "pattern": "^msg_[0-7][0-9a-hjkmnp-tv-z]{25}$"}),
+            json!("msg_01kxqh3v5xe1tbs7b2a8m4c9dz"),
+        ),
+        ("query", "state") => (
+            json!({"type": "string", "enum": ["pending", "delivered", "failed"]}),
+            json!("failed"),
+        ),
         ("query", "org") => (dns_label(), json!("acme")),
         ("query", "mesh") => (handle(), json!("prod")),
         ("path", "code") => (

@@ -58,6 +58,10 @@ const TAGS: &[(&str, &str)] = &[
         "Who did what, when and from where; a chain of hashes shows that nothing was taken out of it.",
     ),
     (
+        "Webhooks",
+        "Where an organisation is told what happens in it: signed, at least once, and again when it is not taken.",
+    ),
+    (
         "Usage",
         "How much an organisation has and uses, and how much it may.",
     ),

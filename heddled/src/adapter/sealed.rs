@@ -38,5 +38,11 @@ pub(crate) fn sealed_for(place: Place) -> Aad {
             key: id,
             purpose: "sso connection",
         },
+        Place::Webhook { org, id } => Aad {
+            org: org.uuid(),
+            mesh: Uuid::nil(),
+            key: id,
+            purpose: "webhook",
+        },
     }
 }

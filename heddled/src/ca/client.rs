@@ -234,6 +234,10 @@ impl KeySealer for Remote {
                 let path = call::SEAL_SSO_CONNECTION;
                 self.org_secret(path, (org.uuid(), id), plain).await
             }
+            Place::Webhook { org, id } => {
+                let path = call::SEAL_WEBHOOK;
+                self.org_secret(path, (org.uuid(), id), plain).await
+            }
             // They are sealed where they are made, and opened there alone.
             Place::Authority { .. } => Err("an authority's key is not sealed from here".into()),
         }
@@ -251,6 +255,10 @@ impl KeySealer for Remote {
             }
             Place::SsoConnection { org, id } => {
                 let path = call::OPEN_SSO_CONNECTION;
+                self.org_secret(path, (org.uuid(), id), sealed).await?
+            }
+            Place::Webhook { org, id } => {
+                let path = call::OPEN_WEBHOOK;
                 self.org_secret(path, (org.uuid(), id), sealed).await?
             }
             Place::Authority { .. } => {

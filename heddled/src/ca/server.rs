@@ -225,6 +225,20 @@ impl Desk {
         self.open_for(sso_connection, &asked)
     }
 
+    async fn seal_webhook(
+        self: Arc<Self>,
+        asked: wire::OrgSecret,
+    ) -> Result<wire::OrgSecret, Status> {
+        self.seal_for(webhook, asked)
+    }
+
+    async fn open_webhook(
+        self: Arc<Self>,
+        asked: wire::OrgSecret,
+    ) -> Result<wire::OrgSecret, Status> {
+        self.open_for(webhook, &asked)
+    }
+
     fn seal_for(&self, place: OfOrg, asked: wire::OrgSecret) -> Result<wire::OrgSecret, Status> {
         let place = of_org(place, &asked)?;
         let plain = zeroize::Zeroizing::new(asked.key);
@@ -269,6 +283,10 @@ fn second_factor(org: OrgId, id: Uuid) -> Place {
 
 fn sso_connection(org: OrgId, id: Uuid) -> Place {
     Place::SsoConnection { org, id }
+}
+
+fn webhook(org: OrgId, id: Uuid) -> Place {
+    Place::Webhook { org, id }
 }
 
 /// What it is sealed for.
@@ -388,6 +406,8 @@ impl Service<http::Request<Body>> for Answering {
             call::OPEN_SECOND_FACTOR => self.unary(request, Desk::open_second_factor),
             call::SEAL_SSO_CONNECTION => self.unary(request, Desk::seal_sso_connection),
             call::OPEN_SSO_CONNECTION => self.unary(request, Desk::open_sso_connection),
+            call::SEAL_WEBHOOK => self.unary(request, Desk::seal_webhook),
+            call::OPEN_WEBHOOK => self.unary(request, Desk::open_webhook),
             call::CHECK => self.unary(request, Desk::check),
             _ => Box::pin(async { Ok(Status::unimplemented("there is no such call").into_http()) }),
         }

@@ -20,6 +20,8 @@ pub(crate) mod call {
     pub(crate) const OPEN_SECOND_FACTOR: &str = "/heddle.ca.v1.Authority/OpenSecondFactor";
     pub(crate) const SEAL_SSO_CONNECTION: &str = "/heddle.ca.v1.Authority/SealSsoConnection";
     pub(crate) const OPEN_SSO_CONNECTION: &str = "/heddle.ca.v1.Authority/OpenSsoConnection";
+    pub(crate) const SEAL_WEBHOOK: &str = "/heddle.ca.v1.Authority/SealWebhook";
+    pub(crate) const OPEN_WEBHOOK: &str = "/heddle.ca.v1.Authority/OpenWebhook";
     pub(crate) const CHECK: &str = "/heddle.ca.v1.Authority/Check";
 }
 

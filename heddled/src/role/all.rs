@@ -9,6 +9,7 @@ use axum::http::header;
 use axum::routing::get;
 use heddle_api::{App, Limits, Live, XdsFacts};
 use heddle_ca::{CertificateAuthority, Parts, SystemRandom, TrustBundle, TrustDomain};
+use heddle_egress::Caller;
 use heddle_model::clock::{Ids as _, SharedClock, SystemClock, SystemIds};
 use heddle_oidc::Providers;
 use heddle_store::{Options, Store};
@@ -27,6 +28,7 @@ use crate::config::{Config, ServerFiles, split_address};
 use crate::mail::{self, Links, Postman};
 use crate::signing::Signing;
 use crate::up::server::http_url;
+use crate::webhooks::Sender;
 use crate::xds_certificate::XdsCertificate;
 use crate::{console, ephemeral, telemetry};
 
@@ -117,6 +119,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         async move { rotations.follow(shutdown).await }
     });
     let mailing = mailing(&config, &store, &shutdown)?;
+    let egress = config.egress.caller()?;
+    let sealer = Arc::clone(&signing.sealer);
+    let sender = Sender::new(store.clone(), sealer, egress.clone(), Arc::clone(&clock));
+    let telling = tokio::spawn(sender.follow(shutdown.clone()));
     let forgotten = tokio::spawn(mail::forget(store.clone(), shutdown.clone()));
     let metering = tokio::spawn(usage::write(store.clone(), shutdown.clone()));
     let watched = tokio::spawn(signing.clone().watch(shutdown.clone()));
@@ -144,7 +150,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         &config,
         reports_to,
         (&signing, certifier),
-        store.clone(),
+        (store.clone(), egress),
         clock,
         limits,
         shutdown.clone(),
@@ -198,6 +204,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             mailing.await.context("sending mail panicked")?;
         }
         forgotten.await.context("forgetting mail panicked")?;
+        telling.await.context("sending to webhooks panicked")?;
         metering.await.context("writing usage panicked")?;
         watched.await.context("the watch of what signs panicked")?;
         certificate
@@ -264,7 +271,7 @@ fn app(
     config: &Config,
     reports_to: Arc<ReportsTo>,
     (signing, certifier): (&Signing, KeyCertifier),
-    store: Store,
+    (store, egress): (Store, Caller),
     clock: SharedClock,
     limits: Limits,
     shutdown: CancellationToken,
@@ -274,10 +281,11 @@ fn app(
     TrustDomain::generate("mesh", &SystemRandom, &suffix).context("trust_domain_suffix")?;
     let maker = Maker::new(Arc::clone(&signing.signer), Arc::clone(&clock));
     let maker = Arc::new(maker);
-    let providers = Providers::new(config.egress.caller()?, Arc::clone(&clock));
+    let providers = Providers::new(egress.clone(), Arc::clone(&clock));
     Ok(App {
         console_url: console_url(config),
         providers: Arc::new(providers),
+        egress,
         authorities: Arc::clone(&maker) as _,
         outside: maker,
         certifier: Arc::new(certifier),

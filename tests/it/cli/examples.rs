@@ -9,6 +9,7 @@
 //!   (`http://localhost:15000` in an example is replaced by it);
 //! * service account `deployer` (role developer), its API token `ci`, and the join token `payments-hosts`;
 //! * four revisions: 1 is the mesh, 2 everything below it, 3 a label of `checkout` that nobody touches later, 4 the split;
+//! * the webhook `deployments`, which leads to somebody who takes nothing;
 //! * a real identity provider, `https://id.example.com` in an example, and the connection `workforce` to it; what it is shown is in `secret.txt`;
 //! * context `prod`; files `mesh.yaml`, and `services/all.yaml` with everything below the mesh;
 //!   `own.yaml`, with which an Envoy starts that nobody manages.
@@ -224,6 +225,16 @@ async fn every_example_of_the_help_works() {
         let connection = provider.connection("workforce");
         let connected = ada.post("/sso-connections", connection).await.status;
         assert!([201, 409].contains(&connected), "{connected}");
+        let body = json!({"name": "deployments", "url": provider.issuer(), "topics": ["revision"]});
+        let made = ada.post("/webhooks", body).await.status;
+        assert!([201, 409].contains(&made), "{made}");
+        let enabled = json!({"enabled": true});
+        let _ = ada
+            .patch("/webhooks/deployments", enabled)
+            .await
+            .expect(200);
+        let pinged = ada.post("/webhooks/deployments/pings", json!({})).await;
+        let _ = pinged.expect(202);
         let own = example
             .replace("https://id.example.com", &provider.issuer())
             .replace("http://localhost:8080", &server)

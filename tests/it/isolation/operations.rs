@@ -227,6 +227,34 @@ fn accounts() -> Vec<(Method, String, Option<Value>)> {
             "/invitations/inv_00000000000000000000000000/sendings",
             Some(json!({})),
         ),
+        (&get, "/webhooks", None),
+        (
+            &post,
+            "/webhooks",
+            Some(
+                json!({"name": "intruder", "url": "https://hooks.example.com", "topics": ["audit"]}),
+            ),
+        ),
+        (&get, "/webhooks/releases", None),
+        (
+            &patch,
+            "/webhooks/releases",
+            Some(json!({"url": "https://evil.example.com"})),
+        ),
+        (&delete, "/webhooks/releases", None),
+        (&post, "/webhooks/releases/rotations", Some(json!({}))),
+        (&post, "/webhooks/releases/pings", Some(json!({}))),
+        (&get, "/webhooks/releases/deliveries", None),
+        (
+            &get,
+            "/webhooks/releases/deliveries/msg_00000000000000000000000000",
+            None,
+        ),
+        (
+            &post,
+            "/webhooks/releases/deliveries/msg_00000000000000000000000000/sendings",
+            Some(json!({})),
+        ),
         (&get, "/sso-connections", None),
         (
             &post,

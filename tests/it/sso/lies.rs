@@ -1,6 +1,6 @@
 //! A provider that lies, and people who come back with what is not theirs.
 
-use heddle_tests::{Api, HostileProvider, Issuer, Reply, ServerOptions, Stack};
+use heddle_tests::{Api, Hostile, Issuer, Reply, ServerOptions, Stack};
 use serde_json::{Value, json};
 
 use super::{COMPLETIONS, begin};
@@ -10,7 +10,7 @@ use crate::second_factors::text;
 /// A provider with a key, and a sign-in at it.
 struct Liar {
     stack: Stack,
-    provider: HostileProvider,
+    provider: Hostile,
     key: Issuer,
     owner: Api,
     anyone: Api,
@@ -25,14 +25,14 @@ struct Begun {
 
 impl Liar {
     async fn start() -> Self {
-        let provider = HostileProvider::start().await;
+        let provider = Hostile::start().await;
         let options = ServerOptions {
             egress: provider.settings(),
             ..ServerOptions::default()
         };
         let stack = Stack::start(options).await;
         let owner = stack.server.org("acme").await;
-        let body = json!({"name": "workforce", "issuer": provider.issuer(), "client_id": "heddle", "client_secret": "s3cr3t"});
+        let body = json!({"name": "workforce", "issuer": provider.url(), "client_id": "heddle", "client_secret": "s3cr3t"});
         let _ = owner.post("/sso-connections", body).await.expect(201);
         let key = Issuer::new("a");
         provider.say("/keys", 200, &key.jwks());
@@ -67,7 +67,7 @@ impl Liar {
     /// Claims as they should be.
     fn claims(&self, begun: &Begun) -> Value {
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
-        json!({"iss": self.provider.issuer(), "aud": "heddle", "sub": "mallory", "nonce": begun.nonce, "iat": now, "exp": now + 300})
+        json!({"iss": self.provider.url(), "aud": "heddle", "sub": "mallory", "nonce": begun.nonce, "iat": now, "exp": now + 300})
     }
 
     fn grants(&self, token: &str) {
@@ -113,7 +113,7 @@ async fn sec_a07_a_token_for_another_time_place_or_sign_in_lets_nobody_in() {
     for (changes, words) in [
         (json!({"iss": "https://evil.example.com"}), "issuer"),
         (
-            json!({"iss": format!("{}/", liar.provider.issuer())}),
+            json!({"iss": format!("{}/", liar.provider.url())}),
             "issuer",
         ),
         (json!({"aud": "another"}), "not the client"),
@@ -222,7 +222,7 @@ async fn sec_a07_whoever_comes_back_is_who_began() {
     unusable(&fresh.complete(&begun, &json!({})).await);
     let begun = fresh.begin().await;
     fresh.grants(&fresh.key.token(&fresh.claims(&begun)));
-    let named = json!({"iss": fresh.provider.issuer()});
+    let named = json!({"iss": fresh.provider.url()});
     let (status, code, _) = said(&fresh.complete(&begun, &named).await);
     assert_eq!((status, code.as_str()), (403, "HED-2104"));
     // The code went with the verifier that follows from the secret, and with the very address that people are sent back to.

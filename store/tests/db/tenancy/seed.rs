@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use heddle_model::authz::Role;
 use heddle_model::authz::permission::{
-    AccountManage, CertificateIssue, ConfigWrite, MemberWrite, MeshWrite, ProxyWrite,
+    AccountManage, CertificateIssue, ConfigWrite, MemberWrite, MeshWrite, ProxyWrite, WebhookWrite,
 };
 use heddle_model::id::AuthorityId;
 use heddle_model::kind::Kind;
@@ -19,6 +19,7 @@ use heddle_store::revocations::{self, Revoked};
 use heddle_store::rotations::{self, Mode, NewRotation, What};
 use heddle_store::sso_connections::{self, NewConnection};
 use heddle_store::sso_sign_ins::{self, Vouched};
+use heddle_store::webhooks::{self, Topic, Wanted};
 use heddle_store::{
     Caller, MeshRef, Store, admin, devices, idempotency, identities, proxies, sessions,
 };
@@ -174,6 +175,7 @@ pub(super) async fn seed(db: &TestDb, org: &str) -> Seeded {
     let owner = db.caller(&signed_in.access_token).await.unwrap();
     crate::second_factors::enrolled(db, &Glass::default(), &owner).await;
     provider(store, &owner).await;
+    webhook(store, &owner).await;
     // Hers is the way in from now on.
     let password = SecretString::from(PASSWORD);
     let challenged = sessions::sign_in(store, &Glass::default(), who, password, None).await;
@@ -207,6 +209,22 @@ pub(super) async fn seed(db: &TestDb, org: &str) -> Seeded {
         proxy: joined.proxy,
         service,
     }
+}
+
+/// A webhook with a secret, that waits for a message.
+async fn webhook(store: &Store, owner: &Caller) {
+    let may = grant::<WebhookWrite>(owner);
+    let secret = webhooks::draw(store, &Glass::default(), may.org()).await;
+    let wanted = Wanted {
+        url: "https://hooks.example.com".to_owned(),
+        topics: Topic::ALL.to_vec(),
+        enabled: true,
+    };
+    let mut tx = store.begin(&may).await.unwrap();
+    webhooks::create(&mut tx, &name("releases"), &wanted, &secret.unwrap())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
 }
 
 /// A provider that somebody is linked at, and somebody who is on the way to it.
