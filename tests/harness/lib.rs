@@ -43,7 +43,7 @@ pub use mail::Mail;
 pub use operations::operations_not_called;
 pub use ports::{free_port, free_ports};
 pub use postgres::Postgres;
-pub use process::{Child, heddle, heddled, repository};
+pub use process::{Child, heddle, heddled, repository, scratch};
 pub use provider::{Browser, IdentityProvider};
 pub use random::Random;
 pub use redis::Redis;

@@ -11,6 +11,7 @@ use crate::application::Application;
 use crate::envoy::{Envoy, EnvoyVersion};
 use crate::ports::free_ports;
 use crate::postgres::Postgres;
+use crate::process::scratch;
 use crate::server::{Server, ServerOptions};
 use crate::until::until;
 
@@ -36,13 +37,7 @@ impl Drop for Stack {
 impl Stack {
     /// Starts both.
     pub async fn start(options: ServerOptions) -> Self {
-        let directory = tempfile::Builder::new()
-            .prefix("heddle-it-")
-            .tempdir_in("/tmp")
-            .expect("a directory");
-        // PostgreSQL runs as another user when the test runs as root, and has to pass through.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(directory.path(), mode).expect("own directory");
+        let directory = scratch("heddle-it-");
         let postgres = Postgres::start(directory.path()).await;
         let server = Server::start(directory.path(), &postgres, options).await;
         Self {
