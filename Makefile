@@ -73,6 +73,7 @@ test-long: test-setup terraform web/dist/index.html ## The tests that take minut
 	nice cargo test --workspace --locked --lib --test session_model --test guided -- --ignored --skip cost_of_writing & computing=$$!; \
 	HEDDLE_TEST_HEDDLED=$(RELEASE) cargo test --workspace --locked --test it -- --ignored || failed=1; \
 	wait $$computing || failed=1; exit $${failed:-0}
+	cargo test --workspace --locked --test db -- --ignored
 	cd terraform-provider && TF_ACC=1 HEDDLE_TEST_HEDDLED=$(RELEASE) HEDDLE_TEST_ROUNDS=20 go test -count=1 -timeout 60m -run Random ./internal/acceptance
 	$(MAKE) test-scale
 

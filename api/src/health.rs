@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use heddle_store::Error;
 use serde_json::json;
 
 use crate::state::App;
@@ -16,7 +17,7 @@ async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Ready when the database answers and has the schema that this binary needs.
+/// Ready when the database answers and has a schema that this binary can go on with.
 async fn ready(State(app): State<App>) -> Response {
     match app.store.ping().await {
         // Everything but the first certificate of a proxy, and the next, works without; so this one still gets traffic.
@@ -26,9 +27,13 @@ async fn ready(State(app): State<App>) -> Response {
         Ok(()) => (StatusCode::OK, Json(json!({"ready": true}))).into_response(),
         Err(error) => {
             tracing::warn!(%error, "not ready");
+            let reason = match error {
+                Error::SchemaOlder { .. } | Error::SchemaNewer { .. } => "schema",
+                _ => "database",
+            };
             (
                 StatusCode::SERVICE_UNAVAILABLE,
-                Json(json!({"ready": false, "reason": "database"})),
+                Json(json!({"ready": false, "reason": reason})),
             )
                 .into_response()
         }

@@ -412,7 +412,7 @@ impl From<heddle_store::Error> for Problem {
                     .header(header::RETRY_AFTER, HeaderValue::from_static("5"))
             }
             error
-            @ (Error::Inconsistent { .. } | Error::NotGranted { .. } | Error::Database(_)) => {
+            @ (Error::Inconsistent { .. } | Error::NotGranted { .. } | Error::MigrationBlocked { .. } | Error::Database(_)) => {
                 Self::internal(&chain(&error))
             }
         }

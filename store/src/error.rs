@@ -127,6 +127,17 @@ pub enum Error {
         /// The newest one that this version has.
         know: i64,
     },
+    /// Somebody did not let go of what a migration needs.
+    #[error(
+        "migration {migration} did not get its lock within {minutes} minutes: somebody holds a transaction open, see \
+         `select pid, usename, application_name, xact_start, query from pg_stat_activity order by xact_start`"
+    )]
+    MigrationBlocked {
+        /// The migration.
+        migration: i64,
+        /// For how long it was tried.
+        minutes: u64,
+    },
     /// Anything else: a defect of ours or of the database.
     #[error("the database refused")]
     Database(#[source] Cause),

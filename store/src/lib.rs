@@ -111,7 +111,7 @@ pub use changes::{Feed, FeedPosition, MeshHead};
 pub use error::{Cause, Error, Result};
 pub use links::Unusable;
 pub use look::{Entered, Looked, Page, Seen, Sought};
-pub use migrate::{migrate, newest as newest_schema};
+pub use migrate::{Migrated, migrate, migrate_to, newest as newest_schema};
 pub use orgs::org_name;
 pub use origin::{Note, Visitor};
 pub use password::draw_password;

@@ -133,8 +133,8 @@ impl Store {
         })
     }
 
-    /// Whether the database answers, its schema is the one that this version was built for, and row security binds the
-    /// role that this process logged in as.
+    /// Whether the database answers, its schema is the one that this version was built for or a newer one that says that this
+    /// version may go on, and row security binds the role that this process logged in as.
     ///
     /// # Errors
     /// [`crate::Error::Unavailable`], [`crate::Error::PrivilegedLogin`], [`crate::Error::SchemaOlder`] or
@@ -157,7 +157,7 @@ impl Store {
             Err(error) if is_missing(&error) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
-        migrate::compare(&applied)
+        migrate::compare(&applied, self.pool()).await
     }
 
     /// Listens for commits of this process: a hint that saves waiting for the next look at the feed, nothing more.
@@ -255,7 +255,7 @@ impl Store {
 }
 
 /// Neither the table nor the schema is there: no migration ever ran. (Or this role may not see them.)
-fn is_missing(error: &sqlx::Error) -> bool {
+pub(crate) fn is_missing(error: &sqlx::Error) -> bool {
     // undefined_table, invalid_schema_name
     error
         .as_database_error()

@@ -13,6 +13,22 @@ use crate::cluster;
 use crate::process::{Child, heddled};
 use crate::until::{until, until_some};
 
+/// A program of PostgreSQL's, of the newest version that is installed.
+///
+/// # Panics
+/// None is.
+#[must_use]
+pub fn postgres_program(name: &str) -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter();
+    let versions = versions.flatten().flatten().filter_map(|entry| {
+        let version: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let program = entry.path().join("bin").join(name);
+        program.exists().then_some((version, program))
+    });
+    let newest = versions.max().expect("PostgreSQL is installed");
+    newest.1
+}
+
 /// A running cluster in a directory of its own.
 pub struct Postgres {
     supervisor: Child,
@@ -92,8 +108,14 @@ impl Postgres {
     }
 
     fn url(&self, user: &str) -> String {
+        self.url_of("heddle", user)
+    }
+
+    /// As a role, in another database of the cluster.
+    #[must_use]
+    pub fn url_of(&self, database: &str, user: &str) -> String {
         let host = self.socket_directory.to_string_lossy().replace('/', "%2F");
-        format!("postgres:///heddle?host={host}&user={user}")
+        format!("postgres:///{database}?host={host}&user={user}")
     }
 
     /// As the role that the server runs under.

@@ -60,14 +60,15 @@ pub fn scratch(prefix: &str) -> tempfile::TempDir {
     directory
 }
 
-/// Runs a program to its end, which has to be a good one.
+/// Runs a program to its end, which has to be a good one; what it prints.
 ///
 /// # Panics
 /// It cannot be started, or fails.
-pub(crate) async fn run(command: &mut Command) {
+pub(crate) async fn run(command: &mut Command) -> String {
     let output = command.output().await.expect("the program starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {said}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// A running child. Dropping it kills it.

@@ -99,7 +99,7 @@ impl Server {
             xds_port,
             child: None,
         };
-        server.migrate().await;
+        let _ = server.migrate().await;
         server.start_again().await;
         server
     }
@@ -204,13 +204,16 @@ impl Server {
         self.options.mail = mail;
     }
 
-    /// Brings the schema up to date with `heddled migrate`, as the role that owns it.
-    async fn migrate(&self) {
+    /// Brings the schema up to date with `heddled migrate`, as the role that owns it; what it says.
+    ///
+    /// # Panics
+    /// It fails.
+    pub async fn migrate(&self) -> String {
         let mut command = self.command();
         command
             .arg("migrate")
             .env("HEDDLE_MIGRATE_DATABASE_URL", &self.admin_url);
-        run(&mut command).await;
+        run(&mut command).await
     }
 
     /// Starts it (again) and waits until it is ready.

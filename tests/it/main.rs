@@ -30,6 +30,7 @@ mod limits;
 mod lost;
 mod mail;
 mod matrix;
+mod migrations;
 mod mtls;
 mod outage;
 mod overlay;

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use heddle_tests::{Api, Postgres, Server, ServerOptions, Stack, XdsClient, node};
+use heddle_tests::{
+    Api, Postgres, Server, ServerOptions, Stack, XdsClient, node, postgres_program,
+};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -176,18 +178,9 @@ async fn is_issued(server: &Server, token: &str, name: &str) -> bool {
 
 /// What a PostgreSQL has, put into another one, as an administrator does.
 async fn restore(from: &Postgres, to: &Postgres) {
-    let program = |name: &str| {
-        let versions = std::fs::read_dir("/usr/lib/postgresql").unwrap();
-        let mut found: Vec<_> = versions
-            .map(|version| version.unwrap().path().join("bin").join(name))
-            .filter(|path| path.exists())
-            .collect();
-        found.sort();
-        found.pop().unwrap_or_else(|| name.into())
-    };
     let read = async |name: &str, args: &[&str]| {
         let url = from.admin_url();
-        let dumped = Command::new(program(name))
+        let dumped = Command::new(postgres_program(name))
             .args(args)
             .arg("--dbname")
             .arg(&url)

@@ -74,7 +74,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "heddle-store",
-        may: &["heddle-model"],
+        may: &["heddle-model", "heddle-evidence"],
         because: "it knows Postgres and the domain",
     },
     Layer {

@@ -1,9 +1,11 @@
 //! Migrations: twice, at once, by somebody who is no superuser; and what a binary says about a schema that is not its own.
 
+mod load;
+
 use std::sync::Arc;
 
 use heddle_model::clock::TestClock;
-use heddle_store::{Error, migrate};
+use heddle_store::{Error, Migrated, migrate, newest_schema};
 
 use crate::support::{TestDb, cluster, connect, start};
 
@@ -89,4 +91,40 @@ async fn a_schema_of_another_version_is_refused() {
         "{error}"
     );
     assert!(error.to_string().contains("heddled migrate"), "{error}");
+}
+
+#[tokio::test]
+async fn a_newer_schema_says_which_versions_may_go_on() {
+    let db = TestDb::new().await;
+    let superuser = db.superuser().await;
+    let owner = cluster().url("postgres", &db.name);
+    // As if the next release had been here.
+    let next = newest_schema() + 1;
+    sqlx::query(
+        "insert into heddle._sqlx_migrations (version, description, success, checksum, execution_time) \
+         values ($1, 'of the next release', true, '', 0)",
+    )
+    .bind(next)
+    .execute(&superuser)
+    .await
+    .unwrap();
+    db.store.ping().await.unwrap();
+    let nothing = Migrated {
+        schema: next,
+        applied: 0,
+    };
+    assert_eq!(migrate(&owner).await.unwrap(), nothing);
+
+    let raise = "update heddle.compatibility set since = $1";
+    let raised = sqlx::query(raise).bind(next).execute(&superuser).await;
+    assert_eq!(raised.unwrap().rows_affected(), 1);
+    for refused in [
+        db.store.ping().await.unwrap_err(),
+        migrate(&owner).await.unwrap_err(),
+    ] {
+        assert!(
+            matches!(refused, Error::SchemaNewer { have, know } if have == next && know < next),
+            "{refused}"
+        );
+    }
 }
