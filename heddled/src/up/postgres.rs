@@ -171,7 +171,8 @@ impl Postgres {
     fn url(&self, database: &str, user: &str) -> String {
         let host = percent_encode(&self.sockets.to_string_lossy());
         let (database, user) = (percent_encode(database), percent_encode(user));
-        format!("postgres:///{database}?host={host}&user={user}")
+        // Said here, or else PGPORT and PGSSLMODE of whoever started this would say it.
+        format!("postgres:///{database}?host={host}&port=5432&sslmode=disable&user={user}")
     }
 
     fn spec(&self, name: &str, binary: &str, hold: &[&Path]) -> Spec {
