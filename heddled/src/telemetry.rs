@@ -41,6 +41,8 @@ pub(crate) fn install_metrics() -> anyhow::Result<PrometheusHandle> {
         .install_recorder()
         .context("install the metrics recorder")?;
     metrics::describe_gauge!("heddle_tasks", "Tasks of the process that have not ended");
+    metrics::describe_gauge!("heddle_build_info", "1, and which version this is");
+    metrics::gauge!("heddle_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
     // From the start, so that an alert sees the first one.
     for (name, what) in [
         ("heddle_panics_total", "Requests that ended in a panic"),

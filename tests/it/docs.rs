@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use heddle_tests::{
-    Api, EnvoyVersion, ServerOptions, Stack, Workload, WorkloadSpec, heddle, repository,
+    Api, EnvoyVersion, ServerOptions, Stack, Workload, WorkloadSpec, free_port, heddle, repository,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -38,6 +38,47 @@ pub(crate) fn steps(page: &str) -> Vec<Step> {
         }
     }
     steps
+}
+
+/// A line with one space between its words.
+pub(crate) fn words(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The first shown line that is not there, below the one before; `...` may be anything.
+pub(crate) fn missing(shown: &str, there: &[String]) -> Option<String> {
+    let mut lines = there.iter();
+    for wanted in shown.lines().map(words) {
+        let fits = |line: &String| {
+            let mut rest = line.as_str();
+            wanted.split("...").all(|part| match rest.find(part) {
+                Some(at) => {
+                    rest = &rest[at + part.len()..];
+                    true
+                }
+                None => false,
+            })
+        };
+        if !wanted.is_empty() && !lines.any(fits) {
+            return Some(wanted);
+        }
+    }
+    None
+}
+
+/// What a page says may be taken on this machine: its ports, of five digits each, and its addresses are replaced by free ones.
+pub(crate) fn placed(page: &str, ports: &[&str], addresses: &[&str]) -> String {
+    let mut page = page.to_owned();
+    for port in ports {
+        assert!(page.contains(port), "{port}");
+        page = page.replace(port, &free_port().to_string());
+    }
+    let network = std::process::id() % 200 + 16;
+    for address in addresses {
+        let last = address.rsplit('.').next().unwrap();
+        page = page.replace(address, &format!("127.{network}.254.{last}"));
+    }
+    page
 }
 
 /// Where an answer differs from what is shown of it: what is shown must be there, `"..."` may be anything.
@@ -182,18 +223,16 @@ fn bash(stack: &Stack, api: &Api, script: &str) -> Command {
     command
 }
 
-/// Executes the commands of a page and holds what comes against what is shown.
-pub(crate) async fn execute(page: &str, shell: impl FnOnce(&str) -> Command) {
-    let steps = steps(page);
-    // One shell for all of them, so that a later step can use what an earlier one has found.
+/// Executes commands in one shell, so that a later one can use what an earlier one has found; what each prints.
+pub(crate) async fn answers(steps: &[Step], shell: impl FnOnce(&str) -> Command) -> Vec<String> {
     let mut script = String::from("set -euo pipefail\n");
-    for step in &steps {
+    for step in steps {
         script.push_str(&step.command);
         script.push_str("\nprintf '\\n@@@@\\n'\n");
     }
     let output = shell(&script).output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let answers: Vec<&str> = said.split("\n@@@@\n").collect();
+    let answers: Vec<String> = said.split("\n@@@@\n").map(ToOwned::to_owned).collect();
     assert!(
         output.status.success(),
         "after {} steps: {}\n{}",
@@ -201,7 +240,14 @@ pub(crate) async fn execute(page: &str, shell: impl FnOnce(&str) -> Command) {
         String::from_utf8_lossy(&output.stderr),
         steps[(answers.len() - 1).min(steps.len() - 1)].command
     );
-    for (step, answer) in steps.iter().zip(answers) {
+    answers
+}
+
+/// Executes the commands of a page and holds what comes against what is shown.
+pub(crate) async fn execute(page: &str, shell: impl FnOnce(&str) -> Command) {
+    let steps = steps(page);
+    let answers = answers(&steps, shell).await;
+    for (step, answer) in steps.iter().zip(&answers) {
         let Some((kind, shown)) = &step.shown else {
             continue;
         };
@@ -218,4 +264,69 @@ pub(crate) async fn execute(page: &str, shell: impl FnOnce(&str) -> Command) {
             );
         }
     }
+}
+
+/// Pages whose commands nobody executes, how many blocks of them there are, and why.
+const NOT_EXECUTED: [(&str, usize, &str); 4] = [
+    ("deploy/README.md", 2, "the root of a host, and a cluster"),
+    (
+        "docs/guides/second-factors.md",
+        4,
+        "the authenticator of a person",
+    ),
+    (
+        "docs/guides/single-sign-on.md",
+        4,
+        "an identity provider of somebody's own",
+    ),
+    (
+        "docs/guides/webhooks.md",
+        2,
+        "a receiver of somebody's own; its program is executed",
+    ),
+];
+
+/// Files with this ending below a folder of the repository.
+fn files(below: &str, ending: &str) -> Vec<(String, String)> {
+    let mut left = vec![repository().join(below)];
+    let mut found = Vec::new();
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).unwrap();
+            left.extend(entries.map(|entry| entry.unwrap().path()));
+        } else if path.to_str().unwrap().ends_with(ending) {
+            let name = path.strip_prefix(repository()).unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            found.push((name.to_str().unwrap().to_owned(), text));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_page_with_commands_is_executed_or_it_is_said_why_not() {
+    let tests: String = files("tests/it", ".rs")
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
+    let mut pages = files("docs", ".md");
+    pages.extend(files("deploy", ".md"));
+    let mut not_executed = Vec::new();
+    for (name, text) in &pages {
+        let blocks = |language: &str| {
+            let fence = format!("```{language}");
+            text.lines().filter(|line| line.trim() == fence).count()
+        };
+        if blocks("bash") > 0 {
+            let read = format!("\"{name}\"");
+            assert!(tests.contains(&read), "{name}: no test reads it");
+        }
+        let others: usize = ["sh", "shell", "console"].into_iter().map(blocks).sum();
+        if others > 0 {
+            not_executed.push((name.as_str(), others));
+        }
+    }
+    not_executed.sort_unstable();
+    let known: Vec<_> = NOT_EXECUTED.map(|(page, blocks, _)| (page, blocks)).into();
+    assert_eq!(not_executed, known);
 }

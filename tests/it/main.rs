@@ -32,6 +32,7 @@ mod mail;
 mod matrix;
 mod migrations;
 mod mtls;
+mod operate;
 mod outage;
 mod overlay;
 mod parameters;

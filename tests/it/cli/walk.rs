@@ -4,9 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use heddle_tests::{Api, EnvoyVersion, ServerOptions, Stack, free_ports, heddle, repository};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use heddle_tests::{Api, EnvoyVersion, ServerOptions, Stack, Yard, heddle, repository};
 use rexpect::session::{Options, PtySession, spawn_with_options};
 use serde_json::json;
 
@@ -15,23 +13,6 @@ use crate::docs;
 
 /// How long a block may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The folder in which everything happens; whatever works in it ends with it.
-struct Yard(tempfile::TempDir);
-
-impl Drop for Yard {
-    fn drop(&mut self) {
-        for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Ok(pid) = process.file_name().to_string_lossy().parse::<i32>() else {
-                continue;
-            };
-            let place = std::fs::read_link(process.path().join("cwd"));
-            if place.is_ok_and(|place| place.starts_with(self.0.path())) {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-        }
-    }
-}
 
 /// A shell in a terminal, as a person sits in front of it.
 struct Terminal {
@@ -136,49 +117,15 @@ fn readable(screen: &str) -> Vec<String> {
         let end = end.map_or(text.len(), |end| start + end + 1);
         text.replace_range(start..end, "");
     }
-    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-    text.lines().map(words).collect()
+    text.lines().map(docs::words).collect()
 }
 
-/// The first shown line that is not there, below the one before.
-fn missing(shown: &str, screen: &[String]) -> Option<String> {
-    let mut lines = screen.iter();
-    for wanted in shown.lines() {
-        let wanted = wanted.split_whitespace().collect::<Vec<_>>().join(" ");
-        let fits = |line: &String| {
-            let mut rest = line.as_str();
-            wanted.split("...").all(|part| match rest.find(part) {
-                Some(at) => {
-                    rest = &rest[at + part.len()..];
-                    true
-                }
-                None => false,
-            })
-        };
-        if !wanted.is_empty() && !lines.any(fits) {
-            return Some(wanted);
-        }
-    }
-    None
-}
-
-/// What the page says may be taken on this machine: its ports and addresses are replaced by free ones.
+/// What the page says may be taken on this machine.
 fn placed(page: &str) -> String {
-    let mut page = page.to_owned();
     let ports = [
         "15101", "15102", "15103", "15201", "15202", "15203", "15301", "15001", "15303",
     ];
-    let free: [u16; 9] = free_ports();
-    for (port, free) in ports.iter().zip(free) {
-        assert!(page.contains(port), "{port}");
-        page = page.replace(port, &free.to_string());
-    }
-    let network = std::process::id() % 200 + 16;
-    for address in ["127.0.0.11", "127.0.0.12"] {
-        let last = address.rsplit('.').next().unwrap();
-        page = page.replace(address, &format!("127.{network}.254.{last}"));
-    }
-    page
+    docs::placed(page, &ports, &["127.0.0.11", "127.0.0.12"])
 }
 
 fn walk(page: &str, folder: &Path, server: &str, code: &dyn Fn(&str)) -> Vec<String> {
@@ -200,7 +147,7 @@ fn walk(page: &str, folder: &Path, server: &str, code: &dyn Fn(&str)) -> Vec<Str
         loop {
             let (code, screen) = terminal.run(&step.command, &mut person);
             assert_eq!(code, 0, "{}\n{screen}", step.command);
-            let missing = missing(&shown, &readable(&screen));
+            let missing = docs::missing(&shown, &readable(&screen));
             // An Envoy that has acknowledged something does it a moment later; a call may be made again.
             let again = step.command.starts_with("curl ") && started.elapsed() < PATIENCE / 4;
             match missing {
@@ -225,8 +172,8 @@ fn approve(runtime: &tokio::runtime::Handle, ada: &Api, code: &str) {
 async fn the_first_hour_is_walked_in_a_terminal() {
     let stack = Stack::start(ServerOptions::default()).await;
     let ada = signed_in_as(&stack, "owner").await;
-    let yard = Yard(tempfile::tempdir().unwrap());
-    let folder = yard.0.path().to_owned();
+    let yard = Yard::new();
+    let folder = yard.path().to_owned();
     std::fs::create_dir(folder.join("bin")).unwrap();
     symlink(EnvoyVersion::Newest.binary(), folder.join("bin/envoy")).unwrap();
     let page = std::fs::read_to_string(repository().join("docs/first-hour.md")).unwrap();
@@ -283,8 +230,8 @@ async fn a_person_may_say_no() {
     let api = stack.mesh("acme", "shop", open, &["payments"]).await;
     let label = |n: u64| json!({"access_default": "allow", "labels": {"n": n.to_string()}});
     let _ = api.put("/meshes/shop", label(0)).await.expect(200);
-    let yard = Yard(tempfile::tempdir().unwrap());
-    let folder = yard.0.path().to_owned();
+    let yard = Yard::new();
+    let folder = yard.path().to_owned();
     let server = stack.server.url();
     let runtime = tokio::runtime::Handle::current();
     let place = format!(
