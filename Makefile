@@ -9,10 +9,12 @@ ARGS ?=
 RELEASE := $(CURDIR)/target/release/heddled
 # Scenarios and flags of `make bench`, for example: make bench BENCH="endpoint --proxies 10000 --services 1000"
 BENCH ?=
+# Faults and flags of `make chaos`, for example: make chaos CHAOS="--faults F-05,F-15 --seed 7 --scale small"
+CHAOS ?=
 # Flags of `make soak`, for example: make soak SOAK="--minutes 120"
 SOAK ?=
 
-.PHONY: help setup run console test test-setup test-rust test-web test-terraform test-long test-envoys test-scale terraform docs-terraform screenshots bench soak clean
+.PHONY: help setup run console test test-setup test-rust test-web test-terraform test-long test-envoys test-scale terraform docs-terraform screenshots bench chaos soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,6 +97,11 @@ test-scale: test-setup web/dist/index.html ## How fast the console's pages come 
 bench: setup ## Measure: proxies connecting, changes reaching them, churn, a killed server, REST; the long ones by name: BENCH="tenants --runs 5 ..." (docs/xds-engine.md)
 	cargo build --release --locked -p heddled -p heddle-bench
 	@target/release/heddle-bench scenario $(BENCH)
+
+chaos: ## Do faults F-01 to F-20 to a whole Heddle under load, up to 45 minutes, as root for all of them; what follows is printed and in target/evidence/chaos.json (docs/chaos.md)
+	@scripts/setup --chaos
+	cargo build --release --locked -p heddled -p heddle-chaos
+	@target/release/heddle-chaos $(CHAOS)
 
 soak: setup ## Churn for SOAK (default: --minutes 20), and fail when memory, descriptors or tasks of the server grow
 	cargo build --release --locked -p heddled -p heddle-bench

@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use crate::api::Api;
 use crate::ports::free_ports;
-use crate::process::{Child, heddled};
+use crate::process::{Child, heddled, scratch};
 use crate::until::until_some;
 
 /// A running `heddled up`. Dropping it kills the supervisor, and the kernel everything below it.
@@ -37,13 +37,7 @@ impl Drop for Up {
 impl Up {
     /// Starts PostgreSQL and the server, with further flags.
     pub async fn start(flags: &[&str]) -> Self {
-        let directory = tempfile::Builder::new()
-            .prefix("heddle-up-")
-            .tempdir_in("/tmp")
-            .expect("a directory");
-        // PostgreSQL runs as another user when the test runs as root, and has to pass through.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(directory.path(), mode).expect("own directory");
+        let directory = scratch("heddle-up-");
         let (data, ready_file) = (
             directory.path().join("data"),
             directory.path().join("ready.json"),

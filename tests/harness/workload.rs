@@ -1,5 +1,6 @@
 //! A whole stack, and workloads in it: an application with its Envoy.
 
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -11,6 +12,7 @@ use crate::application::Application;
 use crate::envoy::{Envoy, EnvoyVersion};
 use crate::ports::free_ports;
 use crate::postgres::Postgres;
+use crate::process::scratch;
 use crate::server::{Server, ServerOptions};
 use crate::until::until;
 
@@ -36,13 +38,7 @@ impl Drop for Stack {
 impl Stack {
     /// Starts both.
     pub async fn start(options: ServerOptions) -> Self {
-        let directory = tempfile::Builder::new()
-            .prefix("heddle-it-")
-            .tempdir_in("/tmp")
-            .expect("a directory");
-        // PostgreSQL runs as another user when the test runs as root, and has to pass through.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(directory.path(), mode).expect("own directory");
+        let directory = scratch("heddle-it-");
         let postgres = Postgres::start(directory.path()).await;
         let server = Server::start(directory.path(), &postgres, options).await;
         Self {
@@ -129,6 +125,17 @@ impl Workload {
         application: Application,
         token: String,
     ) -> Self {
+        Self::join_in(stack.directory.path(), api, spec, application, token).await
+    }
+
+    /// The same without a stack; files of its own go to this directory.
+    pub async fn join_in(
+        directory: &Path,
+        api: &Api,
+        spec: &WorkloadSpec<'_>,
+        application: Application,
+        token: String,
+    ) -> Self {
         let [inbound_port, outbound_port, admin_port] = free_ports();
         let as_proxy = api.with_token(&token);
         let path = format!(
@@ -146,7 +153,7 @@ impl Workload {
             .expect(200);
         let envoy = Envoy::start(
             spec.envoy,
-            stack.directory.path(),
+            directory,
             spec.proxy,
             &bootstrap.text,
             admin_port,
