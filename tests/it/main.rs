@@ -56,6 +56,7 @@ mod sealing;
 mod second_factors;
 mod settings;
 mod sign_in;
+mod silent;
 mod tcp;
 mod tokens;
 mod turned_away;
