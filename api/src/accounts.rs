@@ -354,7 +354,7 @@ fn answers() -> Vec<(&'static str, Value)> {
                 "A member who signed in.",
                 &json!({
                     "member": whom,
-                    "method": text("How it began: password or device."),
+                    "method": text("How it began: password, device or sso."),
                     "second_factor": maybe("The second factor that it began with: totp or recovery_code; null: none."),
                     "client": maybe("What the client called itself."),
                     "scopes": {"type": ["array", "null"], "items": {"type": "string"}, "description": "The permissions that it is narrowed to; null: all that the member has."},

@@ -18,11 +18,14 @@ use crate::state::App;
 /// The proof that the caller may do `P` in the organisation of the path.
 pub struct Allow<P: Permission>(pub Grant<P>);
 
-/// The same proof also for a member who lacks the second factor that the organisation asks for: for what sets one up, and signs out.
+/// The same proof also for a member who lacks the second factor that the organisation asks for, or did not sign in as it asks: for what sets
+/// one up, links an account, and signs out.
 pub struct Enrolling<P: Permission> {
     pub(crate) grant: Grant<P>,
     /// Whether it lacks it: then there is nothing else that it may do.
     pub(crate) lacks_second_factor: bool,
+    /// Whether it signed in with a password where it should not.
+    pub(crate) lacks_sso: bool,
 }
 
 /// An authenticated caller, for the few operations that need no permission.
@@ -81,7 +84,16 @@ fn refused(denied: Denied) -> Problem {
         Denied::NotFound => Problem::not_found(),
         Denied::Forbidden { scope } => Problem::forbidden(scope),
         Denied::SecondFactor => second_factor_required(),
+        Denied::Sso => sso_required(),
     }
+}
+
+/// There is nothing that the session may do but link an account at the provider.
+pub(crate) fn sso_required() -> Problem {
+    Problem::new(
+        Code::SsoRequired,
+        "this organisation asks its members to sign in by its provider, and you signed in with a password",
+    )
 }
 
 /// There is nothing that the caller may do but set up a second factor.
@@ -149,6 +161,7 @@ impl<P: Permission> FromRequestParts<App> for Enrolling<P> {
         Ok(Self {
             grant: noted(grant, parts)?,
             lacks_second_factor: caller.lacks_second_factor(),
+            lacks_sso: caller.lacks_sso(),
         })
     }
 }

@@ -41,15 +41,18 @@ mod request;
 mod rotations;
 pub mod router;
 mod second_steps;
+mod single_sign_on;
 pub mod state;
 mod table;
 mod trust_bundle;
 mod usage;
 mod v1;
 mod view;
+mod webhooks;
 
 pub use ends::Ends;
 pub use limits::{Limits, Rates};
 pub use live::Live;
 pub use router::{document, router};
 pub use state::{App, XdsFacts};
+pub use webhooks::message as webhook_message;

@@ -34,6 +34,8 @@ pub(crate) fn frame() -> OpenApi {
     crate::accounts::schemas(&mut schemas);
     crate::invited::schemas(&mut schemas);
     crate::second_steps::schemas(&mut schemas);
+    crate::single_sign_on::schemas(&mut schemas);
+    crate::webhooks::schemas(&mut schemas);
     crate::audit_log::schemas(&mut schemas);
     crate::accounts::sent::<crate::v1::access_checks::CheckAccess>(&mut schemas);
     let others = declared::schemas().into_iter().chain(history::schemas());

@@ -383,6 +383,18 @@ impl From<heddle_store::Error> for Problem {
                 Code::NoSecondFactor,
                 "there is no second factor that this could be about",
             ),
+            Error::SsoUnproven => Self::new(
+                Code::SsoUnproven,
+                "your session did not begin with the provider: sign in with it first",
+            ),
+            Error::SsoInUse => Self::new(
+                Code::SsoInUse,
+                "members have to sign in by a provider, and there is no other connection",
+            ),
+            Error::WebhookDisabled => Self::new(
+                Code::WebhookDisabled,
+                "the webhook is switched off: nothing is sent to it",
+            ),
             error @ Error::Signer(_) => {
                 tracing::warn!(error = chain(&error), "nothing can be signed or sealed");
                 Self::new(

@@ -23,6 +23,7 @@ use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::rotations;
 use crate::second_steps;
+use crate::single_sign_on;
 use crate::state::App;
 use crate::table::Table;
 use crate::trust_bundle;
@@ -31,6 +32,7 @@ use crate::v1::{
     access_checks, apply, bootstrap, codes, effective, events, join_tokens, meshes, proxies,
     proxy_config, revisions, revocations, rollbacks, rollout, whoami,
 };
+use crate::webhooks;
 use crate::{docs, health, limits, request};
 
 fn table() -> Table {
@@ -56,6 +58,8 @@ fn table() -> Table {
     let table = accounts::operations(table);
     let table = invited::operations(table);
     let table = second_steps::operations(table);
+    let table = single_sign_on::operations(table);
+    let table = webhooks::operations(table);
     let table = history_operations(table);
     let table = live_operations(table);
     let table = audit_log::operations(table);

@@ -27,7 +27,7 @@ pub(crate) fn operations(table: Table) -> Table {
         .op(Post, second_factors::REMOVALS, Op::new("create_second_factor_removal", "Remove one's own second factor", TAG).about(format!("For a code of it, or a recovery code. Where the organisation asks for a second factor, there is nothing to do afterwards but to set up another. An `Idempotency-Key` stands for the address alone. {session_only}")).body("ShowSecondFactor", second_factors::sample()).conflicts().limited().tries().once().answer(204, "Removed.", None), second_factors::remove)
         .op(Post, second_factors::RESETS, Op::new("create_member_second_factor_reset", "Remove the second factor of a member who has lost it", "Members").about("Ends the member's sessions; they are told by mail. 403 for who may do more than the caller, 409 for who has none.").body("Empty", json!({})).conflicts().tries().once().answer(204, "Removed.", None), second_factors::reset)
         .op(Get, sign_in_policy::ITEM, Op::new("get_sign_in_policy", "Read what the organisation asks of its members when they sign in", "Members").answer(200, "What it asks.", one("SignInPolicy")), sign_in_policy::get)
-        .op(Patch, sign_in_policy::ITEM, Op::new("patch_sign_in_policy", "Change what the organisation asks of its members when they sign in", "Members").about(format!("A JSON Merge Patch (RFC 7396). 409 for whoever asks others for a second factor and has none. {session_only}")).patch("SignInPolicy", json!({"require_mfa": true})).conflicts().tries().answer(200, "Changed, or equal already.", one("SignInPolicy")), sign_in_policy::patch)
+        .op(Patch, sign_in_policy::ITEM, Op::new("patch_sign_in_policy", "Change what the organisation asks of its members when they sign in", "Members").about(format!("A JSON Merge Patch (RFC 7396). 409 for whoever asks others for a second factor and has none, or to sign in by a provider and did not. {session_only}")).patch("SignInPolicy", json!({"require_mfa": true})).conflicts().tries().answer(200, "Changed, or equal already.", one("SignInPolicy")), sign_in_policy::patch)
 }
 
 /// Adds the schemas.
@@ -88,6 +88,8 @@ fn answers() -> Vec<(&'static str, Value)> {
                 &json!({
                     "require_mfa": {"type": "boolean", "description": "A second factor, of every member."},
                     "members_without_second_factor": {"type": "integer", "minimum": 0, "description": "How many members have none."},
+                    "require_sso": {"type": "boolean", "description": "To sign in by an identity provider, of every member."},
+                    "members_without_identity": {"type": "integer", "minimum": 0, "description": "How many members are linked with no account there."},
                 }),
             ),
         ),

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use heddle_egress::Caller;
 use heddle_model::clock::{Ids, SharedClock};
 use heddle_model::name::Name;
+use heddle_oidc::Providers;
 use heddle_store::authority_requests::OutsideAuthorities;
 use heddle_store::certificates::Certifier;
 use heddle_store::rotations::AuthorityMaker;
@@ -31,12 +33,18 @@ pub struct App {
     pub clock: SharedClock,
     /// Names requests.
     pub ids: Arc<dyn Ids>,
-    /// Seals the keys that sign sessions' tokens, and those of second factors.
+    /// Seals the keys that sign sessions' tokens, those of second factors, and what providers are shown.
     pub sealer: Arc<dyn KeySealer>,
     /// Whether certificates can be issued right now, as it was seen last.
     pub can_sign: Arc<AtomicBool>,
     /// Where people reach the console and the API, without a slash at the end; `None`: where the request arrived.
     pub public_url: Option<String>,
+    /// The same for what others have to be told before any request: where the API listens, when nothing else is known.
+    pub console_url: String,
+    /// The identity providers that members sign in by.
+    pub providers: Arc<Providers>,
+    /// Makes calls to addresses that customers name, and says which ones are called.
+    pub egress: Caller,
     /// Makes the authorities that follow those of a mesh.
     pub authorities: Arc<dyn AuthorityMaker>,
     /// Makes requests for authorities under roots of others, and reads what these have signed.

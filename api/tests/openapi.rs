@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 /// Operations that anyone may call, or that judge their caller in their own way; their line in the router says how.
-const WITHOUT_PERMISSION: [&str; 13] = [
+const WITHOUT_PERMISSION: [&str; 16] = [
     "create_device_authorization",
     "create_device_token",
     "create_invitation_acceptance",
@@ -19,10 +19,13 @@ const WITHOUT_PERMISSION: [&str; 13] = [
     "create_second_factor_session",
     "create_session",
     "create_session_refresh",
+    "create_sso_sign_in",
+    "create_sso_sign_in_completion",
     "get_bootstrap",
     "get_code",
     "get_whoami",
     "list_codes",
+    "list_sign_in_connections",
 ];
 
 fn document() -> Value {

@@ -7,6 +7,7 @@ pub(crate) mod look;
 pub(crate) mod mtls;
 pub(crate) mod revoke;
 pub(crate) mod rotations;
+pub(crate) mod sso;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 pub(crate) mod why;
@@ -21,6 +22,7 @@ use heddle_model::duration::HumanDuration;
 use crate::output::Format;
 
 pub(crate) mod proxy;
+pub(crate) mod webhooks;
 
 /// Describe, look at and change what Envoys do, from a shell.
 #[derive(Parser)]
@@ -151,6 +153,12 @@ pub(crate) enum Command {
     /// What Envoys join the mesh with
     #[command(subcommand, after_help = tokens::JOIN_EXAMPLES)]
     JoinToken(tokens::JoinTokenCommand),
+    /// Identity providers that members sign in by
+    #[command(subcommand, after_help = sso::EXAMPLES)]
+    Sso(sso::SsoCommand),
+    /// Where the organisation is told what happens in it
+    #[command(subcommand, after_help = webhooks::EXAMPLES)]
+    Webhook(webhooks::WebhookCommand),
     /// Proxies and services that are not trusted any more
     #[command(subcommand, after_help = revoke::EXAMPLES)]
     Revoke(revoke::RevokeCommand),

@@ -20,8 +20,10 @@ mod rollback;
 mod rollout;
 mod rotations;
 mod small;
+mod sso;
 mod tokens;
 mod usage;
+mod webhooks;
 mod why;
 
 use crate::args::{Cli, Command};
@@ -45,6 +47,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Rotations(command) => rotations::run(&Here::find(place)?, command).await,
         Command::Token(command) => tokens::token(&Here::find(place)?, command).await,
         Command::JoinToken(command) => tokens::join_token(&Here::find(place)?, command).await,
+        Command::Sso(command) => sso::run(&Here::find(place)?, command).await,
+        Command::Webhook(command) => webhooks::run(&Here::find(place)?, command).await,
         Command::Revoke(command) => revoke::run(&Here::find(place)?, command).await,
         Command::Mtls(command) => mtls::run(&Here::find(place)?, command).await,
         Command::WouldDeny(args) => mtls::would_deny(&Here::find(place)?, &args).await,

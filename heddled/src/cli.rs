@@ -295,6 +295,8 @@ impl MemberRole {
 pub(crate) enum OrgCommand {
     /// Make an organisation and its owner token, which is printed once
     Create(Box<OrgCreate>),
+    /// Let members sign in with passwords again, when the identity provider that the organisation asks for lets nobody in any more
+    AllowPasswords(Box<OrgAllowPasswords>),
 }
 
 /// `heddled admin token`.
@@ -313,6 +315,20 @@ pub(crate) struct OrgCreate {
     #[arg(long, value_name = "TEXT")]
     pub(crate) display_name: Option<String>,
     /// Print one JSON object with `token` instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the database is.
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// `heddled admin org allow-passwords`.
+#[derive(Args)]
+pub(crate) struct OrgAllowPasswords {
+    /// The organisation
+    #[arg(long)]
+    pub(crate) org: String,
+    /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
     /// Where the database is.

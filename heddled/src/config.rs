@@ -3,6 +3,7 @@
 //! [`Settings`] is what was said, all of it optional; [`Config`] is what follows from it. `heddled up`
 //! needs the difference: a port that was asked for is binding, a default one may be moved.
 
+mod egress;
 mod mail;
 mod sealing;
 mod value;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
+pub(crate) use egress::Egress;
 use heddle_api::Rates;
 use heddle_model::quota::Quotas;
 pub(crate) use mail::Mail;
@@ -108,6 +110,25 @@ pub(crate) struct Settings {
     /// Folder in which mails are files, in place of a mail server [default with `up`: mail in the data directory]
     #[arg(long, value_name = "DIRECTORY", env = "HEDDLE_MAIL_DIR")]
     pub(crate) mail_dir: Option<PathBuf>,
+    /// Networks that are called for customers (identity providers) although they are not public, such as 10.20.0.0/16, with a space between them
+    #[arg(
+        long,
+        value_name = "NETWORKS",
+        env = "HEDDLE_EGRESS_ALLOW",
+        value_delimiter = ' '
+    )]
+    pub(crate) egress_allow: Option<Vec<String>>,
+    /// Public networks that are not called for customers, such as those of this installation, with a space between them
+    #[arg(
+        long,
+        value_name = "NETWORKS",
+        env = "HEDDLE_EGRESS_DENY",
+        value_delimiter = ' '
+    )]
+    pub(crate) egress_deny: Option<Vec<String>>,
+    /// PEM file: what they are verified with besides the authorities of this machine
+    #[arg(long, value_name = "FILE", env = "HEDDLE_EGRESS_CA")]
+    pub(crate) egress_ca: Option<PathBuf>,
     /// Where the xDS server listens [default: 127.0.0.1:18000]
     #[arg(long, value_name = "ADDRESS", env = "HEDDLE_XDS_LISTEN")]
     pub(crate) xds_listen: Option<SocketAddr>,
@@ -233,6 +254,9 @@ impl Settings {
             smtp_ca: self.smtp_ca.or(lower.smtp_ca),
             mail_from: text(self.mail_from, lower.mail_from),
             mail_dir: self.mail_dir.or(lower.mail_dir),
+            egress_allow: self.egress_allow.or(lower.egress_allow),
+            egress_deny: self.egress_deny.or(lower.egress_deny),
+            egress_ca: self.egress_ca.or(lower.egress_ca),
             xds_listen: self.xds_listen.or(lower.xds_listen),
             xds_address: text(self.xds_address, lower.xds_address),
             xds_tls_cert: self.xds_tls_cert.or(lower.xds_tls_cert),
@@ -280,6 +304,8 @@ pub(crate) struct Config {
     pub(crate) public_url: Option<String>,
     /// Where mail goes.
     pub(crate) mail: Mail,
+    /// What is called for customers.
+    pub(crate) egress: Egress,
     /// Where the xDS server listens.
     pub(crate) xds_listen: SocketAddr,
     /// The `host:port` that proxies dial.
@@ -369,6 +395,11 @@ impl Config {
                 public.as_deref(),
             )?,
             public_url: public,
+            egress: Egress::settle(
+                &settings.egress_allow.unwrap_or_default(),
+                &settings.egress_deny.unwrap_or_default(),
+                settings.egress_ca,
+            )?,
             xds_listen,
             xds_address,
             xds_tls_cert: settings.xds_tls_cert,
@@ -468,6 +499,7 @@ impl Config {
                 .filter_map(|(key, value)| Some((key, value?))),
         );
         all.extend(self.mail.environment());
+        all.extend(self.egress.environment());
         all.extend(self.sealing.environment());
         all
     }

@@ -16,6 +16,7 @@ mod role;
 mod signing;
 mod telemetry;
 mod up;
+mod webhooks;
 mod xds_certificate;
 
 use std::process::ExitCode;
@@ -82,6 +83,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             AdminNoun::Quota(QuotaCommand::Set(args)) => {
                 serve(args.settings.clone(), async |config| {
                     role::quota::set(config, &args).await
+                })
+            }
+            AdminNoun::Org(OrgCommand::AllowPasswords(args)) => {
+                serve(args.settings.clone(), async |config| {
+                    role::admin::org_allow_passwords(config, &args).await
                 })
             }
             AdminNoun::Token(TokenCommand::Create(args)) => {

@@ -204,6 +204,10 @@ actions! {
     TokenWrite: Write = "tokens:write";
     /// Read and export the audit log.
     AuditRead: Read = "audit:read";
+    /// Read webhooks (never their secrets), and what became of messages to them.
+    WebhookRead: Read = "webhooks:read";
+    /// Make, change and remove webhooks.
+    WebhookWrite: Write = "webhooks:write";
     /// Read how much the organisation has and uses, and how much it may.
     UsageRead: Read = "usage:read";
 }
@@ -232,6 +236,8 @@ pub const fn level(action: Action) -> Level {
         | Action::ServiceAccountWrite
         | Action::TokenRead
         | Action::TokenWrite
+        | Action::WebhookRead
+        | Action::WebhookWrite
         | Action::UsageRead => Level::Org,
         Action::AccountRead | Action::AccountManage => Level::Own,
     }
@@ -257,11 +263,13 @@ pub const fn permits(role: Role, action: Action) -> bool {
         | Action::MemberWrite
         | Action::ServiceAccountWrite
         | Action::RoleBindingWrite
-        | Action::TokenWrite => matches!(role, Role::Owner | Role::Admin),
+        | Action::TokenWrite
+        | Action::WebhookWrite => matches!(role, Role::Owner | Role::Admin),
         Action::MemberRead
         | Action::ServiceAccountRead
         | Action::RoleBindingRead
         | Action::TokenRead
+        | Action::WebhookRead
         | Action::AuditRead => matches!(role, Role::Owner | Role::Admin | Role::Auditor),
         Action::ConfigWrite => {
             matches!(
@@ -329,6 +337,8 @@ mod tests {
                 "tokens:read: owner admin auditor",
                 "tokens:write: owner admin",
                 "audit:read: owner admin auditor",
+                "webhooks:read: owner admin auditor",
+                "webhooks:write: owner admin",
                 "usage:read: owner admin operator developer viewer auditor",
             ]
         );

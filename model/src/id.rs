@@ -179,6 +179,14 @@ ids! {
     InvitationId = "inv", "an invitation id";
     /// A mail that is to be sent.
     MailId = "mail", "a mail id";
+    /// A webhook.
+    WebhookId = "whk", "a webhook id";
+    /// A message to webhooks.
+    MessageId = "msg", "a message id";
+    /// A connection to a provider that members sign in by.
+    SsoConnectionId = "sso", "an SSO connection id";
+    /// What a member is known by at a provider.
+    IdentityId = "idn", "an identity id";
 }
 
 #[cfg(test)]

@@ -67,6 +67,10 @@ quotas! {
     ServiceAccounts = "service_accounts", "service accounts", 2_000;
     /// API tokens that are neither revoked nor expired.
     Tokens = "tokens", "API tokens", 10_000;
+    /// Webhooks.
+    Webhooks = "webhooks", "webhooks", 50;
+    /// Connections to identity providers.
+    SsoConnections = "sso_connections", "connections to identity providers", 20;
     /// Certificates that are asked for by the API on one day, in UTC. Those of proxies are not limited: traffic depends on them.
     CertificatesPerDay = "certificates_per_day", "certificates by the API a day", 100_000;
 }

@@ -20,6 +20,7 @@ use crate::quotas::{self, QuotaRow};
 use crate::rights::Bound;
 use crate::role_bindings;
 use crate::second_factors;
+use crate::sign_in_policy;
 use crate::store::Store;
 use crate::tokens::{self, NewToken, Owner};
 use crate::tx::{Change, Mode, Work};
@@ -129,6 +130,18 @@ pub async fn reset_second_factor(store: &Store, org: &Name, email: &Email) -> Re
     second_factors::reset_of(&mut work, &member).await?;
     work.commit().await?;
     Ok(MemberId::from_uuid(member.id.uuid()))
+}
+
+/// Lets members of an organisation sign in with passwords again, whose provider is of no use to anybody any more.
+///
+/// # Errors
+/// [`Error::NotFound`] without such an organisation, [`Error::Unavailable`].
+pub async fn allow_passwords(store: &Store, org: &Name) -> Result<OrgId> {
+    let mut work = enter(store, org).await?;
+    sign_in_policy::allow_passwords(&mut work).await?;
+    let id = work.org();
+    work.commit().await?;
+    Ok(id)
 }
 
 /// Revokes an API token by name or identifier.

@@ -6,9 +6,9 @@ mod verify;
 use chrono::{DateTime, Utc};
 use heddle_model::authz::permission::AuditRead;
 use heddle_model::id::{
-    AccessRuleId, AuthorityId, DeviceId, InvitationId, JoinTokenId, MailId, MemberId, MeshId,
-    OrgId, ProfileId, ProxyId, RevocationId, RoleBindingId, RotationId, RouteId, ServiceAccountId,
-    ServiceId, SessionId, SplitId, TokenId,
+    AccessRuleId, AuthorityId, DeviceId, IdentityId, InvitationId, JoinTokenId, MailId, MemberId,
+    MeshId, OrgId, ProfileId, ProxyId, RevocationId, RoleBindingId, RotationId, RouteId,
+    ServiceAccountId, ServiceId, SessionId, SplitId, SsoConnectionId, TokenId, WebhookId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -95,11 +95,24 @@ impl AuditRow {
             "device_authorization" => DeviceId::from_uuid(id).to_string(),
             "invitation" => InvitationId::from_uuid(id).to_string(),
             "mail" => MailId::from_uuid(id).to_string(),
+            "sso_connection" => SsoConnectionId::from_uuid(id).to_string(),
+            "webhook" => WebhookId::from_uuid(id).to_string(),
+            "identity" => IdentityId::from_uuid(id).to_string(),
             // Its serial number.
             "certificate" => id.simple().to_string(),
             _ => id.to_string(),
         })
     }
+}
+
+/// What is read of a row.
+macro_rules! columns {
+    () => {
+        "select c.id, c.at, c.actor, c.token_id, c.client, host(c.ip) as ip, c.message, c.change_group, c.mesh_id, \
+                c.revision, c.action, c.kind, c.resource_id, c.name, c.outcome, c.before, c.after, c.seq, \
+                c.previous_hash, c.hash \
+         from heddle.changes c "
+    };
 }
 
 /// Which rows are wanted: all that hold.
@@ -140,16 +153,12 @@ pub async fn page(
     }
     let covered = work.covered();
     let rows = sqlx::query_as(
-        "select c.id, c.at, c.actor, c.token_id, c.client, host(c.ip) as ip, c.message, c.change_group, c.mesh_id, \
-                c.revision, c.action, c.kind, c.resource_id, c.name, c.outcome, c.before, c.after, c.seq, \
-                c.previous_hash, c.hash \
-         from heddle.changes c \
-         where ($1::uuid[] is null or c.mesh_id = any($1)) and ($2::uuid is null or c.id < $2) \
+        concat!(columns!(), "where ($1::uuid[] is null or c.mesh_id = any($1)) and ($2::uuid is null or c.id < $2) \
            and ($3::uuid is null or c.mesh_id = $3) and ($4::text is null or starts_with(c.actor, $4)) \
            and ($5::text is null or c.action = $5) and ($6::text is null or c.kind = $6) \
            and ($7::uuid is null or c.resource_id = $7) and ($8::text is null or c.outcome = $8) \
            and ($9::timestamptz is null or c.at >= $9) and ($10::timestamptz is null or c.at < $10) \
-         order by c.id desc limit $11",
+         order by c.id desc limit $11"),
     )
     .bind(covered)
     .bind(before)
@@ -178,18 +187,25 @@ pub async fn after(
     limit: u32,
 ) -> Result<Vec<AuditRow>> {
     tx.work.enter(mesh)?;
-    let rows = sqlx::query_as(
-        "select c.id, c.at, c.actor, c.token_id, c.client, host(c.ip) as ip, c.message, c.change_group, c.mesh_id, \
-                c.revision, c.action, c.kind, c.resource_id, c.name, c.outcome, c.before, c.after, c.seq, \
-                c.previous_hash, c.hash \
-         from heddle.changes c where c.chain = $1 and c.seq > $2 order by c.seq limit $3",
-    )
+    let rows = sqlx::query_as(concat!(
+        columns!(),
+        "where c.chain = $1 and c.seq > $2 order by c.seq limit $3"
+    ))
     .bind(mesh.uuid())
     .bind(after.cast_signed())
     .bind(i64::from(limit))
     .fetch_all(tx.work.conn())
     .await?;
     Ok(rows)
+}
+
+/// One row.
+pub(crate) async fn by_id(work: &mut Work, id: Uuid) -> Result<Option<AuditRow>> {
+    let row = sqlx::query_as(concat!(columns!(), "where c.id = $1"))
+        .bind(id)
+        .fetch_optional(work.conn())
+        .await?;
+    Ok(row)
 }
 
 /// Where a chain ends. Kept elsewhere, it shows later that nothing before it was touched.

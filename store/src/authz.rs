@@ -69,6 +69,7 @@ pub struct Caller {
     rights: Rights,
     last_used_at: Option<DateTime<Utc>>,
     lacks_second_factor: bool,
+    lacks_sso: bool,
 }
 
 /// Why a caller does not get a grant.
@@ -86,6 +87,9 @@ pub enum Denied {
     /// The organisation asks its members for a second factor, and the caller is a member who has none.
     #[error("the organisation asks for a second factor")]
     SecondFactor,
+    /// The organisation asks its members to sign in by its provider, and the session began with a password.
+    #[error("the organisation asks to sign in by its provider")]
+    Sso,
 }
 
 impl Caller {
@@ -139,6 +143,13 @@ impl Caller {
         self.lacks_second_factor
     }
 
+    /// Whether the session began with a password where the organisation asks its members to sign in by its provider: there is nothing
+    /// that it may do but link an account there.
+    #[must_use]
+    pub fn lacks_sso(&self) -> bool {
+        self.lacks_sso
+    }
+
     /// The API token that the caller presented; `None` for a session.
     #[must_use]
     pub fn token(&self) -> Option<TokenId> {
@@ -178,13 +189,17 @@ impl Caller {
         if self.lacks_second_factor {
             return Err(Denied::SecondFactor);
         }
+        if self.lacks_sso {
+            return Err(Denied::Sso);
+        }
         Ok(grant)
     }
 
-    /// The same also for a member without the second factor that the organisation asks for: for what sets one up, and signs out.
+    /// The same also for a member without the second factor that the organisation asks for, or whose session is not of its provider: for
+    /// what sets one up, links an account, and signs out.
     ///
     /// # Errors
-    /// [`Denied`], but not [`Denied::SecondFactor`].
+    /// [`Denied`], but neither [`Denied::SecondFactor`] nor [`Denied::Sso`].
     pub fn grant_to_enrol<P: Permission>(&self, org: &str) -> Result<Grant<P>, Denied> {
         let own = org == "-"
             || org == self.org_name.as_str()

@@ -61,6 +61,15 @@ pub enum Error {
     /// The member has no second factor, or none that waits to be confirmed.
     #[error("the member has no second factor")]
     NoSecondFactor,
+    /// The caller would ask others to sign in by a provider, and did not sign in by one.
+    #[error("the caller did not sign in by a provider")]
+    SsoUnproven,
+    /// The organisation asks its members to sign in by its provider, and there is no other connection.
+    #[error("members sign in by this connection alone")]
+    SsoInUse,
+    /// The webhook is switched off.
+    #[error("the webhook is switched off")]
+    WebhookDisabled,
     /// Whatever makes, seals or opens keys did not do it; the same call may succeed a little later.
     #[error("what signs and seals is unavailable")]
     Signer(#[source] Cause),

@@ -27,6 +27,7 @@ use crate::rights::Bound;
 use crate::sessions;
 use crate::tx::{Change, Tx, Work};
 pub use accept::{NewAccount, Refused, accept, look};
+pub(crate) use accept::{accept_in, by_link};
 pub(crate) use moot::withdraw_to;
 
 /// How long an invitation can be accepted once it was made, or sent again.

@@ -6,7 +6,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use heddle_model::authz::Role;
 use heddle_model::email::Email;
-use heddle_model::id::{InvitationId, MailId, OrgId};
+use heddle_model::id::{InvitationId, MailId, OrgId, WebhookId};
 use heddle_model::name::Name;
 use secrecy::SecretString;
 use serde_json::json;
@@ -18,6 +18,7 @@ use crate::links::Purpose;
 use crate::password_resets;
 use crate::store::Store;
 use crate::tx::{Change, Mode, Work};
+use crate::webhooks::{self, Disabled};
 
 /// Who acts.
 const ACTOR: &str = "mail";
@@ -30,6 +31,9 @@ const LATE: TimeDelta = TimeDelta::minutes(15);
 const PATIENCE: TimeDelta = TimeDelta::days(1);
 /// For how long it is remembered what became of a mail.
 const REMEMBER: TimeDelta = TimeDelta::days(30);
+
+/// A mail that says that a webhook was switched off.
+const WEBHOOK_DISABLED: &str = "webhook_disabled";
 
 /// A reason is cut off here, in characters: it may come from somebody else's server.
 const REASON: usize = 200;
@@ -74,6 +78,21 @@ pub(crate) async fn post(
 /// Writes down that a member is to be told something.
 pub(crate) async fn tell(work: &mut Work, notice: Notice, recipient: &str) -> Result<()> {
     write(work, notice.as_str(), recipient, None).await
+}
+
+/// Writes down that whoever may change a webhook is to be told that it was switched off.
+pub(crate) async fn warn(work: &mut Work, webhook: WebhookId) -> Result<()> {
+    let recipients: Vec<String> = sqlx::query_scalar(
+        "select distinct p.name from heddle.principals p \
+         join heddle.role_bindings b on b.org_id = p.org_id and b.principal_id = p.id \
+         where p.kind = 'member' and p.deleted_at is null and b.mesh_id is null and b.role in ('owner', 'admin') order by p.name",
+    )
+    .fetch_all(work.conn())
+    .await?;
+    for recipient in recipients {
+        write(work, WEBHOOK_DISABLED, &recipient, Some(webhook.uuid())).await?;
+    }
+    Ok(())
 }
 
 async fn write(work: &mut Work, kind: &str, recipient: &str, about: Option<Uuid>) -> Result<()> {
@@ -165,6 +184,15 @@ pub enum About {
         /// Where that is accepted.
         link: Link,
     },
+    /// A webhook was switched off.
+    WebhookDisabled {
+        /// Which one.
+        webhook: Name,
+        /// Why.
+        why: Disabled,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// Something was done about how a member signs in.
     Notice {
         /// What.
@@ -234,6 +262,13 @@ pub async fn open(store: &Store, turn: &Turn) -> Result<Option<Letter>> {
         let about = if let Some(what) = notice {
             let at = turn.written_at;
             Some(About::Notice { what, at })
+        } else if kind == WEBHOOK_DISABLED {
+            let id = about.ok_or_else(|| bad("about", "a webhook without one".to_owned()))?;
+            let found = webhooks::disabled(&mut work, WebhookId::from_uuid(id)).await?;
+            found.map(|(webhook, why)| {
+                let at = turn.written_at;
+                About::WebhookDisabled { webhook, why, at }
+            })
         } else if kind == Purpose::PasswordReset.as_str() {
             // Where no server could send any for days, nobody wants to hear of it any more.
             let drawn = match work.now() - turn.written_at {

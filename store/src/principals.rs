@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::authz::Principal;
 use crate::error::{Error, Result, inconsistent};
+use crate::identities;
 use crate::rights::{Bound, BoundText, Rights};
 use crate::second_factors;
 use crate::sessions;
@@ -240,6 +241,7 @@ pub(crate) async fn remove(work: &mut Work, kind: Kind, row: &PrincipalRow) -> R
     }
     sessions::end_all(work, id, None).await?;
     second_factors::delete(work, id).await?;
+    identities::delete_of(work, id).await?;
     let roles: Vec<_> = row.bound.iter().map(bound_json).collect();
     let before = json!({"display_name": row.display_name, "roles": roles});
     record(work, kind, "delete", id, &row.name, Some(&before), None).await

@@ -86,6 +86,8 @@ const fn count(quota: Quota) -> &'static str {
             "select count(*) from heddle.tokens t \
              where t.revoked_at is null and (t.expires_at is null or t.expires_at > $1)"
         }
+        Quota::Webhooks => "select count(*) from heddle.webhooks",
+        Quota::SsoConnections => "select count(*) from heddle.sso_connections",
         Quota::CertificatesPerDay => {
             "select coalesce((select u.amount from heddle.usage_days u \
                               where u.day = ($1 at time zone 'utc')::date and u.meter = 'requested_certificates'), 0)"

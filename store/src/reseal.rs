@@ -11,7 +11,7 @@ use crate::authorities::AuthorityKind;
 use crate::authz::MeshRef;
 use crate::error::{Cause, Error, Result, inconsistent};
 use crate::store::Store;
-use crate::tx::Mode;
+use crate::tx::{Mode, Work};
 
 /// Who acts.
 const ACTOR: &str = "reseal";
@@ -35,6 +35,20 @@ pub enum Place {
     },
     /// The second factor of a member.
     SecondFactor {
+        /// Whose.
+        org: OrgId,
+        /// Which one.
+        id: Uuid,
+    },
+    /// What messages to a webhook are signed with.
+    Webhook {
+        /// Whose.
+        org: OrgId,
+        /// Which one.
+        id: Uuid,
+    },
+    /// What is shown to a provider that members sign in by.
+    SsoConnection {
         /// Whose.
         org: OrgId,
         /// Which one.
@@ -67,7 +81,7 @@ pub struct Resealed {
 pub async fn reseal(store: &Store, resealer: &dyn Resealer) -> Result<Resealed> {
     let mut done = Resealed::default();
     session_keys(store, resealer, &mut done).await?;
-    second_factors(store, resealer, &mut done).await?;
+    of_orgs(store, resealer, &mut done).await?;
     for head in store.feed(None).await?.meshes {
         authorities(store, &head.mesh, resealer, &mut done).await?;
     }
@@ -155,32 +169,63 @@ async fn session_keys(store: &Store, resealer: &dyn Resealer, done: &mut Reseale
     Ok(())
 }
 
-async fn second_factors(store: &Store, resealer: &dyn Resealer, done: &mut Resealed) -> Result<()> {
+/// What organisations have sealed beside their meshes.
+async fn of_orgs(store: &Store, resealer: &dyn Resealer, done: &mut Resealed) -> Result<()> {
     let orgs: Vec<Uuid> =
         sqlx::query_scalar("select whose from heddle.sealing_orgs order by whose")
             .fetch_all(store.pool())
             .await?;
     for org in orgs.into_iter().map(OrgId::from_uuid) {
         let mut work = store.work(org, ACTOR, Mode::Write).await?;
-        let rows: Vec<(Uuid, Vec<u8>)> =
-            sqlx::query_as("select id, sealed_key from heddle.second_factors order by id")
-                .fetch_all(work.conn())
-                .await?;
-        for (id, sealed) in rows {
-            done.seen += 1;
-            let place = Place::SecondFactor { org, id };
-            let Some(new) = resealer.reseal(place, &sealed).map_err(Error::Database)? else {
-                continue;
-            };
-            let query = sqlx::query(
-                "update heddle.second_factors set sealed_key = $3 where id = $1 and sealed_key = $2",
-            )
-            .bind(id)
-            .bind(&sealed)
-            .bind(&new);
-            done.replaced += query.execute(work.conn()).await?.rows_affected();
+        for table in [SECOND_FACTORS, SSO_CONNECTIONS, WEBHOOKS] {
+            let rows: Vec<(Uuid, Vec<u8>)> =
+                sqlx::query_as(table.select).fetch_all(work.conn()).await?;
+            for (id, sealed) in rows {
+                done.seen += 1;
+                let place = (table.place)(org, id);
+                let Some(new) = resealer.reseal(place, &sealed).map_err(Error::Database)? else {
+                    continue;
+                };
+                let query = sqlx::query(table.update).bind(id).bind(&sealed).bind(&new);
+                done.replaced += query.execute(work.conn()).await?.rows_affected();
+            }
         }
         work.commit().await?;
     }
     Ok(())
 }
+
+/// Notes that an organisation has something sealed, so that whoever seals it anew comes to it.
+pub(crate) async fn note_org(work: &mut Work) -> Result<()> {
+    sqlx::query("insert into heddle.sealing_orgs (whose) values ($1) on conflict do nothing")
+        .bind(work.org().uuid())
+        .execute(work.conn())
+        .await?;
+    Ok(())
+}
+
+/// A table in which an organisation has something sealed.
+#[derive(Clone, Copy)]
+struct Sealed {
+    place: fn(OrgId, Uuid) -> Place,
+    select: &'static str,
+    update: &'static str,
+}
+
+const SECOND_FACTORS: Sealed = Sealed {
+    place: |org, id| Place::SecondFactor { org, id },
+    select: "select id, sealed_key from heddle.second_factors order by id",
+    update: "update heddle.second_factors set sealed_key = $3 where id = $1 and sealed_key = $2",
+};
+
+const SSO_CONNECTIONS: Sealed = Sealed {
+    place: |org, id| Place::SsoConnection { org, id },
+    select: "select id, sealed_secret from heddle.sso_connections where sealed_secret is not null order by id",
+    update: "update heddle.sso_connections set sealed_secret = $3 where id = $1 and sealed_secret = $2",
+};
+
+const WEBHOOKS: Sealed = Sealed {
+    place: |org, id| Place::Webhook { org, id },
+    select: "select id, sealed_key from heddle.webhook_secrets order by id",
+    update: "update heddle.webhook_secrets set sealed_key = $3 where id = $1 and sealed_key = $2",
+};

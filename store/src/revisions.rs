@@ -116,10 +116,19 @@ pub async fn find<P: Permission>(
     mesh: MeshId,
     revision: u64,
 ) -> Result<Option<RevisionRow>> {
+    by_number(&mut tx.work, mesh, revision).await
+}
+
+/// The same for whoever was led to the mesh.
+pub(crate) async fn by_number(
+    work: &mut Work,
+    mesh: MeshId,
+    revision: u64,
+) -> Result<Option<RevisionRow>> {
     let Some(before) = revision.checked_add(1) else {
         return Ok(None);
     };
-    let rows = select(&mut tx.work, mesh, None, Some(before), 1).await?;
+    let rows = select(work, mesh, None, Some(before), 1).await?;
     Ok(rows.into_iter().find(|row| row.revision == revision))
 }
 

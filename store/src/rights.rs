@@ -246,6 +246,7 @@ pub(crate) struct Facts {
     pub(crate) last_used_at: Option<chrono::DateTime<chrono::Utc>>,
     pub(crate) bindings: Option<Vec<BoundText>>,
     pub(crate) lacks_second_factor: Option<bool>,
+    pub(crate) lacks_sso: Option<bool>,
 }
 
 /// A binding as the door writes it.

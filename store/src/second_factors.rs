@@ -17,8 +17,9 @@ use uuid::Uuid;
 use crate::authz::{Grant, Principal};
 use crate::error::{Error, Result};
 use crate::mails::{self, Notice};
+use crate::orgs;
 use crate::principals::{self, Kind, PrincipalRow};
-use crate::reseal::Place;
+use crate::reseal::{self, Place};
 use crate::secret;
 use crate::session_keys::KeySealer;
 use crate::sessions::{self, Refused};
@@ -125,16 +126,8 @@ pub async fn enrol(tx: &mut Tx<AccountManage>, drawn: &Drawn) -> Result<Enrolmen
     if query.execute(work.conn()).await?.rows_affected() == 0 {
         return Err(Error::SecondFactorExists);
     }
-    sqlx::query("insert into heddle.sealing_orgs (whose) values ($1) on conflict do nothing")
-        .bind(work.org().uuid())
-        .execute(work.conn())
-        .await?;
-    let org: String = sqlx::query_scalar("select name from heddle.orgs")
-        .fetch_one(work.conn())
-        .await?;
-    let org = org
-        .parse()
-        .map_err(|e| crate::error::inconsistent("orgs", "name", work.org(), e))?;
+    reseal::note_org(work).await?;
+    let org = orgs::name_of(work).await?;
     record(work, "begin_second_factor", &row).await?;
     Ok(Enrolment {
         secret: totp::written(&drawn.key),

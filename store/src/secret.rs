@@ -29,10 +29,12 @@ pub(crate) enum Kind {
     Invitation,
     /// Whoever has shown a password and is to show a second factor.
     Challenge,
+    /// Whoever was sent to a provider.
+    SsoSignIn,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Personal,
         Self::Service,
         Self::Join,
@@ -40,6 +42,7 @@ impl Kind {
         Self::Reset,
         Self::Invitation,
         Self::Challenge,
+        Self::SsoSignIn,
     ];
 
     const fn prefix(self) -> &'static str {
@@ -51,6 +54,7 @@ impl Kind {
             Self::Reset => "heddle_rst_",
             Self::Invitation => "heddle_inv_",
             Self::Challenge => "heddle_mfa_",
+            Self::SsoSignIn => "heddle_sso_",
         }
     }
 }

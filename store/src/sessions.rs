@@ -25,6 +25,7 @@ use crate::tx::{Change, Tx, Work};
 
 pub use again::FRESH;
 pub(crate) use again::require_fresh;
+pub(crate) use challenge::draw as draw_challenge;
 pub use challenge::{Challenge, answer};
 pub use password::change_password;
 pub use refresh::refresh;
@@ -43,7 +44,7 @@ pub struct SessionRow {
     pub member: MemberId,
     /// The member's e-mail address.
     pub email: String,
-    /// How it began: `password` or `device`.
+    /// How it began: `password`, `device` or `sso`.
     pub method: String,
     /// The second factor that it began with: `totp` or `recovery_code`.
     pub second_factor: Option<String>,
@@ -112,6 +113,41 @@ pub(crate) async fn end_all(work: &mut Work, member: Uuid, keep: Option<SessionI
     .bind(member)
     .bind(now)
     .bind(keep.map(SessionId::uuid))
+    .execute(work.conn())
+    .await?;
+    Ok(())
+}
+
+/// Ends the sessions of a member that began by the word of a provider, but one, and whatever is on the way to becoming one.
+pub(crate) async fn end_by_sso(
+    work: &mut Work,
+    member: Uuid,
+    keep: Option<SessionId>,
+) -> Result<()> {
+    challenge::void(work, member).await?;
+    let now = work.now();
+    sqlx::query(
+        "update heddle.sessions set revoked_at = $2 \
+         where principal_id = $1 and method = 'sso' and revoked_at is null and id is distinct from $3",
+    )
+    .bind(member)
+    .bind(now)
+    .bind(keep.map(SessionId::uuid))
+    .execute(work.conn())
+    .await?;
+    Ok(())
+}
+
+/// Ends what members have approved for devices before: of these nobody knows how whoever approved signed in.
+pub(crate) async fn end_of_devices(work: &mut Work) -> Result<()> {
+    let now = work.now();
+    sqlx::query("update heddle.device_decisions set approved = false where redeemed_at is null")
+        .execute(work.conn())
+        .await?;
+    sqlx::query(
+        "update heddle.sessions set revoked_at = $1 where method = 'device' and revoked_at is null",
+    )
+    .bind(now)
     .execute(work.conn())
     .await?;
     Ok(())

@@ -49,6 +49,8 @@ pub struct ServerOptions {
     pub ca_socket: Option<PathBuf>,
     /// Where mail goes and what it says of this server, as environment variables; none: into files.
     pub mail: Vec<(String, String)>,
+    /// What it may call for customers, as environment variables; none: what is public.
+    pub egress: Vec<(String, String)>,
 }
 
 impl Default for ServerOptions {
@@ -71,6 +73,7 @@ impl Default for ServerOptions {
             keys: Vec::new(),
             ca_socket: None,
             mail: Vec::new(),
+            egress: Vec::new(),
         }
     }
 }
@@ -157,7 +160,8 @@ impl Server {
         if self.options.mail.is_empty() {
             command.env("HEDDLE_MAIL_DIR", self.mail_dir());
         }
-        command.envs(self.options.mail.iter().map(|(name, value)| (name, value)));
+        let more = self.options.mail.iter().chain(&self.options.egress);
+        command.envs(more.map(|(name, value)| (name, value)));
         command
     }
 

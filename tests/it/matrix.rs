@@ -188,6 +188,7 @@ fn particular(id: &str, actor: &str, body: &mut Option<(String, Value)>) -> &'st
     }
     match id {
         "get_bootstrap" => "?proxy=p1&service=payments&advertise_address=10.0.0.1",
+        "list_sign_in_connections" => "?org=acme",
         _ => "",
     }
 }

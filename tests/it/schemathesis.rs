@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use heddle_tests::{Api, Server, ServerOptions, Stack, XdsClient, evidence, node, repository};
+use heddle_tests::{
+    Api, IdentityProvider, Server, ServerOptions, Stack, XdsClient, evidence, node, repository,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -18,6 +20,9 @@ const WRITES: [&str; 4] = ["post", "put", "patch", "delete"];
 
 /// The mesh that Envoys keep joining. Its name is known to the hooks.
 const KEPT: &str = "/meshes/kept";
+
+/// The connection to the provider that is there. Its name is known to the hooks.
+const CONNECTION: &str = "workforce";
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -48,8 +53,8 @@ struct Keeper {
     own: String,
 }
 
-/// An owner who signed in and made a token.
-async fn keeper(server: &Server) -> Keeper {
+/// An owner who signed in, made a token, and connected a provider.
+async fn keeper(server: &Server, provider: &mut IdentityProvider) -> Keeper {
     let script = server.org("acme").await;
     let email = "keeper@example.com";
     let made = server
@@ -70,19 +75,27 @@ async fn keeper(server: &Server) -> Keeper {
     let token = session.post("/tokens", json!({"name": "own-token"})).await;
     let token = token.expect(201).json;
     let bound = session.get(&format!("/role-bindings?member={email}")).await;
+    let api = script.with_token(token["secret"].as_str().unwrap());
+    seed(&api).await;
+    let body = provider.connection(CONNECTION);
+    let connected = api.post("/sso-connections", body).await.expect(201).json;
+    let back = connected["redirect_uri"].as_str().unwrap();
+    provider.start(&[back]).await;
     let own = [
+        &connected["meta"]["uid"],
         &token["meta"]["uid"],
         &signed["member"]["uid"],
         &bound.expect(200).json["items"][0]["meta"]["uid"],
     ];
     let own = own.map(|uid| uid.as_str().unwrap());
-    let api = script.with_token(token["secret"].as_str().unwrap());
-    seed(&api).await;
     // An address may say the mesh's name or its id.
     let kept = api.get(KEPT).await.expect(200).json;
     let kept = kept["meta"]["uid"].as_str().unwrap();
     Keeper {
-        own: format!("own-token,{email},kept,{kept},{}", own.join(",")),
+        own: format!(
+            "own-token,{email},kept,{kept},{CONNECTION},{}",
+            own.join(",")
+        ),
         api,
     }
 }
@@ -144,8 +157,14 @@ async fn run(seconds: u32, seed_number: u64) -> (BTreeMap<String, u64>, String) 
         "no {}: run `scripts/setup --test` first",
         tool.display()
     );
-    let stack = Stack::start(ServerOptions::default()).await;
-    let Keeper { api, own } = keeper(&stack.server).await;
+    let mut provider = IdentityProvider::planned();
+    let options = ServerOptions {
+        egress: provider.settings(),
+        quotas: Some("sso_connections=unlimited webhooks=unlimited".to_owned()),
+        ..ServerOptions::default()
+    };
+    let stack = Stack::start(options).await;
+    let Keeper { api, own } = keeper(&stack.server, &mut provider).await;
     let stop = Arc::new(AtomicBool::new(false));
     let counts = stack.directory.path().join("counts.json");
     let child = Command::new(tool)
@@ -173,6 +192,8 @@ async fn run(seconds: u32, seed_number: u64) -> (BTreeMap<String, u64>, String) 
         .env("HEDDLE_MAIL", stack.server.mail_dir())
         .env("HEDDLE_SEED", seed_number.to_string())
         .env("HEDDLE_COUNTS", &counts)
+        .env("HEDDLE_PROVIDER_CA", provider.authority())
+        .env("PYTHONPATH", repository().join("tests/schemathesis"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("NO_COLOR", "1")
         // Where it keeps what it found: with this run's other files, not in the repository.

@@ -10,12 +10,12 @@ use crate::mail::post;
 
 const ANSWER: &str = "/v1/sessions/second-factors";
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
 /// An authenticator.
-struct Authenticator {
+pub(crate) struct Authenticator {
     totp: totp_rs::Totp,
     used: u64,
 }
@@ -37,7 +37,7 @@ impl Authenticator {
     }
 
     /// A code that was not used before. People wait for the next one; a clock that is half a minute ahead is let in as well.
-    async fn code(&mut self) -> String {
+    pub(crate) async fn code(&mut self) -> String {
         let next = self.used + 1;
         until(
             "there is another code",
@@ -51,7 +51,7 @@ impl Authenticator {
 }
 
 /// A member of the organisation, made by whoever runs the installation: the password.
-async fn member(stack: &Stack, email: &str, role: &str) -> String {
+pub(crate) async fn member(stack: &Stack, email: &str, role: &str) -> String {
     let args = [
         "member", "create", "--org", "acme", "--email", email, "--role", role, "--json",
     ];
@@ -59,17 +59,17 @@ async fn member(stack: &Stack, email: &str, role: &str) -> String {
     text(&made["password"]).to_owned()
 }
 
-async fn first_step(api: &Api, email: &str, password: &str) -> Reply {
+pub(crate) async fn first_step(api: &Api, email: &str, password: &str) -> Reply {
     let body = json!({"org": "acme", "email": email, "password": password});
     post(api, "/v1/sessions", body).await
 }
 
-fn signed(api: &Api, reply: &Reply) -> Api {
+pub(crate) fn signed(api: &Api, reply: &Reply) -> Api {
     api.with_token(text(&reply.json["access_token"]))
 }
 
 /// Sets one up, and says what it was set up with.
-async fn enrol(api: &Api) -> (Authenticator, Vec<String>) {
+pub(crate) async fn enrol(api: &Api) -> (Authenticator, Vec<String>) {
     let drawn = api.post("/second-factor/enrolments", json!({})).await;
     let drawn = drawn.expect(201);
     assert_eq!(drawn.header("cache-control"), Some("no-store"));
@@ -260,7 +260,7 @@ async fn sec_a19_an_organisation_asks_for_a_second_factor_and_devices_go_on() {
     let off = ada.get("/sign-in-policy").await.expect(200);
     assert_eq!(
         off.json,
-        json!({"require_mfa": false, "members_without_second_factor": 2})
+        json!({"require_mfa": false, "members_without_second_factor": 2, "require_sso": false, "members_without_identity": 2})
     );
     let patch = |api: &Api, on: bool| {
         let api = api.clone();
@@ -278,7 +278,7 @@ async fn sec_a19_an_organisation_asks_for_a_second_factor_and_devices_go_on() {
     let on = patch(&ada, true).await.expect(200);
     assert_eq!(
         on.json,
-        json!({"require_mfa": true, "members_without_second_factor": 1})
+        json!({"require_mfa": true, "members_without_second_factor": 1, "require_sso": false, "members_without_identity": 2})
     );
 
     // Nothing but setting one up and leaving; also not with a token of her own. Programs go on.

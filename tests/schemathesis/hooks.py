@@ -7,6 +7,7 @@ out of its reach. And every answer is counted: HEDDLE_COUNTS names the file.
 import atexit
 import base64
 import collections
+import functools
 import hmac
 import itertools
 import json
@@ -21,6 +22,7 @@ import urllib.parse
 
 import requests
 import schemathesis
+from browser import sent_back
 from schemathesis import GenerationMode
 from schemathesis.engine import observations
 from schemathesis.generation.meta import TestPhase
@@ -38,6 +40,8 @@ EVENTS = "GET /v1/orgs/{org}/meshes/{mesh}/events"
 PASSWORD = os.environ["HEDDLE_PASSWORD"]
 # Where the server puts its mail.
 MAIL = pathlib.Path(os.environ["HEDDLE_MAIL"])
+# The connection to the test's own identity provider.
+CONNECTION = "workforce"
 MANAGER = 'terraform; ref="app.terraform.io/acme/payments"'
 # How many of the well-formed requests get something real.
 SHARE = 0.5
@@ -103,10 +107,14 @@ def address():
     return member()["email"]
 
 
+@functools.cache
+def org_name():
+    return api.get(f"{URL}/v1/whoami", timeout=30).json()["org"]["name"]
+
+
 def credentials():
     made = member()
-    org = api.get(f"{URL}/v1/whoami", timeout=30).json()["org"]["name"]
-    return {"org": org, "email": made["email"], "password": made["initial_password"]}
+    return {"org": org_name(), "email": made["email"], "password": made["initial_password"]}
 
 
 def session():
@@ -162,8 +170,7 @@ def invitation():
 
 def invitation_link():
     email = invited()["email"]
-    org = api.get(f"{URL}/v1/whoami", timeout=30).json()["org"]["name"]
-    return {"org": org, "secret": mailed(email)}, email
+    return {"org": org_name(), "secret": mailed(email)}, email
 
 
 def acceptance():
@@ -173,8 +180,7 @@ def acceptance():
 
 def owner_signed_in():
     made = post("/members", {"email": f"{fresh()}@example.com", "role": "owner"})
-    org = api.get(f"{URL}/v1/whoami", timeout=30).json()["org"]["name"]
-    who = {"org": org, "email": made["email"], "password": made["initial_password"]}
+    who = {"org": org_name(), "email": made["email"], "password": made["initial_password"]}
     return {"Authorization": f"Bearer {post('/v1/sessions', who, base=URL)['access_token']}"}
 
 
@@ -245,6 +251,72 @@ def asking_no_more(case):
     """By somebody who signed in. Nobody else here has a second factor."""
     case.body = {"require_mfa": False}
     case.headers.update(owner_signed_in())
+
+
+def new_connection():
+    return {"name": fresh(), "issuer": "https://id.example.com", "client_id": fresh()}
+
+
+def connection():
+    return post("/sso-connections", new_connection())["name"]
+
+
+def new_webhook():
+    return {"name": fresh(), "url": "https://hooks.example.com/heddle", "topics": ["revision"]}
+
+
+def webhook():
+    return post("/webhooks", new_webhook())["name"]
+
+
+def sent_again(case):
+    name = webhook()
+    case.path_parameters["webhook"] = name
+    case.path_parameters["delivery"] = post(f"/webhooks/{name}/pings", {})["meta"]["uid"]
+    case.body = {}
+
+
+def back_from(begun, account):
+    """What somebody comes back with who was sent to the provider and is that account."""
+    query = sent_back(begun["authorization_url"], account)
+    return {"org": begun["org"], "connection": begun["connection"]["name"], "secret": begun["secret"], **query}
+
+
+def begun_linking(headers):
+    return sent("POST", f"{ORG}/identities/requests", {"connection": CONNECTION}, headers).json()
+
+
+def asking_to_link(case):
+    case.body = {"connection": CONNECTION}
+    case.headers.update(signed_in())
+
+
+def linking(case):
+    headers = signed_in()
+    case.body = back_from(begun_linking(headers), fresh())
+    case.headers.update(headers)
+
+
+def linked(account):
+    """A member who is that account at the provider."""
+    headers = signed_in()
+    return sent("POST", f"{ORG}/identities", back_from(begun_linking(headers), account), headers).json()
+
+
+def identity():
+    return linked(fresh())["meta"]["uid"]
+
+
+def sso_sign_in():
+    return {"org": org_name(), "connection": CONNECTION}
+
+
+def sso_completion():
+    account = fresh()
+    linked(account)
+    begun = elsewhere.post(f"{URL}/v1/sso-sign-ins", json=sso_sign_in(), timeout=30)
+    begun.raise_for_status()
+    return back_from(begun.json(), account)
 
 
 def approved():
@@ -465,6 +537,21 @@ REAL = {
     f"POST {AT}/second-factor/recovery-codes": showing,
     f"POST {AT}/second-factor/removals": showing,
     f"PATCH {AT}/sign-in-policy": asking_no_more,
+    f"POST {AT}/webhooks": body(new_webhook),
+    f"PATCH {AT}/webhooks/{{webhook}}": both(path(webhook=webhook), body(lambda: {"topics": ["audit"]})),
+    f"DELETE {AT}/webhooks/{{webhook}}": path(webhook=webhook),
+    f"POST {AT}/webhooks/{{webhook}}/rotations": both(path(webhook=webhook), body(dict)),
+    f"POST {AT}/webhooks/{{webhook}}/pings": both(path(webhook=webhook), body(dict)),
+    f"POST {AT}/webhooks/{{webhook}}/deliveries/{{delivery}}/sendings": sent_again,
+    f"POST {AT}/sso-connections": body(new_connection),
+    f"PATCH {AT}/sso-connections/{{sso_connection}}": both(path(sso_connection=connection), body(patch)),
+    f"DELETE {AT}/sso-connections/{{sso_connection}}": path(sso_connection=connection),
+    f"POST {AT}/sso-connections/{{sso_connection}}/tests": both(path(sso_connection=CONNECTION), body(dict)),
+    f"POST {AT}/identities/requests": asking_to_link,
+    f"POST {AT}/identities": linking,
+    f"DELETE {AT}/identities/{{identity}}": path(identity=identity),
+    "POST /v1/sso-sign-ins": body(sso_sign_in),
+    "POST /v1/sso-sign-ins/completions": body(sso_completion),
     "POST /v1/sessions/second-factors": body(second_step),
     f"POST {AT}/invitations": body(lambda: {"email": f"{fresh()}@example.com", "role": "viewer"}),
     f"DELETE {AT}/invitations/{{invitation}}": path(invitation=invitation),

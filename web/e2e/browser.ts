@@ -57,6 +57,8 @@ export async function open({ token, member, theme = "light", width = 1280 }: Opt
     viewport: { width, height: width === 1280 ? 800 : 1080 },
     colorScheme: theme,
     reducedMotion: "reduce",
+    // The identity provider has a certificate of its own making.
+    ignoreHTTPSErrors: true,
     permissions: ["clipboard-read", "clipboard-write"],
   });
   context.setDefaultTimeout(15_000);

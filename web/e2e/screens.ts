@@ -52,6 +52,15 @@ const nobody = "Nobody is signed in yet, so nobody lacks a permission.";
 const openLink = (page: Page, kind: "inv" | "rst") =>
   page.evaluate((kind) => location.assign(`?org=demo#heddle_${kind}_none`), kind);
 
+/** As if this tab had been sent to a provider. */
+async function comeBack(page: Page) {
+  const away = { org: "demo", connection: "workforce", secret: "heddle_sso_none" };
+  await page.evaluate((text) => {
+    sessionStorage.setItem("heddle.sso", text);
+    location.assign("?code=none&state=none");
+  }, JSON.stringify(away));
+}
+
 async function forget(page: Page) {
   await page.getByLabel("Organisation").fill("demo");
   await page.getByLabel("E-mail address").fill("a@b.example");
@@ -119,6 +128,17 @@ export const screens = {
       empty: { text: "This invitation cannot be used" },
       loading: { text: "Loading invitation…", does: (page) => openLink(page, "inv") },
       error: { text: "The server failed on purpose.", does: (page) => openLink(page, "inv") },
+      "read-only": { none: nobody },
+    },
+  },
+  "/sso/$org/$connection": {
+    full: () => ({ org: "demo", connection: "workforce" }),
+    bare: { org: "demo", connection: "workforce" },
+    outside: true,
+    states: {
+      empty: { text: "This sign-in did not begin here" },
+      loading: { text: "Loading answer of your provider…", does: comeBack },
+      error: { text: "The server failed on purpose.", does: comeBack },
       "read-only": { none: nobody },
     },
   },
@@ -196,6 +216,28 @@ export const screens = {
       loading: loading("API tokens"),
       error,
       "read-only": { none: "What is one's own everybody may manage." },
+    },
+  },
+  "/webhooks": {
+    full: () => ({}),
+    bare: {},
+    reader: "auditor",
+    states: {
+      empty: { text: "No webhooks" },
+      loading: loading("webhooks"),
+      error,
+      "read-only": readOnly("webhooks:write"),
+    },
+  },
+  "/webhooks/$webhook": {
+    full: () => ({ webhook: "releases" }),
+    bare: { webhook: "gone" },
+    reader: "auditor",
+    states: {
+      empty: { text: "There is no such webhook" },
+      loading: loading("webhook"),
+      error,
+      "read-only": readOnly("webhooks:write"),
     },
   },
   "/usage": {

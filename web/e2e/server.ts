@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { freePort } from "./ports.ts";
+import { type Provider, plan, startProvider } from "./provider.ts";
 import { until } from "./until.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -31,6 +32,9 @@ export interface World {
   nothing: string;
   marked: string;
   bare: string;
+  single: string;
+  /** An identity provider, for the organisation `single` and a connection `workforce`. */
+  provider: Provider;
   proxies: { name: string; service: string; admin: string }[];
 }
 
@@ -69,7 +73,10 @@ export default async function setup(project: TestProject) {
   args.push("--data-dir", join(directory, "data"), "--ready-file", ready);
   args.push("--api-listen", `127.0.0.1:${api}`, "--xds-listen", `127.0.0.1:${xds}`);
   const { DATABASE_URL: _, ...env } = process.env;
-  const child = spawn(heddled, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const certificate = plan(directory);
+  const calls = { HEDDLE_EGRESS_ALLOW: "127.0.0.1/32", HEDDLE_EGRESS_CA: certificate.certificate };
+  let idp: ChildProcess | undefined;
+  const child = spawn(heddled, args, { env: { ...env, ...calls }, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));
   try {
@@ -78,6 +85,8 @@ export default async function setup(project: TestProject) {
       return existsSync(ready);
     });
     const told = JSON.parse(readFileSync(ready, "utf8"));
+    const started = await startProvider(certificate, `${told.api}/console/sso/single/workforce`);
+    idp = started.child;
     const world: World = {
       api: told.api,
       console: told.console,
@@ -106,6 +115,8 @@ export default async function setup(project: TestProject) {
       nothing: admin(told.pids.server, "org", "create", "nothing"),
       marked: admin(told.pids.server, "org", "create", "marked"),
       bare: admin(told.pids.server, "org", "create", "bare"),
+      single: admin(told.pids.server, "org", "create", "single"),
+      provider: started.provider,
     };
     world.auditor = await auditorToken(world);
     // Meshes in which there is nothing, and a service of which there is nothing.
@@ -126,14 +137,21 @@ export default async function setup(project: TestProject) {
       { ports: [{ name: "http", port: 8080, protocol: "http" }] },
       world.admin,
     );
+    // A webhook that leads to somebody who takes nothing.
+    const releases = { name: "releases", url: `${started.provider.issuer}/none`, topics: ["revision"] };
+    await post(world.api, "orgs/-/webhooks", releases, world.admin);
     const revoked = { service: "old", reason: "SEC-78: its image was replaced" };
     await post(world.api, "orgs/-/meshes/leaky/revocations", revoked, world.admin);
     project.provide("world", world);
   } catch (error) {
+    idp?.kill();
     await stop(child, directory);
     throw error;
   }
-  return () => stop(child, directory);
+  return () => {
+    idp?.kill();
+    return stop(child, directory);
+  };
 }
 
 async function post(api: string, path: string, body: unknown, token?: string) {

@@ -42,8 +42,11 @@ import { ServiceNew } from "./screens/service-new";
 import { ServiceSettings } from "./screens/service-settings";
 import { Services } from "./screens/services";
 import { SignIn } from "./screens/sign-in";
+import { SsoReturn } from "./screens/sso-return";
 import { Tokens } from "./screens/tokens";
 import { UsageScreen } from "./screens/usage";
+import { WebhookDetail } from "./screens/webhook";
+import { Webhooks } from "./screens/webhooks";
 import { Frame } from "./shell/frame";
 import { useReadyMark } from "./shell/ready";
 import { linkButton } from "./ui/basics";
@@ -89,6 +92,13 @@ const invitation = createRoute({
   path: "/invitation",
   component: Invitation,
   validateSearch: ofLink,
+});
+
+/** Where an identity provider sends people back to. */
+const ssoReturn = createRoute({
+  getParentRoute: () => root,
+  path: "/sso/$org/$connection",
+  component: SsoReturn,
 });
 
 const inside = createRoute({
@@ -168,6 +178,7 @@ const tree = root.addChildren([
   forgotPassword,
   resetPassword,
   invitation,
+  ssoReturn,
   inside.addChildren([
     screen("/", Home),
     screen("/account", Account),
@@ -176,6 +187,8 @@ const tree = root.addChildren([
     screen("/service-accounts", ServiceAccounts),
     screen("/roles", RoleBindings),
     screen("/tokens", Tokens),
+    screen("/webhooks", Webhooks),
+    screen("/webhooks/$webhook", WebhookDetail),
     screen("/usage", UsageScreen),
     screen("/meshes/new", MeshNew),
     screen("/meshes/$mesh", MeshOverview),

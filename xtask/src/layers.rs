@@ -28,6 +28,16 @@ const LAYERS: &[Layer] = &[
         because: "what may be lost knows nothing that may not be",
     },
     Layer {
+        name: "heddle-egress",
+        may: &["heddle-model"],
+        because: "it calls where it is told, and knows nothing of what is said",
+    },
+    Layer {
+        name: "heddle-oidc",
+        may: &["heddle-model", "heddle-egress"],
+        because: "it says whom a provider vouches for, and knows nobody here",
+    },
+    Layer {
         name: "heddle-bench",
         may: &[],
         because: "it drives any control plane over the wire",
@@ -91,7 +101,9 @@ const LAYERS: &[Layer] = &[
         name: "heddle-api",
         may: &[
             "heddle-model",
+            "heddle-egress",
             "heddle-ephemeral",
+            "heddle-oidc",
             "heddle-store",
             "heddle-translate",
         ],
@@ -107,6 +119,8 @@ const LAYERS: &[Layer] = &[
         may: &[
             "heddle-model",
             "heddle-ephemeral",
+            "heddle-egress",
+            "heddle-oidc",
             "heddle-store",
             "heddle-translate",
             "heddle-ca",
@@ -129,6 +143,8 @@ const LAYERS: &[Layer] = &[
             "heddle-client",
             "heddle-model",
             "heddle-ephemeral",
+            "heddle-egress",
+            "heddle-oidc",
             "heddle-store",
             "heddle-translate",
             "heddle-ca",

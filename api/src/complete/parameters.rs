@@ -12,8 +12,8 @@ pub(super) fn refine(parameter: &mut Value) {
     }
     let name = parameter["name"].as_str().unwrap_or_default();
     let place = parameter["in"].as_str().unwrap_or_default();
-    // The only one in a query that cannot be left out.
-    let needed = (place, name) == ("query", "proxy");
+    // Those in a query that cannot be left out.
+    let needed = matches!((place, name), ("query", "proxy" | "org"));
     if let Some((schema, example)) = known(place, name) {
         parameter["schema"] = schema;
         if !example.is_null() {
@@ -59,6 +59,18 @@ fn known(place: &str, name: &str) -> Option<(Value, Value)> {
         ("path", "role_binding") => (handle(), json!("rb_01hzx000000000000000000000")),
         ("path", "revocation") => (handle(), json!("rvk_01hzx000000000000000000000")),
         ("path", "session") => (handle(), json!("current")),
+        ("path", "sso_connection") => (handle(), json!("workforce")),
+        ("path", "identity") => (handle(), json!("idn_01hzx000000000000000000000")),
+        ("path", "webhook") => (handle(), json!("deployments")),
+        ("path", "delivery") => (
+            json!({"type": "string", "pattern": "^msg_[0-7][0-9a-hjkmnp-tv-z]{25}$"}),
+            json!("msg_01kxqh3v5xe1tbs7b2a8m4c9dz"),
+        ),
+        ("query", "state") => (
+            json!({"type": "string", "enum": ["pending", "delivered", "failed"]}),
+            json!("failed"),
+        ),
+        ("query", "org") => (dns_label(), json!("acme")),
         ("query", "mesh") => (handle(), json!("prod")),
         ("path", "code") => (
             json!({"type": "string", "pattern": "^HED-[0-9]{4}$"}),

@@ -46,12 +46,20 @@ const TAGS: &[(&str, &str)] = &[
         "What members sign in with beside the password.",
     ),
     (
+        "Single sign-on",
+        "Identity providers by whose word members sign in, and what members are known by there.",
+    ),
+    (
         "History",
         "What a mesh was at each of its revisions, who changed it and why, and the way back.",
     ),
     (
         "Audit log",
         "Who did what, when and from where; a chain of hashes shows that nothing was taken out of it.",
+    ),
+    (
+        "Webhooks",
+        "Where an organisation is told what happens in it: signed, at least once, and again when it is not taken.",
     ),
     (
         "Usage",

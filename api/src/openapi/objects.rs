@@ -218,6 +218,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
                     "session": {"type": ["object", "null"], "description": "The session of this request; null for an API token.", "properties": {"uid": text("Its identifier.")}},
                     "role": {"type": ["string", "null"], "description": "The strongest role in the whole organisation; null for who has roles at meshes only."},
                     "permissions": {"type": "array", "description": "What is permitted in the whole organisation.", "items": {"type": "string"}},
+                    "must_sign_in_by_sso": {"type": "boolean", "description": "Whether there is nothing that the session may do but link an account at the organisation's identity provider, as it began with a password."},
                     "must_enrol_second_factor": {"type": "boolean", "description": "Whether there is nothing that the caller may do but set up the second factor that the organisation asks for."},
                     "meshes": {"type": "object", "description": "By the name of a mesh, what is permitted there beyond `permissions`.", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
                 },

@@ -166,7 +166,7 @@ pub(crate) async fn create(
 }
 
 /// What stands in the way of an invitation, or of a member.
-fn taken(error: Error) -> Problem {
+pub(crate) fn taken(error: Error) -> Problem {
     match error {
         Error::AlreadyExists { constraint } if constraint == "principals_name_key" => Problem::new(
             Code::AlreadyExists,
@@ -215,12 +215,16 @@ pub(crate) async fn withdraw(
         .await
 }
 
-fn refused(why: Refused) -> Problem {
+pub(crate) fn refused(why: Refused) -> Problem {
     match why {
         Refused::Link(_) => links::unusable(),
         Refused::Address => Problem::new(
             Code::InvitedElsewhere,
             "the invitation was sent to another address",
+        ),
+        Refused::Sso => Problem::new(
+            Code::SsoRequired,
+            "this organisation asks its members to sign in by its provider: accept the invitation with that",
         ),
         Refused::Wait(wait) => links::wait(wait),
     }

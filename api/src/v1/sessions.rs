@@ -166,9 +166,9 @@ pub(crate) async fn create(
     }
 }
 
-/// What whoever has shown a password is told who has a second factor.
-fn second_factor(challenge: &Challenge, now: DateTime<Utc>) -> Problem {
-    let detail = "the password is right; send `challenge` with a code of your second factor";
+/// What whoever has taken the first step is told who has a second factor.
+pub(crate) fn second_factor(challenge: &Challenge, now: DateTime<Utc>) -> Problem {
+    let detail = "the first step is taken; send `challenge` with a code of your second factor";
     let seconds = (challenge.expires_at - now).num_seconds().max(0);
     Problem::new(Code::SecondFactorNeeded, detail)
         .with("mfa_required", json!(true))
@@ -279,6 +279,9 @@ pub(crate) async fn delete(
     // Whoever has to set up a second factor first may still leave.
     if caller.lacks_second_factor && session != "current" {
         return Err(auth::second_factor_required());
+    }
+    if caller.lacks_sso && session != "current" {
+        return Err(auth::sso_required());
     }
     let mut tx = app.store.begin(&caller.grant).await?;
     sessions::revoke(&mut tx, &session).await?;

@@ -24,7 +24,7 @@ pub(crate) async fn get(
     _: Query,
 ) -> Result<Json<Value>, Problem> {
     let rights = caller.rights();
-    let lacking = caller.lacks_second_factor();
+    let lacking = caller.lacks_second_factor() || caller.lacks_sso();
     let everywhere = Action::ALL
         .iter()
         .filter(|a| !lacking && rights.reach(**a) == Reach::Org);
@@ -36,7 +36,8 @@ pub(crate) async fn get(
         "token": caller.token().map(|id| json!({"uid": id.to_string()})),
         "session": caller.session().map(|id| json!({"uid": id.to_string()})),
         "role": caller.role(),
-        "must_enrol_second_factor": lacking,
+        "must_enrol_second_factor": caller.lacks_second_factor(),
+        "must_sign_in_by_sso": caller.lacks_sso(),
         "permissions": everywhere,
         "meshes": per_mesh(&app, &caller).await?,
     })))

@@ -32,5 +32,17 @@ pub(crate) fn sealed_for(place: Place) -> Aad {
             key: id,
             purpose: "second factor",
         },
+        Place::SsoConnection { org, id } => Aad {
+            org: org.uuid(),
+            mesh: Uuid::nil(),
+            key: id,
+            purpose: "sso connection",
+        },
+        Place::Webhook { org, id } => Aad {
+            org: org.uuid(),
+            mesh: Uuid::nil(),
+            key: id,
+            purpose: "webhook",
+        },
     }
 }

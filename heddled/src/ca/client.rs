@@ -80,18 +80,18 @@ impl Remote {
         Ok(answer.key)
     }
 
-    async fn second_factor(
+    async fn org_secret(
         &self,
         path: &'static str,
         (org, id): (Uuid, Uuid),
         key: &[u8],
     ) -> Result<Vec<u8>, Cause> {
-        let asked = wire::SecondFactor {
+        let asked = wire::OrgSecret {
             org: bytes(org),
             id: bytes(id),
             key: key.to_vec(),
         };
-        let answer: wire::SecondFactor = self.ask(path, asked).await?;
+        let answer: wire::OrgSecret = self.ask(path, asked).await?;
         Ok(answer.key)
     }
 }
@@ -228,7 +228,15 @@ impl KeySealer for Remote {
             Place::SessionKey { id } => self.session_key(call::SEAL_SESSION_KEY, id, plain).await,
             Place::SecondFactor { org, id } => {
                 let path = call::SEAL_SECOND_FACTOR;
-                self.second_factor(path, (org.uuid(), id), plain).await
+                self.org_secret(path, (org.uuid(), id), plain).await
+            }
+            Place::SsoConnection { org, id } => {
+                let path = call::SEAL_SSO_CONNECTION;
+                self.org_secret(path, (org.uuid(), id), plain).await
+            }
+            Place::Webhook { org, id } => {
+                let path = call::SEAL_WEBHOOK;
+                self.org_secret(path, (org.uuid(), id), plain).await
             }
             // They are sealed where they are made, and opened there alone.
             Place::Authority { .. } => Err("an authority's key is not sealed from here".into()),
@@ -243,7 +251,15 @@ impl KeySealer for Remote {
             }
             Place::SecondFactor { org, id } => {
                 let path = call::OPEN_SECOND_FACTOR;
-                self.second_factor(path, (org.uuid(), id), sealed).await?
+                self.org_secret(path, (org.uuid(), id), sealed).await?
+            }
+            Place::SsoConnection { org, id } => {
+                let path = call::OPEN_SSO_CONNECTION;
+                self.org_secret(path, (org.uuid(), id), sealed).await?
+            }
+            Place::Webhook { org, id } => {
+                let path = call::OPEN_WEBHOOK;
+                self.org_secret(path, (org.uuid(), id), sealed).await?
             }
             Place::Authority { .. } => {
                 return Err("an authority's key is not opened from here".into());

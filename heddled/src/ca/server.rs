@@ -199,25 +199,61 @@ impl Desk {
 
     async fn seal_second_factor(
         self: Arc<Self>,
-        asked: wire::SecondFactor,
-    ) -> Result<wire::SecondFactor, Status> {
-        let place = second_factor(&asked)?;
-        let plain = zeroize::Zeroizing::new(asked.key);
-        let sealed = self.keyring.seal(&place, &plain);
-        Ok(wire::SecondFactor {
-            key: sealed.map_err(|error| status(&error.into()))?,
-            ..wire::SecondFactor::default()
-        })
+        asked: wire::OrgSecret,
+    ) -> Result<wire::OrgSecret, Status> {
+        self.seal_for(second_factor, asked)
     }
 
     async fn open_second_factor(
         self: Arc<Self>,
-        asked: wire::SecondFactor,
-    ) -> Result<wire::SecondFactor, Status> {
-        let plain = self.keyring.open(&second_factor(&asked)?, &asked.key);
-        Ok(wire::SecondFactor {
+        asked: wire::OrgSecret,
+    ) -> Result<wire::OrgSecret, Status> {
+        self.open_for(second_factor, &asked)
+    }
+
+    async fn seal_sso_connection(
+        self: Arc<Self>,
+        asked: wire::OrgSecret,
+    ) -> Result<wire::OrgSecret, Status> {
+        self.seal_for(sso_connection, asked)
+    }
+
+    async fn open_sso_connection(
+        self: Arc<Self>,
+        asked: wire::OrgSecret,
+    ) -> Result<wire::OrgSecret, Status> {
+        self.open_for(sso_connection, &asked)
+    }
+
+    async fn seal_webhook(
+        self: Arc<Self>,
+        asked: wire::OrgSecret,
+    ) -> Result<wire::OrgSecret, Status> {
+        self.seal_for(webhook, asked)
+    }
+
+    async fn open_webhook(
+        self: Arc<Self>,
+        asked: wire::OrgSecret,
+    ) -> Result<wire::OrgSecret, Status> {
+        self.open_for(webhook, &asked)
+    }
+
+    fn seal_for(&self, place: OfOrg, asked: wire::OrgSecret) -> Result<wire::OrgSecret, Status> {
+        let place = of_org(place, &asked)?;
+        let plain = zeroize::Zeroizing::new(asked.key);
+        let sealed = self.keyring.seal(&place, &plain);
+        Ok(wire::OrgSecret {
+            key: sealed.map_err(|error| status(&error.into()))?,
+            ..wire::OrgSecret::default()
+        })
+    }
+
+    fn open_for(&self, place: OfOrg, asked: &wire::OrgSecret) -> Result<wire::OrgSecret, Status> {
+        let plain = self.keyring.open(&of_org(place, asked)?, &asked.key);
+        Ok(wire::OrgSecret {
             key: plain.map_err(|error| status(&error.into()))?.to_vec(),
-            ..wire::SecondFactor::default()
+            ..wire::OrgSecret::default()
         })
     }
 
@@ -238,11 +274,25 @@ fn id(bytes: &[u8]) -> Result<Uuid, Status> {
     wire::id(bytes).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
-/// What the key of a second factor is sealed for.
-fn second_factor(asked: &wire::SecondFactor) -> Result<Aad, Status> {
+/// Makes a place of what an organisation keeps sealed.
+type OfOrg = fn(OrgId, Uuid) -> Place;
+
+fn second_factor(org: OrgId, id: Uuid) -> Place {
+    Place::SecondFactor { org, id }
+}
+
+fn sso_connection(org: OrgId, id: Uuid) -> Place {
+    Place::SsoConnection { org, id }
+}
+
+fn webhook(org: OrgId, id: Uuid) -> Place {
+    Place::Webhook { org, id }
+}
+
+/// What it is sealed for.
+fn of_org(place: OfOrg, asked: &wire::OrgSecret) -> Result<Aad, Status> {
     let org = OrgId::from_uuid(id(&asked.org)?);
-    let id = id(&asked.id)?;
-    Ok(sealed_for(Place::SecondFactor { org, id }))
+    Ok(sealed_for(place(org, id(&asked.id)?)))
 }
 
 fn mesh(asked: Option<wire::Mesh>) -> Result<MeshIdentity, Status> {
@@ -354,6 +404,10 @@ impl Service<http::Request<Body>> for Answering {
             call::OPEN_SESSION_KEY => self.unary(request, Desk::open_session_key),
             call::SEAL_SECOND_FACTOR => self.unary(request, Desk::seal_second_factor),
             call::OPEN_SECOND_FACTOR => self.unary(request, Desk::open_second_factor),
+            call::SEAL_SSO_CONNECTION => self.unary(request, Desk::seal_sso_connection),
+            call::OPEN_SSO_CONNECTION => self.unary(request, Desk::open_sso_connection),
+            call::SEAL_WEBHOOK => self.unary(request, Desk::seal_webhook),
+            call::OPEN_WEBHOOK => self.unary(request, Desk::open_webhook),
             call::CHECK => self.unary(request, Desk::check),
             _ => Box::pin(async { Ok(Status::unimplemented("there is no such call").into_http()) }),
         }

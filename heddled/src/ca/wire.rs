@@ -18,6 +18,10 @@ pub(crate) mod call {
     pub(crate) const OPEN_SESSION_KEY: &str = "/heddle.ca.v1.Authority/OpenSessionKey";
     pub(crate) const SEAL_SECOND_FACTOR: &str = "/heddle.ca.v1.Authority/SealSecondFactor";
     pub(crate) const OPEN_SECOND_FACTOR: &str = "/heddle.ca.v1.Authority/OpenSecondFactor";
+    pub(crate) const SEAL_SSO_CONNECTION: &str = "/heddle.ca.v1.Authority/SealSsoConnection";
+    pub(crate) const OPEN_SSO_CONNECTION: &str = "/heddle.ca.v1.Authority/OpenSsoConnection";
+    pub(crate) const SEAL_WEBHOOK: &str = "/heddle.ca.v1.Authority/SealWebhook";
+    pub(crate) const OPEN_WEBHOOK: &str = "/heddle.ca.v1.Authority/OpenWebhook";
     pub(crate) const CHECK: &str = "/heddle.ca.v1.Authority/Check";
 }
 
@@ -172,10 +176,10 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// The key of a member's second factor, to be sealed or opened; and the answer. `Debug` shows nothing.
+/// Something that an organisation keeps sealed, such as the key of a member's second factor, to be sealed or opened; and the answer. `Debug` shows nothing.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
-pub(crate) struct SecondFactor {
+pub(crate) struct OrgSecret {
     #[prost(bytes = "vec", tag = "1")]
     pub(crate) org: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
@@ -184,9 +188,9 @@ pub(crate) struct SecondFactor {
     pub(crate) key: Vec<u8>,
 }
 
-impl fmt::Debug for SecondFactor {
+impl fmt::Debug for OrgSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecondFactor(redacted)")
+        f.write_str("OrgSecret(redacted)")
     }
 }
 
@@ -223,7 +227,7 @@ mod tests {
             id: vec![1],
             key: key.clone().into_bytes(),
         };
-        let factor = SecondFactor {
+        let factor = OrgSecret {
             org: vec![1],
             id: vec![2],
             key: key.clone().into_bytes(),

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use heddle_store::mails::{About, Letter, Link, Notice};
+use heddle_store::webhooks::Disabled;
 use secrecy::ExposeSecret as _;
 
 use super::Message;
@@ -65,6 +66,18 @@ pub(super) fn message(id: String, letter: &Letter, links: &Links) -> Message {
                 letter.to
             ),
         ),
+        About::WebhookDisabled { webhook, why, at } => (
+            format!("The webhook {webhook} was switched off: {org}"),
+            format!(
+                "Hello,\n\n\
+                 the webhook {webhook} of the organisation {org} of Heddle was switched off at {}:\n\
+                 {}.\n\n\
+                 What happens from now on is not sent to it. Mend it, and switch it on here:\n\n{}\n",
+                until(*at),
+                switched_off(*why),
+                links.page("webhooks")
+            ),
+        ),
         About::Notice { what, at } => notice(*what, *at, letter, links),
     };
     Message {
@@ -72,6 +85,16 @@ pub(super) fn message(id: String, letter: &Letter, links: &Links) -> Message {
         to: letter.to.as_str().to_owned(),
         subject,
         text,
+    }
+}
+
+/// Why a webhook was.
+fn switched_off(why: Disabled) -> &'static str {
+    match why {
+        Disabled::Failing => "it took nothing for five days",
+        Disabled::Backlog => "it took nothing, and 10000 messages waited",
+        Disabled::Gone => "it answered that it is gone (410)",
+        Disabled::ByHand => "somebody wanted it so",
     }
 }
 
@@ -138,6 +161,15 @@ mod tests {
                 About::Invitation { role, link: link() },
                 "invitation",
                 secret,
+            ),
+            (
+                About::WebhookDisabled {
+                    webhook: "releases".parse().unwrap(),
+                    why: Disabled::Failing,
+                    at: at(),
+                },
+                "webhooks",
+                "",
             ),
             (notice(Notice::PasswordChanged), "forgot-password", ""),
             (notice(Notice::SecondFactorAdded), "forgot-password", ""),

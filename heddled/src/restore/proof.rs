@@ -41,6 +41,8 @@ impl Resealer for Opening {
                     Place::Authority { id, .. } => format!("authority {id}: {error}"),
                     Place::SessionKey { id } => format!("session key {id}: {error}"),
                     Place::SecondFactor { id, .. } => format!("second factor {id}: {error}"),
+                    Place::Webhook { id, .. } => format!("secret {id} of a webhook: {error}"),
+                    Place::SsoConnection { id, .. } => format!("SSO connection {id}: {error}"),
                 };
                 let mut broken = self.broken.lock().map_err(|_| "a thread panicked")?;
                 broken.push(what);

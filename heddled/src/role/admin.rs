@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use crate::adapter::LocalSealer;
-use crate::cli::{MemberCreate, MemberReset, OrgCreate, TokenCreate};
+use crate::cli::{MemberCreate, MemberReset, OrgAllowPasswords, OrgCreate, TokenCreate};
 use crate::config::Config;
 
 /// Makes an organisation; prints its first token once (`--json`: one object with `token`).
@@ -136,6 +136,31 @@ pub(crate) async fn member_reset_second_factor(
             out,
             "member {email} of {org} has no second factor any more, and no sessions"
         )?;
+    }
+    Ok(())
+}
+
+/// Lets members of an organisation sign in with passwords again.
+///
+/// # Errors
+/// There is no such organisation, or the database refuses.
+pub(crate) async fn org_allow_passwords(
+    config: Config,
+    args: &OrgAllowPasswords,
+) -> anyhow::Result<()> {
+    let org = name(&args.org)?;
+    let store = open(&config).await?;
+    let allowed = heddle_store::admin::allow_passwords(&store, &org).await;
+    let id = allowed.map_err(|error| match error {
+        heddle_store::Error::NotFound => anyhow!("there is no organisation {org}"),
+        other => anyhow::Error::new(other).context("change the sign-in policy"),
+    })?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let facts = json!({"org": org, "uid": id.to_string(), "require_sso": false});
+        writeln!(out, "{facts}")?;
+    } else {
+        writeln!(out, "members of {org} may sign in with passwords")?;
     }
     Ok(())
 }

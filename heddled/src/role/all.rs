@@ -9,7 +9,9 @@ use axum::http::header;
 use axum::routing::get;
 use heddle_api::{App, Limits, Live, XdsFacts};
 use heddle_ca::{CertificateAuthority, Parts, SystemRandom, TrustBundle, TrustDomain};
+use heddle_egress::Caller;
 use heddle_model::clock::{Ids as _, SharedClock, SystemClock, SystemIds};
+use heddle_oidc::Providers;
 use heddle_store::{Options, Store};
 use heddle_xds_server::ReportsTo;
 use tokio::net::TcpListener;
@@ -26,6 +28,7 @@ use crate::config::{Config, ServerFiles, split_address};
 use crate::mail::{self, Links, Postman};
 use crate::signing::Signing;
 use crate::up::server::http_url;
+use crate::webhooks::Sender;
 use crate::xds_certificate::XdsCertificate;
 use crate::{console, ephemeral, telemetry};
 
@@ -117,6 +120,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         async move { rotations.follow(shutdown).await }
     });
     let mailing = mailing(&config, &store, &shutdown)?;
+    let egress = config.egress.caller()?;
+    let sealer = Arc::clone(&signing.sealer);
+    let sender = Sender::new(store.clone(), sealer, egress.clone(), Arc::clone(&clock));
+    let telling = tokio::spawn(sender.follow(shutdown.clone()));
     let forgotten = tokio::spawn(mail::forget(store.clone(), shutdown.clone()));
     let metering = tokio::spawn(usage::write(store.clone(), shutdown.clone()));
     let watched = tokio::spawn(signing.clone().watch(shutdown.clone()));
@@ -144,7 +151,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         &config,
         reports_to,
         (&signing, certifier),
-        store.clone(),
+        (store.clone(), egress),
         clock,
         limits,
         shutdown.clone(),
@@ -201,6 +208,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             mailing.await.context("sending mail panicked")?;
         }
         forgotten.await.context("forgetting mail panicked")?;
+        telling.await.context("sending to webhooks panicked")?;
         metering.await.context("writing usage panicked")?;
         watched.await.context("the watch of what signs panicked")?;
         certificate
@@ -218,6 +226,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where people reach the console, for whoever has to be told before any request.
+fn console_url(config: &Config) -> String {
+    let named = config.public_url.clone();
+    named.unwrap_or_else(|| http_url(config.api_listen))
+}
+
 /// Sends mail, if there is something that hands it on.
 fn mailing(
     config: &Config,
@@ -228,9 +242,7 @@ fn mailing(
         tracing::info!("neither smtp_url nor mail_dir is set: mail waits");
         return Ok(None);
     };
-    let base = config.public_url.clone();
-    let base = base.unwrap_or_else(|| http_url(config.api_listen));
-    let postman = Postman::new(store.clone(), mailer, Links::new(base));
+    let postman = Postman::new(store.clone(), mailer, Links::new(console_url(config)));
     let shutdown = shutdown.clone();
     Ok(Some(tokio::spawn(
         async move { postman.follow(shutdown).await },
@@ -263,7 +275,7 @@ fn app(
     config: &Config,
     reports_to: Arc<ReportsTo>,
     (signing, certifier): (&Signing, KeyCertifier),
-    store: Store,
+    (store, egress): (Store, Caller),
     clock: SharedClock,
     limits: Limits,
     shutdown: CancellationToken,
@@ -273,7 +285,11 @@ fn app(
     TrustDomain::generate("mesh", &SystemRandom, &suffix).context("trust_domain_suffix")?;
     let maker = Maker::new(Arc::clone(&signing.signer), Arc::clone(&clock));
     let maker = Arc::new(maker);
+    let providers = Providers::new(egress.clone(), Arc::clone(&clock));
     Ok(App {
+        console_url: console_url(config),
+        providers: Arc::new(providers),
+        egress,
         authorities: Arc::clone(&maker) as _,
         outside: maker,
         certifier: Arc::new(certifier),

@@ -138,9 +138,14 @@ impl Store {
                 credential: secret::digest(bearer),
                 claimed: None,
             }),
-            Some(Kind::Join | Kind::Device | Kind::Reset | Kind::Invitation | Kind::Challenge) => {
-                None
-            }
+            Some(
+                Kind::Join
+                | Kind::Device
+                | Kind::Reset
+                | Kind::Invitation
+                | Kind::Challenge
+                | Kind::SsoSignIn,
+            ) => None,
             None => session_keys::verify(self, bearer).await?.map(|claimed| {
                 let (org, session) = (claimed.org.uuid(), claimed.session.uuid());
                 Presented {
@@ -235,5 +240,6 @@ fn caller(holder: Holder, session: Option<SessionId>) -> Result<Caller> {
         rights: Rights::new(bound, scopes, meshes),
         last_used_at: facts.last_used_at,
         lacks_second_factor: facts.lacks_second_factor.unwrap_or(false),
+        lacks_sso: facts.lacks_sso.unwrap_or(false),
     })
 }

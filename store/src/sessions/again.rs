@@ -19,7 +19,7 @@ pub(crate) async fn require_fresh(work: &mut Work) -> Result<()> {
     };
     let oldest = work.now() - FRESH;
     let fresh: bool = sqlx::query_scalar(
-        "select exists (select from heddle.sessions where id = $1 and created_at >= $2)",
+        "select exists (select from heddle.sessions where id = $1 and coalesce(authenticated_at, created_at) >= $2)",
     )
     .bind(session.uuid())
     .bind(oldest)

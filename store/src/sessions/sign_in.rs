@@ -1,6 +1,6 @@
 //! How a session begins: with a password, or by what a member decided about a device.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use heddle_model::email::Email;
 use heddle_model::id::{MemberId, OrgId, SessionId};
 use heddle_model::name::Name;
@@ -22,6 +22,8 @@ use crate::tx::{Change, Mode, Work};
 
 /// A session ends after this, however busy.
 const LONGEST: TimeDelta = TimeDelta::days(30);
+/// The same of one that began by the word of a provider, which is asked again whether they are still there.
+const LONGEST_BY_SSO: TimeDelta = TimeDelta::hours(24);
 /// How such a session begins.
 const METHOD: &str = "password";
 
@@ -182,6 +184,10 @@ pub(crate) struct Beginning<'a> {
     pub(crate) method: &'a str,
     pub(crate) second_factor: Option<&'static str>,
     pub(crate) scopes: Option<&'a [String]>,
+    /// The connection by which they came.
+    pub(crate) connection: Option<&'a str>,
+    /// When they showed who they are, if that was before.
+    pub(crate) authenticated_at: Option<DateTime<Utc>>,
 }
 
 impl<'a> Beginning<'a> {
@@ -191,6 +197,8 @@ impl<'a> Beginning<'a> {
             method,
             second_factor: None,
             scopes: None,
+            connection: None,
+            authenticated_at: None,
         }
     }
 }
@@ -207,10 +215,15 @@ pub(crate) async fn begin(
     let refresh = secret::draw_refresh(None).map_err(|e| Error::Database(Box::new(e)))?;
     let (family, generation) = secret::refresh_digests(&refresh).ok_or(Error::NotFound)?;
     let client = work.client().map(ToOwned::to_owned);
+    let longest = if how.method == "sso" {
+        LONGEST_BY_SSO
+    } else {
+        LONGEST
+    };
     sqlx::query(
         "insert into heddle.sessions (org_id, id, principal_id, method, client, family_hash, refresh_hash, created_at, \
-                                      refreshed_at, expires_at, scopes, second_factor) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11)",
+                                      refreshed_at, expires_at, scopes, second_factor, authenticated_at) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12)",
     )
     .bind(work.org().uuid())
     .bind(id.uuid())
@@ -220,14 +233,18 @@ pub(crate) async fn begin(
     .bind(family)
     .bind(generation)
     .bind(now)
-    .bind(now + LONGEST)
+    .bind(now + longest)
     .bind(how.scopes)
     .bind(how.second_factor)
+    .bind(how.authenticated_at)
     .execute(work.conn())
     .await?;
     let mut after = json!({"method": how.method});
     if let Some(factor) = how.second_factor {
         after["second_factor"] = json!(factor);
+    }
+    if let Some(connection) = how.connection {
+        after["connection"] = json!(connection);
     }
     if let Some(scopes) = how.scopes {
         after["scopes"] = json!(scopes);

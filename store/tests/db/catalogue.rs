@@ -138,7 +138,7 @@ async fn sec_t08_every_org_table_forces_row_security() {
     .await
     .unwrap();
     assert_eq!(
-        tables, 34,
+        tables, 40,
         "the query above looks at every organisation table"
     );
 }

@@ -68,7 +68,7 @@ pub(crate) fn with_link(letter: Letter) -> Option<Delivered> {
     let (role, link) = match letter.about {
         About::PasswordReset(link) => (None, link),
         About::Invitation { role, link } => (Some(role), link),
-        About::Notice { .. } => return None,
+        About::Notice { .. } | About::WebhookDisabled { .. } => return None,
     };
     Some(Delivered {
         to: letter.to,

@@ -46,3 +46,4 @@ mod tenancy;
 mod tokens;
 mod turned_away;
 mod usage;
+mod webhooks;

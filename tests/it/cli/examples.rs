@@ -9,6 +9,8 @@
 //!   (`http://localhost:15000` in an example is replaced by it);
 //! * service account `deployer` (role developer), its API token `ci`, and the join token `payments-hosts`;
 //! * four revisions: 1 is the mesh, 2 everything below it, 3 a label of `checkout` that nobody touches later, 4 the split;
+//! * the webhook `deployments`, which leads to somebody who takes nothing;
+//! * a real identity provider, `https://id.example.com` in an example, and the connection `workforce` to it; what it is shown is in `secret.txt`;
 //! * context `prod`; files `mesh.yaml`, and `services/all.yaml` with everything below the mesh;
 //!   `own.yaml`, with which an Envoy starts that nobody manages.
 //!
@@ -19,7 +21,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 
-use heddle_tests::{Api, EnvoyVersion, ServerOptions, Stack, Workload, WorkloadSpec};
+use heddle_tests::{
+    Api, EnvoyVersion, IdentityProvider, ServerOptions, Stack, Workload, WorkloadSpec,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -157,11 +161,19 @@ async fn sign_in(ada: &Api, example: &str, folder: &Path, server: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_example_of_the_help_works() {
-    let stack = Stack::start(ServerOptions::default()).await;
+    let mut provider = IdentityProvider::planned();
+    let options = ServerOptions {
+        egress: provider.settings(),
+        ..ServerOptions::default()
+    };
+    let stack = Stack::start(options).await;
     let ada = signed_in_as(&stack, "owner").await;
     let server = stack.server.url();
+    let back = format!("{server}/console/sso/acme/workforce");
+    provider.start(&[&back]).await;
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
+    std::fs::write(folder.join("secret.txt"), provider.secret()).unwrap();
     std::fs::create_dir(folder.join("services")).unwrap();
     std::fs::write(folder.join("mesh.yaml"), MESH).unwrap();
     std::fs::write(folder.join("services/all.yaml"), SERVICES).unwrap();
@@ -210,7 +222,21 @@ async fn every_example_of_the_help_works() {
     });
     for example in rest {
         restore(&ada).await;
+        let connection = provider.connection("workforce");
+        let connected = ada.post("/sso-connections", connection).await.status;
+        assert!([201, 409].contains(&connected), "{connected}");
+        let body = json!({"name": "deployments", "url": provider.issuer(), "topics": ["revision"]});
+        let made = ada.post("/webhooks", body).await.status;
+        assert!([201, 409].contains(&made), "{made}");
+        let enabled = json!({"enabled": true});
+        let _ = ada
+            .patch("/webhooks/deployments", enabled)
+            .await
+            .expect(200);
+        let pinged = ada.post("/webhooks/deployments/pings", json!({})).await;
+        let _ = pinged.expect(202);
         let own = example
+            .replace("https://id.example.com", &provider.issuer())
             .replace("http://localhost:8080", &server)
             .replace("http://localhost:15000", &admin);
         let own = match own.contains(REVOCATION) {

@@ -227,6 +227,65 @@ fn accounts() -> Vec<(Method, String, Option<Value>)> {
             "/invitations/inv_00000000000000000000000000/sendings",
             Some(json!({})),
         ),
+        (&get, "/webhooks", None),
+        (
+            &post,
+            "/webhooks",
+            Some(
+                json!({"name": "intruder", "url": "https://hooks.example.com", "topics": ["audit"]}),
+            ),
+        ),
+        (&get, "/webhooks/releases", None),
+        (
+            &patch,
+            "/webhooks/releases",
+            Some(json!({"url": "https://evil.example.com"})),
+        ),
+        (&delete, "/webhooks/releases", None),
+        (&post, "/webhooks/releases/rotations", Some(json!({}))),
+        (&post, "/webhooks/releases/pings", Some(json!({}))),
+        (&get, "/webhooks/releases/deliveries", None),
+        (
+            &get,
+            "/webhooks/releases/deliveries/msg_00000000000000000000000000",
+            None,
+        ),
+        (
+            &post,
+            "/webhooks/releases/deliveries/msg_00000000000000000000000000/sendings",
+            Some(json!({})),
+        ),
+        (&get, "/sso-connections", None),
+        (
+            &post,
+            "/sso-connections",
+            Some(
+                json!({"name": "intruder", "issuer": "https://id.example.com", "client_id": "heddle"}),
+            ),
+        ),
+        (&get, "/sso-connections/workforce", None),
+        (
+            &patch,
+            "/sso-connections/workforce",
+            Some(json!({"display_name": "x"})),
+        ),
+        (&delete, "/sso-connections/workforce", None),
+        (&post, "/sso-connections/workforce/tests", Some(json!({}))),
+        (&get, "/identities", None),
+        (
+            &post,
+            "/identities",
+            Some(
+                json!({"org": "acme", "connection": "workforce", "secret": "heddle_sso_", "state": "x"}),
+            ),
+        ),
+        (
+            &post,
+            "/identities/requests",
+            Some(json!({"connection": "workforce"})),
+        ),
+        (&get, "/identities/idn_00000000000000000000000000", None),
+        (&delete, "/identities/idn_00000000000000000000000000", None),
         (&get, "/service-accounts", None),
         (
             &post,

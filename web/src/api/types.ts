@@ -51,4 +51,6 @@ export interface Whoami {
   meshes?: Record<string, string[]>;
   /** There is nothing that one may do but set up the second factor that the organisation asks for. */
   must_enrol_second_factor?: boolean;
+  /** There is nothing that the session may do but link an account at the organisation's provider. */
+  must_sign_in_by_sso?: boolean;
 }

@@ -16,6 +16,7 @@ import { Form, Text } from "../ui/form";
 import { Empty, Loaded } from "../ui/states";
 import { Table } from "../ui/table";
 import { Ago, Until } from "../ui/time";
+import { LinkedAccounts } from "./linked-accounts";
 import { SecondFactor } from "./second-factor";
 
 export function Account() {
@@ -33,6 +34,7 @@ export function Account() {
               <>
                 <Sessions member={me.principal.email ?? ""} own={me.session?.uid} />
                 <SecondFactor />
+                <LinkedAccounts org={me.org.name} member={me.principal.email ?? ""} />
                 <Password />
               </>
             ) : (

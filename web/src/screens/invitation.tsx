@@ -8,7 +8,9 @@ import { invitationQuery, type Role, roles } from "../api/people";
 import { asProblem, good } from "../api/problem";
 import { useSave } from "../api/save";
 import { session } from "../api/session";
+import { signInBy } from "../api/sso";
 import { inText, Outside } from "../shell/outside";
+import { SsoButtons } from "../shell/sso-buttons";
 import { Button, Facts, linkButton } from "../ui/basics";
 import { Form, Text } from "../ui/form";
 import { Failed, Loading } from "../ui/states";
@@ -113,42 +115,53 @@ function Accept({
     },
   );
   return (
-    <Form problem={save.problem} pointers={["/display_name", "/password"]} onSubmit={() => void save.run()}>
-      <Facts
-        items={[
-          [
-            "Address",
-            <span key="email" className="break-all">
-              {email}
-            </span>,
-          ],
-          ["Your role", `${role}: ${roles[role as Role]}`],
-          ["Expires", <Until key="until" at={invitation.expires_at} />],
-        ]}
+    <div className="space-y-4">
+      <Form problem={save.problem} pointers={["/display_name", "/password"]} onSubmit={() => void save.run()}>
+        <Facts
+          items={[
+            [
+              "Address",
+              <span key="email" className="break-all">
+                {email}
+              </span>,
+            ],
+            ["Your role", `${role}: ${roles[role as Role]}`],
+            ["Expires", <Until key="until" at={invitation.expires_at} />],
+          ]}
+        />
+        {/* For password managers: what this password is for. */}
+        <input type="hidden" name="username" autoComplete="username" value={email} readOnly />
+        <Text
+          label="Name"
+          pointer="/display_name"
+          autoComplete="name"
+          autoFocus
+          value={name}
+          onChange={setName}
+          hint="What others call you. Optional."
+        />
+        <Text
+          label="Password"
+          pointer="/password"
+          type="password"
+          autoComplete="new-password"
+          value={password}
+          onChange={setPassword}
+          hint="12 characters or more. It is for this organisation alone."
+        />
+        <Button type="submit" kind="primary" className="w-full" disabled={save.busy || password === ""}>
+          {save.busy ? "Joining…" : "Join"}
+        </Button>
+      </Form>
+      <SsoButtons
+        org={org}
+        verb="Join"
+        go={async (connection) => {
+          localStorage.setItem(ORG, org);
+          session.end();
+          await signInBy({ org, connection, login_hint: email }, { invitation: secret });
+        }}
       />
-      {/* For password managers: what this password is for. */}
-      <input type="hidden" name="username" autoComplete="username" value={email} readOnly />
-      <Text
-        label="Name"
-        pointer="/display_name"
-        autoComplete="name"
-        autoFocus
-        value={name}
-        onChange={setName}
-        hint="What others call you. Optional."
-      />
-      <Text
-        label="Password"
-        pointer="/password"
-        type="password"
-        autoComplete="new-password"
-        value={password}
-        onChange={setPassword}
-        hint="12 characters or more. It is for this organisation alone."
-      />
-      <Button type="submit" kind="primary" className="w-full" disabled={save.busy || password === ""}>
-        {save.busy ? "Joining…" : "Join"}
-      </Button>
-    </Form>
+    </div>
   );
 }

@@ -21,6 +21,7 @@ import { RoleSelect } from "./role-select";
 import { RolesOf } from "./roles-of";
 import { ResetSecondFactor } from "./second-factor-reset";
 import { SignInPolicy } from "./sign-in-policy";
+import { SsoConnections } from "./sso-connections";
 
 export function Members() {
   const query = useQuery(membersQuery());
@@ -87,6 +88,7 @@ export function Members() {
               />
             )}
             <SignInPolicy />
+            <SsoConnections />
             <Invitations />
           </>
         )}

@@ -5,8 +5,10 @@ import { good, type Problem } from "../api/problem";
 import { queryClient } from "../api/queries";
 import { useSave } from "../api/save";
 import { session } from "../api/session";
+import { signInBy } from "../api/sso";
 import { inText, Outside } from "../shell/outside";
 import { SecondStep, type SignedIn } from "../shell/second-step";
+import { SsoButtons } from "../shell/sso-buttons";
 import { Button } from "../ui/basics";
 import { Form, Text } from "../ui/form";
 
@@ -48,27 +50,29 @@ export function SignIn() {
       }
     >
       <title>Sign in · Heddle</title>
-      {by === "token" ? <ByToken enter={enter} /> : <ByPassword enter={enter} />}
+      {by === "token" ? <ByToken enter={enter} /> : <ByPassword enter={enter} next={next} />}
     </Outside>
   );
 }
 
-function ByPassword({ enter }: { enter: () => void }) {
+function ByPassword({ enter, next }: { enter: () => void; next: string | undefined }) {
   const [challenge, setChallenge] = useState<{ org: string; secret: string } | null>(null);
   const begin = (answer: SignedIn) => {
     session.begin(answer);
     enter();
   };
-  if (challenge === null) return <FirstStep begin={begin} challenged={setChallenge} />;
+  if (challenge === null) return <FirstStep begin={begin} challenged={setChallenge} next={next} />;
   return <SecondStep challenge={challenge} begin={begin} restart={() => setChallenge(null)} />;
 }
 
 function FirstStep({
   begin,
   challenged,
+  next,
 }: {
   begin: (answer: SignedIn) => void;
   challenged: (challenge: { org: string; secret: string }) => void;
+  next: string | undefined;
 }) {
   const [org, setOrg] = useState(() => localStorage.getItem(ORG) ?? "");
   const [email, setEmail] = useState("");
@@ -80,49 +84,61 @@ function FirstStep({
     localStorage.setItem(ORG, body.org);
     await save.run();
   };
+  const settled = useDeferredText(body.org);
   const secret = save.problem?.challenge;
   useEffect(() => {
     if (secret !== undefined) challenged({ org: body.org, secret });
   }, [secret, body.org, challenged]);
   const ready = body.org !== "" && body.email !== "" && password !== "";
   return (
-    <Form problem={unless401(save.problem)} pointers={[]} onSubmit={() => void submit()}>
-      {save.problem?.status === 401 && secret === undefined && (
-        <Wrong title="That did not work">
-          The organisation, the e-mail address or the password is wrong. Which one is not said.
-        </Wrong>
-      )}
-      <Text
-        label="Organisation"
-        autoComplete="organization"
-        autoFocus={org === ""}
-        value={org}
-        onChange={setOrg}
-        placeholder="acme"
+    <div className="space-y-4">
+      <Form problem={unless401(save.problem)} pointers={[]} onSubmit={() => void submit()}>
+        {save.problem?.status === 401 && secret === undefined && (
+          <Wrong title="That did not work">
+            The organisation, the e-mail address or the password is wrong. Which one is not said.
+          </Wrong>
+        )}
+        <Text
+          label="Organisation"
+          autoComplete="organization"
+          autoFocus={org === ""}
+          value={org}
+          onChange={setOrg}
+          placeholder="acme"
+        />
+        <Text
+          label="E-mail address"
+          type="email"
+          autoComplete="username"
+          autoFocus={org !== ""}
+          value={email}
+          onChange={setEmail}
+          placeholder="ada@example.com"
+        />
+        <Text
+          label="Password"
+          type="password"
+          autoComplete="current-password"
+          value={password}
+          onChange={setPassword}
+        />
+        <p className="-mt-3 text-right">
+          <Link to="/forgot-password" className={inText}>
+            Forgot password?
+          </Link>
+        </p>
+        <Submit busy={save.busy} disabled={!ready} />
+      </Form>
+      {/* By the organisation that was typed, once nothing was for a moment. */}
+      <SsoButtons
+        org={settled}
+        go={(connection) => {
+          localStorage.setItem(ORG, body.org);
+          const hint = body.email === "" ? {} : { login_hint: body.email };
+          return signInBy({ org: body.org, connection, ...hint }, next === undefined ? {} : { next });
+        }}
       />
-      <Text
-        label="E-mail address"
-        type="email"
-        autoComplete="username"
-        autoFocus={org !== ""}
-        value={email}
-        onChange={setEmail}
-        placeholder="ada@example.com"
-      />
-      <Text
-        label="Password"
-        type="password"
-        autoComplete="current-password"
-        value={password}
-        onChange={setPassword}
-      />
-      <p className="-mt-3 text-right">
-        <Link to="/forgot-password" className={inText}>
-          Forgot password?
-        </Link>
-      </p>
-      <Submit busy={save.busy} disabled={!ready} />
-    </Form>
+    </div>
   );
 }
 
@@ -154,6 +170,16 @@ function ByToken({ enter }: { enter: () => void }) {
       <Submit busy={save.busy} disabled={token.trim() === ""} />
     </Form>
   );
+}
+
+/** A text once it has stayed the same for a moment. */
+function useDeferredText(text: string): string {
+  const [settled, setSettled] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(text), 400);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return settled;
 }
 
 const unless401 = (problem: Problem | null) => (problem?.status === 401 ? null : problem);

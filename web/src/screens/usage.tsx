@@ -19,6 +19,8 @@ const names: Record<string, string> = {
   members: "Members and open invitations",
   service_accounts: "Service accounts",
   tokens: "API tokens",
+  webhooks: "Webhooks",
+  sso_connections: "Connections to identity providers",
   certificates_per_day: "Certificates by the API today",
 };
 

@@ -32,6 +32,7 @@ export const orgPlaces: Place[] = [
   { key: "b", text: "Service accounts", to: "/service-accounts" },
   { key: "r", text: "Roles", to: "/roles" },
   { key: "k", text: "API tokens", to: "/tokens" },
+  { key: "w", text: "Webhooks", to: "/webhooks" },
   { key: "q", text: "Usage", to: "/usage" },
   { key: "y", text: "Your account", to: "/account" },
 ];

@@ -23,6 +23,7 @@ import {
   UserCog,
   Users,
   Waypoints,
+  Webhook,
 } from "lucide-react";
 import { type ComponentType, type ReactNode, useState } from "react";
 import { useLive } from "../api/live";
@@ -116,6 +117,9 @@ function OrgItems() {
       </Item>
       <Item to="/tokens" icon={KeyRound}>
         API tokens
+      </Item>
+      <Item to="/webhooks" icon={Webhook}>
+        Webhooks
       </Item>
       <Item to="/usage" icon={Gauge}>
         Usage

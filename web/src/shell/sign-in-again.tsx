@@ -7,10 +7,12 @@ import { good, Problem } from "../api/problem";
 import { whoamiQuery } from "../api/queries";
 import { useSave } from "../api/save";
 import { session } from "../api/session";
+import { signInBy } from "../api/sso";
 import { Button } from "../ui/basics";
 import { Dialog } from "../ui/dialog";
 import { Form, Text } from "../ui/form";
 import { SecondStep, type SignedIn } from "./second-step";
+import { SsoButtons } from "./sso-buttons";
 
 export function SignInAgain() {
   return useAskedAgain() ? <Ask /> : null;
@@ -66,26 +68,38 @@ function AskPassword({
       ? new Problem(422, { title: "That is not your password", detail: "Nothing was done yet." })
       : save.problem;
   return (
-    <Form problem={wrong} pointers={[]} onSubmit={() => void save.run()}>
-      <p>
-        What you are about to do cannot be taken back, or hands on rights, and you signed in more than five
-        minutes ago. Enter the password of <strong>{email}</strong> to go on.
-      </p>
-      <Text
-        label="Your password"
-        type="password"
-        autoComplete="current-password"
-        autoFocus
-        value={password}
-        onChange={setPassword}
+    <div className="space-y-4">
+      <Form problem={wrong} pointers={[]} onSubmit={() => void save.run()}>
+        <p>
+          What you are about to do cannot be taken back, or hands on rights, and you signed in more than five
+          minutes ago. Enter the password of <strong>{email}</strong> to go on.
+        </p>
+        <Text
+          label="Your password"
+          type="password"
+          autoComplete="current-password"
+          autoFocus
+          value={password}
+          onChange={setPassword}
+        />
+        <div className="flex justify-end gap-2">
+          <Button onClick={() => again.settle(false)}>Cancel</Button>
+          <Button type="submit" kind="primary" disabled={save.busy || password === "" || email === ""}>
+            Go on
+          </Button>
+        </div>
+      </Form>
+      {/* The provider is asked to ask; what was under way is begun again afterwards. */}
+      <SsoButtons
+        org={org}
+        go={(connection) =>
+          signInBy(
+            { org, connection, reauthenticate: true, ...(email === "" ? {} : { login_hint: email }) },
+            { next: location.pathname.replace(/^\/console/, "") + location.search },
+          )
+        }
       />
-      <div className="flex justify-end gap-2">
-        <Button onClick={() => again.settle(false)}>Cancel</Button>
-        <Button type="submit" kind="primary" disabled={save.busy || password === "" || email === ""}>
-          Go on
-        </Button>
-      </div>
-    </Form>
+    </div>
   );
 }
 

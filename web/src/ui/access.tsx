@@ -19,7 +19,8 @@ export type Permission =
   | "members:write"
   | "service_accounts:write"
   | "role_bindings:write"
-  | "tokens:write";
+  | "tokens:write"
+  | "webhooks:write";
 
 export function useMay(permission: Permission): boolean {
   const { data } = useQuery(whoamiQuery());

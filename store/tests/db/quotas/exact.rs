@@ -15,7 +15,8 @@ use heddle_store::{Caller, Error, Store, admin, authorities};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::world::{
-    World, new_account, new_join_token, new_member, new_mesh, new_token, put_service,
+    World, new_account, new_connection, new_join_token, new_member, new_mesh, new_token,
+    new_webhook, put_service,
 };
 use crate::authorities::{entry, hierarchy};
 use crate::build::{address, arriving, join_token, mesh, name, put_if, route_spec, service};
@@ -26,7 +27,7 @@ use crate::support::{grant, start};
 async fn sec_d08_of_fifty_at_once_exactly_as_many_are_made_as_there_is_room_for() {
     // The mesh, the owner's token and whatever else is there count, so that one or two are left of each.
     let world = World::new(
-        "meshes=3 services=4 routes=2 service_accounts=2 members=3 tokens=3 join_tokens=2",
+        "meshes=3 services=4 routes=2 service_accounts=2 members=3 tokens=3 join_tokens=2 sso_connections=3 webhooks=2",
     )
     .await;
     let mesh = world.mesh.clone();
@@ -75,6 +76,18 @@ async fn sec_d08_of_fifty_at_once_exactly_as_many_are_made_as_there_is_room_for(
         })
         .await;
     assert_eq!(made, 1);
+    let made = world
+        .fifty(Quota::SsoConnections, |store, owner, n| async move {
+            new_connection(&store, &owner, &format!("c{n}")).await
+        })
+        .await;
+    assert_eq!(made, 3);
+    let made = world
+        .fifty(Quota::Webhooks, |store, owner, n| async move {
+            new_webhook(&store, &owner, &format!("w{n}")).await
+        })
+        .await;
+    assert_eq!(made, 2);
     let made = world
         .fifty(Quota::Members, |store, owner, n| async move {
             // Whoever is invited has a place.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use heddle_model::authz::permission::{
     AccountManage, JoinTokenWrite, MemberWrite, MeshWrite, ServiceAccountRead, ServiceAccountWrite,
-    UsageRead,
+    UsageRead, WebhookWrite,
 };
 use heddle_model::clock::SharedClock;
 use heddle_model::kind::Kind;
@@ -16,11 +16,14 @@ use heddle_store::members::{self, NewMember};
 use heddle_store::meshes::{self, MeshRow};
 use heddle_store::quotas::{self, QuotaRow, Reached};
 use heddle_store::resources::Precondition;
+use heddle_store::sso_connections::{self, NewConnection};
 use heddle_store::tokens::{self, NewToken};
+use heddle_store::webhooks::{self, Topic, Wanted};
 use heddle_store::{Caller, Error, Store, service_accounts};
 
 use crate::build::{address, mesh, name, object, put_if, service_spec};
 use crate::invitations::email;
+use crate::sessions::Glass;
 use crate::support::{TestDb, cluster, connect_with, grant, start};
 
 /// Two servers that give organisations this much, and an organisation with a mesh.
@@ -136,6 +139,33 @@ pub(crate) async fn new_member(store: &Store, caller: &Caller, n: &str) -> Resul
     };
     let mut tx = store.begin(&grant::<MemberWrite>(caller)).await?;
     members::create(&mut tx, &new).await?;
+    tx.commit().await.map(drop)
+}
+
+pub(crate) async fn new_connection(store: &Store, caller: &Caller, n: &str) -> Result<(), Error> {
+    let new = NewConnection {
+        id: sso_connections::draw_id(store),
+        name: &name(n),
+        display_name: None,
+        issuer: "https://id.example.com",
+        client_id: n,
+        secret: None,
+    };
+    let mut tx = store.begin(&grant::<MemberWrite>(caller)).await?;
+    sso_connections::create(&mut tx, new).await?;
+    tx.commit().await.map(drop)
+}
+
+pub(crate) async fn new_webhook(store: &Store, caller: &Caller, n: &str) -> Result<(), Error> {
+    let may = grant::<WebhookWrite>(caller);
+    let secret = webhooks::draw(store, &Glass::default(), may.org()).await?;
+    let wanted = Wanted {
+        url: "https://hooks.example.com".to_owned(),
+        topics: vec![Topic::Revision],
+        enabled: true,
+    };
+    let mut tx = store.begin(&may).await?;
+    webhooks::create(&mut tx, &name(n), &wanted, &secret).await?;
     tx.commit().await.map(drop)
 }
 

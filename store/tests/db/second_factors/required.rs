@@ -20,7 +20,11 @@ use crate::support::grant;
 
 async fn require(world: &World, caller: &Caller, require_mfa: bool) -> Result<i64, Error> {
     let mut tx = world.db.store.begin(&grant::<MemberWrite>(caller)).await?;
-    let policy = sign_in_policy::set(&mut tx, require_mfa).await?;
+    let changed = sign_in_policy::Changed {
+        require_mfa: Some(require_mfa),
+        require_sso: None,
+    };
+    let policy = sign_in_policy::set(&mut tx, changed).await?;
     tx.commit().await?;
     assert_eq!(policy.require_mfa, require_mfa);
     Ok(policy.members_without)

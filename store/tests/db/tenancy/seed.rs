@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use heddle_model::authz::Role;
 use heddle_model::authz::permission::{
-    AccountManage, CertificateIssue, ConfigWrite, MeshWrite, ProxyWrite,
+    AccountManage, CertificateIssue, ConfigWrite, MemberWrite, MeshWrite, ProxyWrite, WebhookWrite,
 };
 use heddle_model::id::AuthorityId;
 use heddle_model::kind::Kind;
@@ -17,7 +17,12 @@ use heddle_store::observations::{self, Heard, Observation, What as Seen};
 use heddle_store::proxies::AgentSeen;
 use heddle_store::revocations::{self, Revoked};
 use heddle_store::rotations::{self, Mode, NewRotation, What};
-use heddle_store::{Caller, MeshRef, Store, admin, devices, idempotency, proxies, sessions};
+use heddle_store::sso_connections::{self, NewConnection};
+use heddle_store::sso_sign_ins::{self, Vouched};
+use heddle_store::webhooks::{self, Topic, Wanted};
+use heddle_store::{
+    Caller, MeshRef, Store, admin, devices, idempotency, identities, proxies, sessions,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
@@ -169,6 +174,8 @@ pub(super) async fn seed(db: &TestDb, org: &str) -> Seeded {
     let device = device(store, signed_in.access_token.expose_secret()).await;
     let owner = db.caller(&signed_in.access_token).await.unwrap();
     crate::second_factors::enrolled(db, &Glass::default(), &owner).await;
+    provider(store, &owner).await;
+    webhook(store, &owner).await;
     // Hers is the way in from now on.
     let password = SecretString::from(PASSWORD);
     let challenged = sessions::sign_in(store, &Glass::default(), who, password, None).await;
@@ -201,6 +208,63 @@ pub(super) async fn seed(db: &TestDb, org: &str) -> Seeded {
         invitation,
         proxy: joined.proxy,
         service,
+    }
+}
+
+/// A webhook with a secret, that waits for a message.
+async fn webhook(store: &Store, owner: &Caller) {
+    let may = grant::<WebhookWrite>(owner);
+    let secret = webhooks::draw(store, &Glass::default(), may.org()).await;
+    let wanted = Wanted {
+        url: "https://hooks.example.com".to_owned(),
+        topics: Topic::ALL.to_vec(),
+        enabled: true,
+    };
+    let mut tx = store.begin(&may).await.unwrap();
+    webhooks::create(&mut tx, &name("releases"), &wanted, &secret.unwrap())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// A provider that somebody is linked at, and somebody who is on the way to it.
+async fn provider(store: &Store, owner: &Caller) {
+    let sealer = Glass::default();
+    let may = grant::<MemberWrite>(owner);
+    let id = sso_connections::draw_id(store);
+    let secret = SecretString::from("s3cr3t");
+    let secret = sso_connections::seal(&sealer, &may, id, &secret).await;
+    let new = NewConnection {
+        id,
+        name: &name("workforce"),
+        display_name: None,
+        issuer: "https://id.example.com",
+        client_id: "heddle",
+        secret: Some(secret.unwrap()),
+    };
+    let mut tx = store.begin(&may).await.unwrap();
+    sso_connections::create(&mut tx, new).await.unwrap();
+    tx.commit().await.unwrap();
+    let own = owner.grant_to_enrol::<AccountManage>("-").unwrap();
+    for linked in [true, false] {
+        let mut tx = store.begin(&own).await.unwrap();
+        let sent = sso_sign_ins::send_to_link(&mut tx, "workforce")
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        if linked {
+            let taken = sso_sign_ins::take_to_link(store, &sealer, &own, &sent.secret).await;
+            let vouched = Vouched {
+                subject: "ada",
+                email: Some("ada@example.com"),
+                name: None,
+                authenticated_at: None,
+            };
+            let mut tx = store.begin(&own).await.unwrap();
+            let taken = taken.unwrap().unwrap();
+            identities::link(&mut tx, &taken, &vouched).await.unwrap();
+            tx.commit().await.unwrap();
+        }
     }
 }
 
