@@ -204,6 +204,12 @@ pub(crate) fn object(about: &str, fields: &Value) -> Value {
     json!({"type": "object", "description": about, "required": required, "properties": fields})
 }
 
+/// The same with a field that is not in every answer.
+pub(crate) fn optional(mut schema: Value, field: &str, of: Value) -> Value {
+    schema["properties"][field] = of;
+    schema
+}
+
 pub(crate) fn meta(mut further: Value) -> Value {
     further["uid"] = text("The identifier.");
     further["kind"] = text("The kind.");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::path::HttpMethod::{Get, Patch, Post};
 use utoipa::openapi::{RefOr, Schema};
 
-use crate::accounts::{maybe_time, object, sent, text, time};
+use crate::accounts::{maybe_time, object, optional, sent, text, time};
 use crate::openapi::{Op, from_json};
 use crate::table::Table;
 use crate::v1::{second_factors, sessions, sign_in_policy};
@@ -38,11 +38,6 @@ pub(crate) fn schemas(all: &mut Vec<(String, RefOr<Schema>)>) {
     for (name, schema) in answers() {
         all.push((name.to_owned(), from_json(schema)));
     }
-}
-
-fn optional(mut schema: Value, field: &str, of: Value) -> Value {
-    schema["properties"][field] = of;
-    schema
 }
 
 fn answers() -> Vec<(&'static str, Value)> {

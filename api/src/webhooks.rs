@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post};
 use utoipa::openapi::{RefOr, Schema};
 
-use crate::accounts::{maybe, maybe_time, meta, object, sent, text, time};
+use crate::accounts::{maybe, maybe_time, meta, object, optional, sent, text, time};
 use crate::openapi::{Op, from_json, list_of};
 use crate::table::Table;
 use crate::v1::webhooks::{self, deliveries};
@@ -60,14 +60,6 @@ fn webhook() -> Value {
     })
 }
 
-fn with_secret() -> Value {
-    let mut all = webhook();
-    all["secret"] = text(
-        "What messages are signed with, as libraries of Standard Webhooks take it. Only in this answer.",
-    );
-    all
-}
-
 fn delivery() -> Value {
     let number =
         |about: &str| json!({"type": ["integer", "null"], "minimum": 0, "description": about});
@@ -104,9 +96,15 @@ fn answers() -> Vec<(&'static str, Value)> {
         ),
         (
             "NewWebhook",
-            object(
-                "A webhook, and what its messages are signed with.",
-                &with_secret(),
+            optional(
+                object(
+                    "A webhook, and what its messages are signed with.",
+                    &webhook(),
+                ),
+                "secret",
+                text(
+                    "What messages are signed with, as libraries of Standard Webhooks take it. Only in this answer, the first time.",
+                ),
             ),
         ),
         ("WebhookList", list_of("Webhook")),

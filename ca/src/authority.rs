@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use rcgen::{CertificateParams, PublicKeyData as _};
 use rustls_pki_types::CertificateDer;
@@ -15,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::ambient::{Random, new_id};
 use crate::check::{self, SigningCert};
 use crate::error::Error;
-use crate::key::P256Key;
+use crate::key::{P256Key, push_lines};
 use crate::outside::read_chain;
 use crate::profile::{BACKDATE, Validity};
 use crate::seal::{Aad, SealingKey};
@@ -192,6 +194,13 @@ pub(crate) fn read_pem(pem: &str) -> Result<Vec<u8>, Error> {
         (Some(Ok(der)), None) => Ok(der.to_vec()),
         _ => Err(Error::Inconsistent("certificate")),
     }
+}
+
+/// A certificate in PEM.
+pub(crate) fn write_pem(der: &[u8]) -> String {
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    push_lines(&mut pem, &BASE64_STANDARD.encode(der));
+    pem + "-----END CERTIFICATE-----\n"
 }
 
 /// The authorities of one mesh.

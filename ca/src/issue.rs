@@ -13,13 +13,12 @@ use rcgen::{PublicKeyData, SigningKey as _};
 use uuid::Uuid;
 
 use crate::ambient::Random;
-use crate::authority::{AuthorityKind, AuthorityRow, MeshIdentity, read_pem};
+use crate::authority::{AuthorityKind, AuthorityRow, MeshIdentity, read_pem, write_pem};
 use crate::check::{self, Expected, SigningCert};
 use crate::error::Error;
 use crate::journal::{Entry, Journal};
 use crate::key::{P256Key, SecretPem};
 use crate::leaf_key::{KeyPair, LeafKey, Requested};
-use crate::outside::pem;
 use crate::profile::{Profile, Subject, Validity};
 use crate::request::CertificateRequest;
 use crate::seal::SealingKey;
@@ -248,7 +247,7 @@ impl Issuer {
             serial: entry.serial,
             authority: entry.authority,
             spiffe_id: name,
-            chain_pem: pem(&certificate) + &self.row.certificate_pem,
+            chain_pem: write_pem(&certificate) + &self.row.certificate_pem,
             key_pem: key.keep()?,
             issued_at: entry.issued_at,
             not_before: validity.not_before,

@@ -13,10 +13,10 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
 
 use crate::ambient::{Random, new_id};
-use crate::authority::{AuthorityKind, AuthorityRow, Draft, Hierarchy, MeshIdentity};
+use crate::authority::{AuthorityKind, AuthorityRow, Draft, Hierarchy, MeshIdentity, write_pem};
 use crate::check::{self, Expected, Fault};
 use crate::error::Error;
-use crate::key::{P256Key, push_lines};
+use crate::key::P256Key;
 use crate::seal::SealingKey;
 use crate::spiffe::SpiffeId;
 use crate::template::{self, Serial};
@@ -123,7 +123,7 @@ impl AuthorityRequest {
             org: mesh.org,
             mesh: mesh.mesh,
             kind,
-            certificate_pem: der.iter().map(|der| pem(der)).collect(),
+            certificate_pem: der.iter().map(|der| write_pem(der)).collect(),
             sealed_key,
             serial: hex::encode(&cert.serial),
             not_before: cert.validity.not_before,
@@ -206,15 +206,6 @@ pub(crate) fn read_chain(pem: &str) -> Result<Vec<Vec<u8>>, Fault> {
         1..=CHAIN => Ok(read.iter().map(|der| der.to_vec()).collect()),
         _ => Err(fault("more than five certificates")),
     }
-}
-
-pub(crate) fn pem(der: &[u8]) -> String {
-    use base64::Engine as _;
-    use base64::prelude::BASE64_STANDARD;
-    let text = BASE64_STANDARD.encode(der);
-    let mut lines = String::from("-----BEGIN CERTIFICATE-----\n");
-    push_lines(&mut lines, &text);
-    lines + "-----END CERTIFICATE-----\n"
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 use tokio::process::Command;
 
 use crate::postgres::Postgres;
-use crate::process::{heddled, run};
+use crate::process::{heddled, run, scratch};
 
 /// What `heddled up` calls it in a data directory.
 const CLUSTER: &str = "postgres";
@@ -65,13 +65,7 @@ impl Kept {
         // Nobody takes half of it for the whole.
         let _none = std::fs::remove_file(self.beside("build"));
         let _none = std::fs::remove_dir_all(self.cluster());
-        let place = tempfile::Builder::new()
-            .prefix("heddle-it-")
-            .tempdir_in("/tmp")
-            .expect("a directory");
-        // PostgreSQL runs as another user when the test runs as root, and has to pass through.
-        let mode = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(place.path(), mode).expect("own directory");
+        let place = scratch("heddle-it-");
         let data = place.path().join("cluster");
         let postgres = Postgres::start_in(&data).await;
         let mut migrate = Command::new(heddled());

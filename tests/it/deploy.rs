@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use heddle_tests::{
     Api, Child, EnvoyVersion, Postgres, Redis, ServerOptions, Stack, Workload, WorkloadSpec,
-    free_ports, heddled, repository, until,
+    free_ports, heddled, repository, scratch, until,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -255,12 +255,7 @@ fn example(command: &mut Command, name: &str, values: &[(&str, &str)]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_units_of_systemd_start_a_server_that_signs_by_the_process_with_the_key() {
-    let directory = tempfile::Builder::new()
-        .prefix("heddle-it-")
-        .tempdir_in("/tmp")
-        .unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(directory.path(), mode).unwrap();
+    let directory = scratch("heddle-it-");
     let here = directory.path();
     let postgres = Postgres::start_in(&here.join("cluster")).await;
     let _ = passes(deploy("prepare.sh"), &[here.to_str().unwrap(), "127.0.0.1"]).await;

@@ -302,7 +302,7 @@ fn spiffe_s16_rows_of_a_customers_root_open_as_what_they_are() {
     assert!(open(&made.issuing, &made.root.certificate_pem).is_ok());
     // Without what is between, under another root, with another key.
     let mut torn = made.issuing.clone();
-    torn.certificate_pem = pem(&read_chain(&made.issuing.certificate_pem).expect("chain")[0]);
+    torn.certificate_pem = write_pem(&read_chain(&made.issuing.certificate_pem).expect("chain")[0]);
     assert!(open(&torn, &made.root.certificate_pem).is_err());
     customer.key("root", "RSA", "rsa_keygen_bits:2048");
     customer.root(

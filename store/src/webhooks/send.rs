@@ -146,10 +146,13 @@ pub async fn begin(store: &Store, turn: &Turn) -> Result<bool> {
     .await?;
     let later = |at: Option<DateTime<Utc>>| at.filter(|at| *at > now);
     let Some(state) = state else {
+        // Not while the row is held: whoever waits for it may have the connection that this takes.
+        work.commit().await?;
         end(store, turn).await?;
         return Ok(false);
     };
     if let Some(until) = later(state.leased_until).or(later(state.paused_until)) {
+        work.commit().await?;
         postpone(store, turn, until).await?;
         return Ok(false);
     }
@@ -242,6 +245,7 @@ pub async fn finish(store: &Store, turn: &Turn) -> Result<()> {
     .fetch_optional(work.conn())
     .await?;
     let Some(paused) = paused else {
+        work.commit().await?;
         return end(store, turn).await;
     };
     let due: Option<DateTime<Utc>> = sqlx::query_scalar(

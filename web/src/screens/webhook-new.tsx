@@ -19,7 +19,7 @@ export function WebhookNew({ close }: { close: () => void }) {
   const save = useSave(
     () => good(api.POST("/v1/orgs/{org}/webhooks", { params: { path: { org: ORG } }, body })),
     null,
-    (made) => setSecret(made.secret),
+    (made) => setSecret(made.secret ?? ""),
   );
   if (secret !== null)
     return (

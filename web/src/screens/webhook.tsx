@@ -177,7 +177,7 @@ function Rotate({ webhook, close }: { webhook: Webhook; close: () => void }) {
   const save = useSave(
     () => good(api.POST("/v1/orgs/{org}/webhooks/{webhook}/rotations", { ...at(webhook), body })),
     null,
-    (made) => setSecret(made.secret),
+    (made) => setSecret(made.secret ?? ""),
   );
   return (
     <Dialog title={`A new secret for ${webhook.name}`} close={close}>
