@@ -14,7 +14,7 @@ CHAOS ?=
 # Flags of `make soak`, for example: make soak SOAK="--minutes 120"
 SOAK ?=
 
-.PHONY: help setup run console test test-setup test-rust test-web test-terraform test-long test-envoys test-scale terraform docs-terraform screenshots bench chaos soak clean
+.PHONY: help setup run console test test-setup test-lint test-rust test-web test-terraform test-long test-envoys test-scale terraform docs-terraform screenshots bench chaos soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,16 +34,21 @@ run: setup web/dist/index.html ## Build Heddle and start it with the demo; flags
 	cargo build --release --locked -p heddled
 	@exec target/release/heddled up --demo --stop-with-parent $(ARGS)
 
-test: web/dist/index.html test-rust test-web test-terraform ## Everything that a change must pass
+# Lints need nothing that is downloaded, so they run meanwhile.
+test: ## Everything that a change must pass
+	@$(MAKE) --no-print-directory -j2 test-lint test-setup
+	@$(MAKE) --no-print-directory test-rust test-web test-terraform
 
 test-setup:
 	@scripts/setup --test
 
-# Most tests wait for Envoys and servers much longer than they compute, so there are more of them at once than cores.
-test-rust: test-setup ## Formatting, lints, the repository's own checks and all short tests
+test-lint: ## Formatting, lints and the repository's own checks
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo xtask check
+
+# Most tests wait for Envoys and servers much longer than they compute, so there are more of them at once than cores.
+test-rust: test-setup web/dist/index.html ## All short tests of what is written in Rust
 	RUST_TEST_THREADS=$$(( $$(nproc) * 2 )) cargo test --workspace --locked
 
 # The same build as for `test-rust`, so that nothing is compiled twice.
