@@ -70,22 +70,6 @@ pub(crate) async fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {said}");
 }
 
-/// A directory for files of a cluster and of servers, with a short path: that of a socket has room for 107 bytes.
-///
-/// # Panics
-/// It cannot be made.
-#[must_use]
-pub fn scratch(prefix: &str) -> tempfile::TempDir {
-    let directory = tempfile::Builder::new()
-        .prefix(prefix)
-        .tempdir_in("/tmp")
-        .expect("a directory");
-    // PostgreSQL runs as another user when the test runs as root, and has to pass through.
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(directory.path(), mode).expect("own directory");
-    directory
-}
-
 /// A running child. Dropping it kills it.
 #[derive(Debug)]
 pub struct Child {
