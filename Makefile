@@ -9,10 +9,12 @@ ARGS ?=
 RELEASE := $(CURDIR)/target/release/heddled
 # Scenarios and flags of `make bench`, for example: make bench BENCH="endpoint --proxies 10000 --services 1000"
 BENCH ?=
+# Faults and flags of `make chaos`, for example: make chaos CHAOS="--faults F-05,F-15 --seed 7 --scale small"
+CHAOS ?=
 # Flags of `make soak`, for example: make soak SOAK="--minutes 120"
 SOAK ?=
 
-.PHONY: help setup run console test test-setup test-rust test-web test-terraform test-long test-envoys test-scale terraform docs-terraform screenshots bench soak clean
+.PHONY: help setup run console test test-setup test-lint test-rust test-web test-terraform test-long test-envoys test-scale terraform docs-terraform screenshots bench chaos soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,16 +34,21 @@ run: setup web/dist/index.html ## Build Heddle and start it with the demo; flags
 	cargo build --release --locked -p heddled
 	@exec target/release/heddled up --demo --stop-with-parent $(ARGS)
 
-test: web/dist/index.html test-rust test-web test-terraform ## Everything that a change must pass
+# Lints need nothing that is downloaded, so they run meanwhile.
+test: ## Everything that a change must pass
+	@$(MAKE) --no-print-directory -j2 test-lint test-setup
+	@$(MAKE) --no-print-directory test-rust test-web test-terraform
 
 test-setup:
 	@scripts/setup --test
 
-# Most tests wait for Envoys and servers much longer than they compute, so there are more of them at once than cores.
-test-rust: test-setup ## Formatting, lints, the repository's own checks and all short tests
+test-lint: ## Formatting, lints and the repository's own checks
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo xtask check
+
+# Most tests wait for Envoys and servers much longer than they compute, so there are more of them at once than cores.
+test-rust: test-setup web/dist/index.html ## All short tests of what is written in Rust
 	RUST_TEST_THREADS=$$(( $$(nproc) * 2 )) cargo test --workspace --locked
 
 # The same build as for `test-rust`, so that nothing is compiled twice.
@@ -96,6 +103,11 @@ test-scale: test-setup web/dist/index.html ## How fast the console's pages come 
 bench: setup ## Measure: proxies connecting, changes reaching them, churn, a killed server, REST; the long ones by name: BENCH="tenants --runs 5 ..." (docs/xds-engine.md)
 	cargo build --release --locked -p heddled -p heddle-bench
 	@target/release/heddle-bench scenario $(BENCH)
+
+chaos: ## Do faults F-01 to F-20 to a whole Heddle under load, up to 45 minutes, as root for all of them; what follows is printed and in target/evidence/chaos.json (docs/chaos.md)
+	@scripts/setup --chaos
+	cargo build --release --locked -p heddled -p heddle-chaos
+	@target/release/heddle-chaos $(CHAOS)
 
 soak: setup ## Churn for SOAK (default: --minutes 20), and fail when memory, descriptors or tasks of the server grow
 	cargo build --release --locked -p heddled -p heddle-bench

@@ -19,7 +19,11 @@ async fn live() -> &'static str {
 
 /// Ready when the database answers and has a schema that this binary can go on with.
 async fn ready(State(app): State<App>) -> Response {
-    match app.store.ping().await {
+    let answer = tokio::select! {
+        answer = app.store.ping() => answer,
+        () = app.store.silent() => Err(heddle_store::Error::Unavailable("it is silent".into())),
+    };
+    match answer {
         // Everything but the first certificate of a proxy, and the next, works without; so this one still gets traffic.
         Ok(()) if !app.can_sign.load(Ordering::Relaxed) => {
             Json(json!({"ready": true, "degraded": ["certificate_authority"]})).into_response()

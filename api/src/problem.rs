@@ -192,6 +192,15 @@ impl Problem {
         )
     }
 
+    /// The database says nothing, so nobody knows whether what was asked for is done.
+    pub(crate) fn silence() -> Self {
+        Self::new(
+            Code::Unavailable,
+            "the database does not answer right now, and what was asked for may or may not be done",
+        )
+        .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
     /// Adds an extension member.
     #[must_use]
     pub fn with(mut self, name: &str, value: Value) -> Self {

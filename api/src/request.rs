@@ -47,6 +47,17 @@ fn label(method: &Method) -> &'static str {
     }
 }
 
+/// What lies below needs the database, whatever it does.
+const NEEDS_DATABASE: &str = "/v1/orgs/";
+
+/// Returns when the database does not say anything, of which a request would only learn by waiting as long.
+async fn silence(app: &App, route: &str) {
+    match route.starts_with(NEEDS_DATABASE) {
+        true => app.store.silent().await,
+        false => std::future::pending().await,
+    }
+}
+
 /// Runs the rest in a task of its own. A client that hangs up drops the connection's future; the request goes on
 /// regardless, so that a database transaction is never abandoned between BEGIN and COMMIT.
 pub(crate) async fn surround(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -64,15 +75,21 @@ pub(crate) async fn surround(State(app): State<App>, request: Request, next: Nex
     let started = Instant::now();
     let work = CURRENT.scope(Arc::clone(&id), async move { next.run(request).await });
     let task = app.requests.spawn(work.instrument(span.clone()));
-    let mut response = match task.await {
-        Ok(response) => response,
+    let done = tokio::select! {
+        done = task => Some(done),
+        () = silence(&app, &route) => None,
+    };
+    let mut response = match done {
+        Some(Ok(response)) => response,
         // The panic itself has been logged by the panic hook.
-        Err(error) => {
+        Some(Err(error)) => {
             metrics::counter!("heddle_panics_total").increment(1);
             CURRENT.sync_scope(Arc::clone(&id), || {
                 Problem::internal(&error).into_response()
             })
         }
+        // It goes on, as for a client that has hung up.
+        None => CURRENT.sync_scope(Arc::clone(&id), || Problem::silence().into_response()),
     };
     let status = response.status().as_u16();
     let elapsed = started.elapsed();

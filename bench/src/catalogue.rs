@@ -33,6 +33,8 @@ pub(crate) struct Entry {
     pub(crate) version: String,
     /// What it makes an Envoy ask for.
     pub(crate) refers: Vec<(Kind, Arc<str>)>,
+    /// Of endpoints: how many.
+    pub(crate) endpoints: Option<usize>,
     /// Of endpoints: those who move, and where they are.
     pub(crate) moves: Vec<Move>,
 }
@@ -96,9 +98,13 @@ fn read(protocol: Protocol, kind: Kind, bytes: &Bytes) -> Result<Entry, Malforme
             }
         })?;
     }
-    let moves = match kind {
-        Kind::Endpoints => moves(&ClusterLoadAssignment::decode(value.clone())?),
-        _ => Vec::new(),
+    let (endpoints, moves) = match kind {
+        Kind::Endpoints => {
+            let assignment = ClusterLoadAssignment::decode(value.clone())?;
+            let each = assignment.endpoints.iter().map(|l| l.lb_endpoints.len());
+            (Some(each.sum()), moves(&assignment))
+        }
+        _ => (None, Vec::new()),
     };
     let refers = match kind {
         Kind::Cluster => cluster(&Cluster::decode(value)?),
@@ -109,6 +115,7 @@ fn read(protocol: Protocol, kind: Kind, bytes: &Bytes) -> Result<Entry, Malforme
         name: name.into(),
         version,
         refers,
+        endpoints,
         moves,
     })
 }

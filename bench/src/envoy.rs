@@ -1,6 +1,7 @@
 //! One simulated Envoy as a state machine: responses go in, requests come out, in the order in which an Envoy makes them.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -37,6 +38,8 @@ pub(crate) struct Received {
     pub(crate) resources: usize,
     /// Endpoints among them with somebody who moves.
     pub(crate) moved: Vec<Arc<Entry>>,
+    /// Services that had endpoints and have none.
+    pub(crate) emptied: usize,
 }
 
 /// An Envoy's side of an ADS stream.
@@ -97,6 +100,19 @@ impl Envoy {
             && self.types.iter().all(Type::settled)
     }
 
+    /// Equal for two that have the same, secrets aside: the hash of each, in any order.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let hasher = foldhash::quality::FixedState::default();
+        let hash = |kind: &Kind| {
+            let held = self.types[*kind as usize].held.values();
+            held.fold(0, |all, entry| {
+                all ^ hasher.hash_one((*kind as u8, &entry.name, &entry.version))
+            })
+        };
+        let kinds = KINDS.iter().filter(|kind| **kind != Kind::Secret);
+        kinds.fold(0, |all: u64, kind| all ^ hash(kind))
+    }
+
     fn ask(&mut self, kind: Kind, first: bool) -> Bytes {
         let protocol = self.protocol;
         let one = &mut self.types[kind as usize];
@@ -134,7 +150,7 @@ impl Envoy {
     pub(crate) fn receive(
         &mut self,
         catalogue: &Catalogue,
-        response: Response,
+        response: &Response,
         refuse: bool,
     ) -> Result<Received, Malformed> {
         let Some(kind) = response.kind else {
@@ -146,15 +162,20 @@ impl Envoy {
         };
         let protocol = self.protocol;
         let one = &mut self.types[kind as usize];
-        one.nonce = response.nonce;
+        one.nonce.clone_from(&response.nonce);
         if !refuse {
             one.answered = true;
-            one.version = response.version;
+            one.version.clone_from(&response.version);
             let mut fresh = BTreeMap::new();
             for bytes in &response.resources {
                 let entry = catalogue.entry(protocol, kind, bytes)?;
                 if let Some(answered) = one.names.get_mut(&entry.name) {
                     *answered = true;
+                }
+                if entry.endpoints == Some(0) {
+                    let before = one.held.get(&entry.name);
+                    let had = before.is_some_and(|before| before.endpoints != Some(0));
+                    received.emptied += usize::from(had);
                 }
                 if !entry.moves.is_empty() {
                     received.moved.push(entry.clone());

@@ -22,22 +22,22 @@ const BACK_OFF: Duration = Duration::from_millis(200);
 
 /// One proxy of a fleet.
 #[derive(Debug, Clone)]
-pub(crate) struct Member {
+pub struct Member {
     /// Encoded `Node`.
-    pub(crate) node: Bytes,
-    pub(crate) token: Option<Arc<str>>,
+    pub node: Bytes,
+    pub token: Option<Arc<str>>,
 }
 
 /// How its members behave.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Behaviour {
-    pub(crate) protocol: Protocol,
+pub struct Behaviour {
+    pub protocol: Protocol,
     /// Of 100 responses this many are refused.
-    pub(crate) nack_percent: u64,
+    pub nack_percent: u64,
     /// Of 100 proxies this many stop reading between [`Fleet::stop_reading`] and [`Fleet::read_again`], once they are ready.
-    pub(crate) slow_percent: usize,
+    pub slow_percent: usize,
     /// Streams that share a connection.
-    pub(crate) streams_per_connection: usize,
+    pub streams_per_connection: usize,
 }
 
 impl Default for Behaviour {
@@ -51,15 +51,37 @@ impl Default for Behaviour {
     }
 }
 
+/// Somebody who looks at all that members of a fleet get.
+pub trait Observer: Send + Sync {
+    /// The server let a stream of a member in.
+    fn opened(&self, member: usize);
+    /// A message came.
+    fn received(&self, member: usize, news: &News<'_>);
+    /// The connection of a member has ended, or there was none.
+    fn ended(&self, member: usize);
+}
+
+/// A message that a member got, and what it has now.
+pub struct News<'a> {
+    /// As it came.
+    pub message: &'a Bytes,
+    /// As it was read.
+    pub response: &'a Response,
+    /// Services that had endpoints and have none.
+    pub emptied: usize,
+    /// Of all that it has but secrets, which are its own.
+    pub fingerprint: u64,
+}
+
 /// What is counted over all members since the start.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) responses: AtomicU64,
-    pub(crate) resources: AtomicU64,
-    pub(crate) bytes: AtomicU64,
-    pub(crate) nacks: AtomicU64,
-    pub(crate) connects: AtomicU64,
-    pub(crate) failures: AtomicU64,
+pub struct Counters {
+    pub responses: AtomicU64,
+    pub resources: AtomicU64,
+    pub bytes: AtomicU64,
+    pub nacks: AtomicU64,
+    pub connects: AtomicU64,
+    pub failures: AtomicU64,
 }
 
 struct Shared {
@@ -68,6 +90,7 @@ struct Shared {
     catalogue: Catalogue,
     probe: Probe,
     moves: Arc<Moves>,
+    observer: Option<Arc<dyn Observer>>,
     counters: Counters,
     ready: AtomicUsize,
     changed: Notify,
@@ -75,10 +98,11 @@ struct Shared {
     admission: Semaphore,
     slow: AtomicBool,
     read_again: Notify,
+    hang_up: Notify,
 }
 
 /// A running fleet; ends when it is dropped.
-pub(crate) struct Fleet {
+pub struct Fleet {
     shared: Arc<Shared>,
     members: usize,
     began: Instant,
@@ -88,18 +112,42 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// Starts every member; at most `in_flight` of them are on their way to ready at a time.
-    pub(crate) fn start(
+    pub fn start(
         target: Target,
         members: Vec<Member>,
         in_flight: usize,
         behaviour: Behaviour,
     ) -> Self {
-        Self::watching(Arc::default(), target, members, in_flight, behaviour)
+        let moves = Arc::default();
+        Self::begin(moves, None, target, members, in_flight, behaviour)
     }
 
     /// The same, with an eye on the moves of somebody.
     pub(crate) fn watching(
         moves: Arc<Moves>,
+        target: Target,
+        members: Vec<Member>,
+        in_flight: usize,
+        behaviour: Behaviour,
+    ) -> Self {
+        Self::begin(moves, None, target, members, in_flight, behaviour)
+    }
+
+    /// The same as [`Fleet::start`], and somebody looks at what its members get.
+    pub fn observed(
+        observer: Arc<dyn Observer>,
+        target: Target,
+        members: Vec<Member>,
+        in_flight: usize,
+        behaviour: Behaviour,
+    ) -> Self {
+        let moves = Arc::default();
+        Self::begin(moves, Some(observer), target, members, in_flight, behaviour)
+    }
+
+    fn begin(
+        moves: Arc<Moves>,
+        observer: Option<Arc<dyn Observer>>,
         target: Target,
         members: Vec<Member>,
         in_flight: usize,
@@ -111,12 +159,14 @@ impl Fleet {
             catalogue: Catalogue::default(),
             probe: Probe::default(),
             moves,
+            observer,
             counters: Counters::default(),
             ready: AtomicUsize::new(0),
             changed: Notify::new(),
             admission: Semaphore::new(in_flight),
             slow: AtomicBool::new(false),
             read_again: Notify::new(),
+            hang_up: Notify::new(),
         });
         let ready_after: Arc<std::sync::Mutex<Vec<Duration>>> = Arc::default();
         let mut tasks = JoinSet::new();
@@ -136,12 +186,12 @@ impl Fleet {
         }
     }
 
-    pub(crate) fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &Counters {
         &self.shared.counters
     }
 
     /// Responses that have come so far.
-    pub(crate) fn responses(&self) -> u64 {
+    pub fn responses(&self) -> u64 {
         self.shared.counters.responses.load(Ordering::Relaxed)
     }
 
@@ -149,11 +199,11 @@ impl Fleet {
         &self.shared.probe
     }
 
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.members
     }
 
-    pub(crate) fn ready(&self) -> usize {
+    pub fn ready(&self) -> usize {
         self.shared.ready.load(Ordering::SeqCst)
     }
 
@@ -161,7 +211,7 @@ impl Fleet {
     ///
     /// # Errors
     /// Not all are within the deadline.
-    pub(crate) async fn all_ready(&self, deadline: Duration) -> anyhow::Result<Duration> {
+    pub async fn all_ready(&self, deadline: Duration) -> anyhow::Result<Duration> {
         let wait = async {
             loop {
                 let changed = self.shared.changed.notified();
@@ -185,7 +235,7 @@ impl Fleet {
     }
 
     /// How long each connect took until ready; shortest first.
-    pub(crate) fn times_to_ready(&self) -> Vec<Duration> {
+    pub fn times_to_ready(&self) -> Vec<Duration> {
         let mut times = self
             .ready_after
             .lock()
@@ -195,13 +245,18 @@ impl Fleet {
         times
     }
 
+    /// All members lose their connections now, and come back.
+    pub fn hang_up(&self) {
+        self.shared.hang_up.notify_waiters();
+    }
+
     /// Slow readers read nothing from now on.
-    pub(crate) fn stop_reading(&self) {
+    pub fn stop_reading(&self) {
         self.shared.slow.store(true, Ordering::SeqCst);
     }
 
     /// Slow readers read from now on.
-    pub(crate) fn read_again(&self) {
+    pub fn read_again(&self) {
         self.shared.slow.store(false, Ordering::SeqCst);
         self.shared.read_again.notify_waiters();
     }
@@ -222,11 +277,16 @@ async fn connection(shared: Arc<Shared>, group: Vec<(usize, Member)>, times: Tim
             )
         })
         .collect();
-    loop {
+    for number in 0_usize.. {
         let begun = Instant::now();
-        let outcome = attempt(&shared, &mut envoys, begun, &times).await;
+        let outcome = attempt(&shared, &mut envoys, number, begun, &times).await;
         if outcome.is_err() {
             shared.counters.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        for (member, ..) in &envoys {
+            if let Some(observer) = &shared.observer {
+                observer.ended(*member);
+            }
         }
         tokio::time::sleep(BACK_OFF).await;
     }
@@ -235,12 +295,13 @@ async fn connection(shared: Arc<Shared>, group: Vec<(usize, Member)>, times: Tim
 async fn attempt(
     shared: &Arc<Shared>,
     envoys: &mut [(usize, Member, Envoy)],
+    attempt: usize,
     begun: Instant,
     times: &Times,
 ) -> anyhow::Result<()> {
     let permit = shared.admission.acquire().await?;
     let number = envoys.first().map_or(0, |e| e.0);
-    let connection = Connection::open(&shared.target, number).await?;
+    let connection = Connection::open(&shared.target, number, attempt).await?;
     shared.counters.connects.fetch_add(1, Ordering::Relaxed);
     let mut permit = Some(permit);
     let streams = envoys.iter_mut().map(|(number, member, envoy)| {
@@ -258,15 +319,18 @@ async fn attempt(
     });
     let mut streams: Vec<_> = streams.collect();
     // The first that ends takes the connection with it: as when a server goes away.
-    let outcome = std::future::poll_fn(|cx| {
+    let ended = std::future::poll_fn(|cx| {
         for stream in &mut streams {
             if let std::task::Poll::Ready(outcome) = stream.as_mut().poll(cx) {
                 return std::task::Poll::Ready(outcome);
             }
         }
         std::task::Poll::Pending
-    })
-    .await;
+    });
+    let outcome = tokio::select! {
+        outcome = ended => outcome,
+        () = shared.hang_up.notified() => Ok(()),
+    };
     drop(streams);
     outcome
 }
@@ -301,6 +365,9 @@ impl Stream<'_> {
             .connection
             .stream(protocol, self.member.token.as_deref(), first)
             .await?;
+        if let Some(observer) = &shared.observer {
+            observer.opened(self.number);
+        }
         let mut ready = None;
         let mut answered = 0_u64;
         let mut seen = 0_u64;
@@ -332,9 +399,18 @@ impl Stream<'_> {
             seen += 1;
             let refuse = ready.is_some()
                 && (self.number as u64 + seen * 7) % 100 < shared.behaviour.nack_percent;
-            let response = Response::parse(protocol, message)?;
+            let response = Response::parse(protocol, message.clone())?;
             let kind = response.kind;
-            let received = self.envoy.receive(&shared.catalogue, response, refuse)?;
+            let received = self.envoy.receive(&shared.catalogue, &response, refuse)?;
+            if let Some(observer) = &shared.observer {
+                let news = News {
+                    message: &message,
+                    response: &response,
+                    emptied: received.emptied,
+                    fingerprint: self.envoy.fingerprint(),
+                };
+                observer.received(self.number, &news);
+            }
             counters
                 .resources
                 .fetch_add(received.resources as u64, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::fleet::Member;
 
 /// The n-th of so many services, which calls the next `scope`; 0: it does not say whom.
-pub(crate) fn spec(number: usize, services: usize, scope: usize) -> Value {
+pub fn spec(number: usize, services: usize, scope: usize) -> Value {
     let ports = json!([{"name": "http", "port": 8080, "protocol": "http"}]);
     let next = (1..=scope).map(|n| json!({"service": service((number + n) % services)}));
     match scope {
@@ -21,24 +21,24 @@ pub(crate) fn spec(number: usize, services: usize, scope: usize) -> Value {
 }
 
 /// Whether the n-th proxy knows a service, of so many of which each calls the next `scope`.
-pub(crate) fn knows(proxy: usize, service: usize, services: usize, scope: usize) -> bool {
+pub fn knows(proxy: usize, service: usize, services: usize, scope: usize) -> bool {
     let distance = (services + service - proxy % services) % services;
     scope == 0 || (1..=scope).contains(&distance)
 }
 
 /// The name of the n-th service.
-pub(crate) fn service(number: usize) -> String {
+pub fn service(number: usize) -> String {
     format!("s{number:04}")
 }
 
 /// The n-th proxy, with an address of its own: services in turn.
-pub(crate) fn member(number: usize, tokens: &[Arc<str>]) -> Member {
+pub fn member(number: usize, tokens: &[Arc<str>]) -> Member {
     let [_, high, middle, low] = u32::try_from(number + 1).unwrap_or_default().to_be_bytes();
     at(number, tokens, &format!("10.{high}.{middle}.{low}"))
 }
 
 /// The n-th proxy at an address of one's choice: where others would reach it. Nothing is ever sent there.
-pub(crate) fn at(number: usize, tokens: &[Arc<str>], address: &str) -> Member {
+pub fn at(number: usize, tokens: &[Arc<str>], address: &str) -> Member {
     let service_number = number % tokens.len();
     let text = |value: &str| Json::StringValue(value.to_owned());
     let ports = object([("http", Json::NumberValue(15006.0))]);

@@ -61,7 +61,7 @@ impl Movers {
                 catalogue: catalogue.clone(),
                 target: target.clone(),
                 reconnects: reconnects.clone(),
-                connection: Connection::open(target, usize::from(mover)).await?,
+                connection: Connection::open(target, usize::from(mover), 0).await?,
             };
             tasks.spawn(mover.run(receiver, ready.clone()));
         }
@@ -230,7 +230,7 @@ impl Mover {
             return Ok(stream);
         }
         self.reconnects.fetch_add(1, Ordering::Relaxed);
-        self.connection = Connection::open(&self.target, self.mover.into()).await?;
+        self.connection = Connection::open(&self.target, self.mover.into(), 0).await?;
         self.stream().await
     }
 
@@ -250,7 +250,7 @@ impl Mover {
 
     async fn receive(&mut self, stream: &mut Stream, message: bytes::Bytes) -> anyhow::Result<()> {
         let response = Response::parse(Protocol::Delta, message)?;
-        let received = self.envoy.receive(&self.catalogue, response, false)?;
+        let received = self.envoy.receive(&self.catalogue, &response, false)?;
         for frame in received.requests {
             stream.send(frame).await?;
         }

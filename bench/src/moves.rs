@@ -169,6 +169,7 @@ mod tests {
             name: "s".into(),
             version: String::new(),
             refers: Vec::new(),
+            endpoints: None,
             moves: moves
                 .map(|(turn, mover)| Move { mover, turn: *turn })
                 .collect(),

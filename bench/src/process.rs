@@ -4,14 +4,14 @@ use std::time::Duration;
 
 /// CPU time in user and kernel, and memory, of one process.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Usage {
-    pub(crate) cpu: Duration,
-    pub(crate) resident_bytes: u64,
+pub struct Usage {
+    pub cpu: Duration,
+    pub resident_bytes: u64,
 }
 
 impl Usage {
     /// Of the process `pid` right now; zero when it is gone.
-    pub(crate) fn of(pid: u32) -> Self {
+    pub fn of(pid: u32) -> Self {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let resident = status
             .lines()
@@ -25,13 +25,13 @@ impl Usage {
     }
 
     /// CPU time since an earlier look.
-    pub(crate) fn cpu_since(self, earlier: Self) -> Duration {
+    pub fn cpu_since(self, earlier: Self) -> Duration {
         self.cpu.saturating_sub(earlier.cpu)
     }
 }
 
 /// CPU time of a process, of all that it started and of those of them that ended.
-pub(crate) fn cpu_of_family(pid: u32) -> Duration {
+pub fn cpu_of_family(pid: u32) -> Duration {
     let file = format!("/proc/{pid}/task/{pid}/children");
     let children = std::fs::read_to_string(file).unwrap_or_default();
     let children = children.split_whitespace().filter_map(|c| c.parse().ok());
@@ -51,24 +51,24 @@ fn ticks(pid: u32, fields: usize) -> Duration {
 }
 
 /// Descriptors that a process has open.
-pub(crate) fn descriptors(pid: u32) -> usize {
+pub fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
 /// Threads of a process.
-pub(crate) fn threads(pid: u32) -> usize {
+pub fn threads(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }
 
 /// Processes that a process has started and that still run.
-pub(crate) fn children(pid: u32) -> usize {
+pub fn children(pid: u32) -> usize {
     let file = format!("/proc/{pid}/task/{pid}/children");
     let children = std::fs::read_to_string(file).unwrap_or_default();
     children.split_whitespace().count()
 }
 
 /// How often threads of a process have waited for something so far, and so been woken.
-pub(crate) fn wake_ups(pid: u32) -> u64 {
+pub fn wake_ups(pid: u32) -> u64 {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
     let statuses = threads
         .into_iter()

@@ -95,7 +95,8 @@ impl Report {
 }
 
 /// The time below which `percent` of the sorted times lie.
-pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+#[must_use]
+pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let last = sorted.len().saturating_sub(1);
     let at = (sorted.len() * percent)
         .div_ceil(100)

@@ -1,5 +1,7 @@
 //! A connection and the gRPC streams on it, by hand: HTTP/2 and five bytes before each message.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use bytes::{Buf as _, Bytes, BytesMut};
 use h2::client::SendRequest;
@@ -11,6 +13,26 @@ use crate::wire::Protocol;
 
 /// Window of a connection and a stream, in bytes: as large as Envoy's.
 const WINDOW: u32 = 256 << 10;
+
+/// How long connecting may take, handshakes included. A server that thousands come to at once is slow, and no Envoy is so many.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the server is asked whether it is there, and how long its answer may take: as our bootstrap has it.
+const PING_EVERY: Duration = Duration::from_secs(5);
+const PING_WAIT: Duration = Duration::from_secs(2);
+
+/// Returns when the other side does not answer any more.
+async fn until_silent(pings: Option<h2::PingPong>) {
+    let Some(mut pings) = pings else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(PING_EVERY).await;
+        let answer = pings.ping(h2::Ping::opaque());
+        if !matches!(tokio::time::timeout(PING_WAIT, answer).await, Ok(Ok(_))) {
+            return;
+        }
+    }
+}
 
 /// A connection; it ends when it is dropped.
 pub(crate) struct Connection {
@@ -27,21 +49,38 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Connects; `number` spreads connections over source addresses.
+    /// Connects; `number` spreads connections over source addresses, and each attempt goes to another server.
     ///
     /// # Errors
     /// The server cannot be reached.
-    pub(crate) async fn open(target: &Target, number: usize) -> anyhow::Result<Self> {
-        let io = target.connect(number).await?;
-        let (requests, connection) = h2::client::Builder::new()
+    pub(crate) async fn open(
+        target: &Target,
+        number: usize,
+        attempt: usize,
+    ) -> anyhow::Result<Self> {
+        let opened = tokio::time::timeout(PATIENCE, Self::connect(target, number, attempt));
+        opened.await.context("the server does not answer")?
+    }
+
+    async fn connect(target: &Target, number: usize, attempt: usize) -> anyhow::Result<Self> {
+        let io = target.connect(number, attempt).await?;
+        let (requests, mut connection) = h2::client::Builder::new()
             .initial_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
             .handshake::<_, Bytes>(io)
             .await?;
+        let pings = connection.ping_pong().filter(|_| target.asks());
+        let driver = tokio::spawn(async move {
+            tokio::select! {
+                // Either way it ends, and its streams with it.
+                ended = connection => drop(ended),
+                () = until_silent(pings) => {}
+            }
+        });
         Ok(Self {
             base: format!("{}://{}", target.scheme(), target.address()),
             requests,
-            driver: tokio::spawn(connection).abort_handle(),
+            driver: driver.abort_handle(),
         })
     }
 

@@ -9,7 +9,7 @@ use prost::encoding::{
 
 /// The types that an Envoy asks for, in the order in which it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     Cluster,
     Endpoints,
     Listener,
@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     Secret,
 }
 
-pub(crate) const KINDS: [Kind; 5] = [
+pub const KINDS: [Kind; 5] = [
     Kind::Cluster,
     Kind::Endpoints,
     Kind::Listener,
@@ -26,7 +26,7 @@ pub(crate) const KINDS: [Kind; 5] = [
 ];
 
 impl Kind {
-    pub(crate) const fn type_url(self) -> &'static str {
+    pub const fn type_url(self) -> &'static str {
         match self {
             Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
             Self::Endpoints => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
@@ -45,7 +45,7 @@ impl Kind {
 
 /// Which of the two protocols a stream speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Protocol {
+pub enum Protocol {
     /// Changes only.
     Delta,
     /// State of the world.
@@ -53,7 +53,7 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
-    pub(crate) const fn path(self) -> &'static str {
+    pub const fn path(self) -> &'static str {
         match self {
             Self::Delta => {
                 "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
@@ -67,20 +67,20 @@ impl Protocol {
 
 /// A request, in either protocol.
 #[derive(Debug, Default)]
-pub(crate) struct Request<'a> {
+pub struct Request<'a> {
     /// An encoded `Node`; in the first message of a stream.
-    pub(crate) node: Option<&'a [u8]>,
+    pub node: Option<&'a [u8]>,
     /// Delta: names that are new. State of the world: all names.
-    pub(crate) names: Vec<&'a str>,
+    pub names: Vec<&'a str>,
     /// Delta only.
-    pub(crate) unsubscribe: Vec<&'a str>,
+    pub unsubscribe: Vec<&'a str>,
     /// Delta only: what the client has, name and version.
-    pub(crate) initial: Vec<(&'a str, &'a str)>,
+    pub initial: Vec<(&'a str, &'a str)>,
     /// State of the world only.
-    pub(crate) version: &'a str,
-    pub(crate) nonce: &'a str,
+    pub version: &'a str,
+    pub nonce: &'a str,
     /// Refuses the response that the nonce names.
-    pub(crate) refuse: bool,
+    pub refuse: bool,
 }
 
 fn put(out: &mut BytesMut, tag: u32, bytes: &[u8]) {
@@ -91,7 +91,7 @@ fn put(out: &mut BytesMut, tag: u32, bytes: &[u8]) {
 
 impl Request<'_> {
     /// The message with the five bytes that gRPC puts before it.
-    pub(crate) fn frame(&self, protocol: Protocol, kind: Kind) -> Bytes {
+    pub fn frame(&self, protocol: Protocol, kind: Kind) -> Bytes {
         let mut out = BytesMut::with_capacity(128);
         out.put_bytes(0, 5);
         match protocol {
@@ -150,23 +150,23 @@ impl Request<'_> {
 
 /// A response as far as it is looked at.
 #[derive(Debug, Default)]
-pub(crate) struct Response {
-    pub(crate) kind: Option<Kind>,
-    pub(crate) nonce: String,
-    /// State of the world only.
-    pub(crate) version: String,
+pub struct Response {
+    pub kind: Option<Kind>,
+    pub nonce: String,
+    /// Of the resources in state of the world; in delta, of all that the server knows.
+    pub version: String,
     /// Each whole: a `Resource` in delta, an `Any` in state of the world.
-    pub(crate) resources: Vec<Bytes>,
-    pub(crate) removed: Vec<String>,
+    pub resources: Vec<Bytes>,
+    pub removed: Vec<String>,
 }
 
 /// A message that is not one.
 #[derive(Debug, thiserror::Error)]
 #[error("not a discovery response: {0}")]
-pub(crate) struct Malformed(#[from] prost::DecodeError);
+pub struct Malformed(#[from] prost::DecodeError);
 
 /// Calls `field` with each length-delimited field of a message.
-pub(crate) fn fields(mut bytes: Bytes, mut field: impl FnMut(u32, Bytes)) -> Result<(), Malformed> {
+pub fn fields(mut bytes: Bytes, mut field: impl FnMut(u32, Bytes)) -> Result<(), Malformed> {
     while bytes.has_remaining() {
         let (tag, wire) = decode_key(&mut bytes)?;
         if wire == WireType::LengthDelimited {
@@ -194,10 +194,10 @@ fn text(bytes: &Bytes) -> String {
 }
 
 impl Response {
-    pub(crate) fn parse(protocol: Protocol, message: Bytes) -> Result<Self, Malformed> {
+    pub fn parse(protocol: Protocol, message: Bytes) -> Result<Self, Malformed> {
         let mut response = Self::default();
         fields(message, |tag, bytes| match (protocol, tag) {
-            (Protocol::Sotw, 1) => response.version = text(&bytes),
+            (_, 1) => response.version = text(&bytes),
             (_, 2) => response.resources.push(bytes),
             (_, 4) => response.kind = Kind::of(&bytes),
             (_, 5) => response.nonce = text(&bytes),
@@ -269,6 +269,7 @@ mod tests {
         };
         let read = Response::parse(Protocol::Delta, delta.encode_to_vec().into()).unwrap();
         assert_eq!((read.kind, read.nonce.as_str()), (Some(Kind::Secret), "n1"));
+        assert_eq!(read.version, "9");
         assert_eq!((read.resources.len(), read.removed.len()), (1, 1));
         let sotw = DiscoveryResponse {
             version_info: "v2".into(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod certificates;
+pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod look;
 pub(crate) mod mtls;
@@ -107,6 +108,9 @@ pub(crate) enum Command {
         heddle apply -f services/ --sync --manager 'deploys; ref=\"acme/shop\"' --message 'PAY-1123'"
     )]
     Apply(Apply),
+    /// Write down everything that was declared, to keep it or to take it elsewhere
+    #[command(after_help = export::EXAMPLES)]
+    Export(export::Export),
     /// Say what `apply` would change: 8 when it is anything
     #[command(
         after_help = "Examples:\n  heddle diff -f services/\n  heddle diff -f services/ -o json || test $? = 8"

@@ -9,6 +9,7 @@ mod context;
 mod describe;
 mod doctor;
 mod events;
+mod export;
 mod get;
 mod login;
 mod mtls;
@@ -56,6 +57,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Usage(args) => usage::usage(&Here::find(place)?, &args).await,
         Command::Why(args) => why::why(&Here::find(place)?, &args).await,
         Command::Apply(args) => apply::apply(&Here::find(place)?, &args).await,
+        Command::Export(args) => export::export(&Here::find(place)?, &args).await,
         Command::Diff(args) => apply::diff(&Here::find(place)?, args).await,
         Command::Proxies(command) => proxies::run(&Here::find(place)?, command).await,
         Command::Bootstrap(args) => bootstrap::bootstrap(&Here::find(place)?, &args).await,

@@ -21,4 +21,4 @@ pub use fanout::{Fanout, Heard, Hints};
 pub use hint::Hint;
 pub use in_process::InProcess;
 pub use local::Servers;
-pub use redis::{BadOptions, Link, Options, Redis};
+pub use redis::{BadOptions, COUNT_WITHIN, Link, Options, Redis};

@@ -5,6 +5,7 @@ mod link;
 mod telemetry;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::redis::{ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, TlsCertificates};
 use async_trait::async_trait;
@@ -32,7 +33,12 @@ pub struct Options {
     pub prefix: String,
     /// Certificate authority that Redis is verified with, PEM; `None`: those of this machine.
     pub ca_pem: Option<Vec<u8>>,
+    /// How long it may take to count one request, which waits for that; see [`COUNT_WITHIN`].
+    pub count_within: Duration,
 }
+
+/// Long for an answer from a Redis nearby, and not much for a request: beyond that a server counts by itself.
+pub const COUNT_WITHIN: Duration = Duration::from_millis(50);
 
 /// The options cannot be meant. Says nothing of the URL's secret.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +74,8 @@ impl Redis {
         let (queue, queued) = mpsc::channel(QUEUE);
         let heard = Arc::new(broadcast::channel(LAG).0);
         let (connection, connected) = watch::channel(None);
-        let shared = Shared::new(&options.prefix, connected, Local::new(servers));
+        let local = Local::new(servers);
+        let shared = Shared::new(&options.prefix, connected, local, options.count_within);
         let redis = Self {
             queue,
             heard,

@@ -3,6 +3,7 @@
 mod authorities;
 pub(crate) mod authority_watch;
 mod certifier;
+pub(crate) mod database_watch;
 mod directory;
 pub(crate) mod ephemeral_proxies;
 mod identities;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use heddle_ephemeral::{Buckets, Fanout, InProcess, Link, Options, Redis, Servers};
+use heddle_ephemeral::{Buckets, COUNT_WITHIN, Fanout, InProcess, Link, Options, Redis, Servers};
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -53,6 +53,7 @@ pub(crate) fn open(config: &Config, id: Uuid) -> anyhow::Result<Ephemeral> {
         url,
         prefix: config.redis_prefix.clone(),
         ca_pem,
+        count_within: COUNT_WITHIN,
     };
     // The random half of the identifier.
     let (_, own) = id.as_u64_pair();

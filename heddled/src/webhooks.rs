@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
 use heddle_egress::{Answer, Caller, Failed, Target};
 use heddle_model::clock::SharedClock;
 use heddle_store::webhooks::{self, Outcome, Parcel, Tried, Turn};
@@ -138,7 +139,8 @@ impl Sender {
         let begun = Instant::now();
         let answer = self.call(parcel).await;
         let took = begun.elapsed().as_millis();
-        judge(answer, u32::try_from(took).unwrap_or(u32::MAX))
+        let took = u32::try_from(took).unwrap_or(u32::MAX);
+        judge(answer, took, self.clock.now())
     }
 
     async fn call(&self, parcel: &Parcel) -> Result<Answer, String> {
@@ -182,13 +184,14 @@ fn headers(parcel: &Parcel, body: &str, now: i64) -> Result<HeaderMap, String> {
 }
 
 /// What an answer, or none, means: 2xx is taken, 410 says that the webhook is gone, and redirects lead nowhere.
-fn judge(answer: Result<Answer, String>, duration_ms: u32) -> Tried {
+fn judge(answer: Result<Answer, String>, duration_ms: u32, now: DateTime<Utc>) -> Tried {
     let mut tried = Tried {
         outcome: Outcome::NotTaken,
         status: None,
         duration_ms,
         error: None,
         response: None,
+        not_before: None,
     };
     match answer {
         Err(why) => tried.error = Some(why),
@@ -206,8 +209,50 @@ fn judge(answer: Result<Answer, String>, duration_ms: u32) -> Tried {
                 tried.error = Some("redirects are not followed".to_owned());
             } else {
                 tried.error = Some("not a status of success (2xx)".to_owned());
+                tried.not_before = retry_after(&answer.headers, now);
             }
         }
     }
     tried
+}
+
+/// When somebody wants to be asked again, in seconds or as a date (RFC 9110, 10.2.3).
+fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    match text.parse::<u32>() {
+        Ok(seconds) => Some(now + TimeDelta::seconds(seconds.into())),
+        Err(_) => Some(DateTime::parse_from_rfc2822(text).ok()?.to_utc()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_busy_says_until_when() {
+        let now = DateTime::from_timestamp(784_111_700, 0).unwrap();
+        let judged = |status, after: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, after.parse().unwrap());
+            let answer = Answer {
+                status,
+                headers,
+                body: Bytes::new(),
+            };
+            judge(Ok(answer), 1, now).not_before
+        };
+        let seconds = |n| Some(now + TimeDelta::seconds(n));
+        let busy = StatusCode::SERVICE_UNAVAILABLE;
+        assert_eq!(judged(busy, "120"), seconds(120));
+        assert_eq!(judged(busy, "Sun, 06 Nov 1994 08:49:37 GMT"), seconds(77));
+        assert_eq!(
+            judged(StatusCode::TOO_MANY_REQUESTS, "4294967295"),
+            seconds(4_294_967_295)
+        );
+        for odd in ["", "soon", "-1", "1.5", "Sun, 99 Nov 1994 08:49:37 GMT"] {
+            assert_eq!(judged(busy, odd), None, "{odd}");
+        }
+        assert_eq!(judged(StatusCode::OK, "120"), None);
+    }
 }

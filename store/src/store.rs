@@ -18,6 +18,7 @@ use crate::lease::is_finished;
 use crate::migrate;
 use crate::password::Passwords;
 use crate::proxies::{Joins, Refusals, SEEN_TOGETHER, SeenAgents};
+use crate::pulse;
 use crate::session_keys::Keys;
 use crate::strangers::Strangers;
 use crate::throttle::Throttle;
@@ -30,6 +31,9 @@ const HINTS: usize = 1024;
 /// A connection that was used this short a time ago is used again without asking whether it works. One that does not shows it
 /// at the first statement of a transaction, which is then begun on another; see [`Store::work`].
 const FRESH: Duration = Duration::from_secs(1);
+
+/// How long it may take to see that a connection carries nothing on.
+const CLEAN: Duration = Duration::from_secs(5);
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -77,6 +81,7 @@ struct Inner {
     uses: Uses,
     quotas: Quotas,
     meters: Meters,
+    seen: Arc<pulse::Seen>,
 }
 
 impl std::fmt::Debug for Store {
@@ -92,14 +97,19 @@ impl Store {
     /// [`crate::Error::Unavailable`] when the database does not answer.
     pub async fn connect(options: Options, clock: SharedClock, ids: Arc<dyn Ids>) -> Result<Self> {
         let connect = connect_options(options.url.expose_secret())?;
+        let seen: Arc<pulse::Seen> = Arc::default();
+        let before = Arc::clone(&seen);
         let pool = guarded(
             PgPoolOptions::new()
                 .max_connections(options.max_connections)
                 .acquire_timeout(options.acquire_timeout)
                 .test_before_acquire(false)
-                .before_acquire(|connection, idle| {
+                .before_acquire(move |connection, facts| {
+                    if before.outlived(facts.age) {
+                        return Box::pin(async { Ok(false) });
+                    }
                     Box::pin(async move {
-                        if idle.idle_for > FRESH {
+                        if facts.idle_for > FRESH {
                             connection.ping().await?;
                         }
                         Ok(true)
@@ -129,6 +139,7 @@ impl Store {
                 uses: Uses::default(),
                 quotas: options.quotas,
                 meters: Meters::default(),
+                seen,
             }),
         })
     }
@@ -196,6 +207,10 @@ impl Store {
 
     pub(crate) fn quotas(&self) -> &Quotas {
         &self.inner.quotas
+    }
+
+    pub(crate) fn seen(&self) -> &pulse::Seen {
+        &self.inner.seen
     }
 
     pub(crate) fn meters(&self) -> &Meters {
@@ -288,7 +303,11 @@ fn connect_options(url: &str) -> Result<PgConnectOptions> {
 #[must_use]
 pub fn guarded(options: PgPoolOptions) -> PgPoolOptions {
     options.after_release(|connection, _| {
-        Box::pin(async move { Ok(is_finished() || is_clean(connection).await?) })
+        Box::pin(async move {
+            // One that is not told to be clean is closed, and its place in the pool is free.
+            let clean = tokio::time::timeout(CLEAN, is_clean(connection));
+            Ok(is_finished() || clean.await.unwrap_or(Ok(false))?)
+        })
     })
 }
 

@@ -77,6 +77,19 @@ impl Api {
         }
     }
 
+    /// The same with a connection for each request, so that what balances connections balances requests.
+    ///
+    /// # Panics
+    /// There is no such client.
+    #[must_use]
+    pub fn without_keep_alive(&self) -> Self {
+        let builder = Client::builder().pool_max_idle_per_host(0);
+        Self {
+            client: builder.build().expect("a client"),
+            ..self.clone()
+        }
+    }
+
     /// The same address and organisation with another token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
@@ -219,9 +232,18 @@ impl Api {
 
     /// The status of `/readyz`; none while nobody listens.
     pub async fn ready_status(&self) -> Option<u16> {
+        self.status_of("/readyz").await
+    }
+
+    /// The status of `/livez`; none while nobody listens.
+    pub async fn live_status(&self) -> Option<u16> {
+        self.status_of("/livez").await
+    }
+
+    async fn status_of(&self, path: &str) -> Option<u16> {
         let response = self
             .client
-            .get(format!("{}/readyz", self.base))
+            .get(format!("{}{path}", self.base))
             .send()
             .await
             .ok()?;

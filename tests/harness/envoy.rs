@@ -10,37 +10,57 @@ use tokio::process::Command;
 use crate::process::{Child, repository};
 use crate::until::until;
 
-/// Which Envoy: the ends of the supported range.
+/// Which Envoy: mostly the ends of the supported range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnvoyVersion {
     /// The newest.
     Newest,
     /// The oldest.
     Oldest,
+    /// One from between, such as `1.38`: `scripts/setup --envoys`.
+    Between(&'static str),
 }
 
 impl EnvoyVersion {
     /// Both ends.
     pub const BOTH: [Self; 2] = [Self::Newest, Self::Oldest];
 
+    /// So many: of all versions that are installed, one after the other.
+    #[must_use]
+    pub fn installed(count: usize) -> Vec<Self> {
+        let between = ["1.37", "1.38", "1.39"].map(Self::Between);
+        let mut all = vec![Self::Newest, Self::Oldest];
+        all.extend(
+            between
+                .into_iter()
+                .filter(|version| version.find().is_some()),
+        );
+        all.iter().copied().cycle().take(count).collect()
+    }
+
     /// Its binary, installed by `scripts/setup`. `HEDDLE_TEST_ENVOY` (such as `1.38`) puts a version from between in the
     /// oldest one's place: `make test-envoys`.
     #[must_use]
     pub fn binary(self) -> PathBuf {
+        self.find()
+            .unwrap_or_else(|| panic!("no Envoy ({self:?}): run `make setup` first"))
+    }
+
+    fn find(self) -> Option<PathBuf> {
         let between = std::env::var_os("HEDDLE_TEST_ENVOY");
         let venv = match (self, between) {
             (Self::Newest, _) => String::from("venv"),
             (Self::Oldest, Some(version)) => format!("venv-{}", version.display()),
             (Self::Oldest, None) => String::from("venv-oldest"),
+            (Self::Between(version), _) => format!("venv-{version}"),
         };
         let lib = repository().join(".tools").join(venv).join("lib");
-        let found = std::fs::read_dir(&lib)
+        std::fs::read_dir(lib)
             .into_iter()
             .flatten()
             .flatten()
             .map(|entry| entry.path().join("site-packages/envoy/_bin/envoy"))
-            .find(|path| path.exists());
-        found.unwrap_or_else(|| panic!("no Envoy under {}: run `make setup` first", lib.display()))
+            .find(|path| path.exists())
     }
 }
 

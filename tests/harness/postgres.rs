@@ -1,5 +1,7 @@
 //! A private PostgreSQL, run by `heddled up --only-postgres`: the same code that users get.
 
+mod standby;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,7 +36,8 @@ pub struct Postgres {
     supervisor: Child,
     data: PathBuf,
     socket_directory: PathBuf,
-    /// The process id of the postmaster.
+    ready: PathBuf,
+    /// The process id of the postmaster that was started first.
     pub pid: i32,
 }
 
@@ -78,6 +81,7 @@ impl Postgres {
         );
         Self {
             supervisor,
+            ready,
             data,
             socket_directory,
             pid: i32::try_from(pid).expect("a pid"),
@@ -99,6 +103,13 @@ impl Postgres {
             tokio::net::UnixStream::connect(&socket).await.is_err()
         })
         .await;
+    }
+
+    /// The process id of the postmaster of now, which its supervisor replaces; none while the file is being written.
+    #[must_use]
+    pub fn current_pid(&self) -> Option<i32> {
+        let facts: Value = serde_json::from_slice(&std::fs::read(&self.ready).ok()?).ok()?;
+        i32::try_from(facts["pids"]["postgres"].as_i64()?).ok()
     }
 
     /// Its data directory.
@@ -142,6 +153,22 @@ impl Postgres {
         self.url("heddle_admin")
     }
 
+    /// A replica that follows this one at its own pace, with a data directory of its own. Nobody starts it again.
+    ///
+    /// # Panics
+    /// It does not come up.
+    pub async fn standby(&self, data: &Path) -> Self {
+        standby::start(self, data).await
+    }
+
+    /// Has a replica take over.
+    ///
+    /// # Panics
+    /// It does not.
+    pub async fn promote(&self) {
+        standby::promote(self).await;
+    }
+
     /// Stops the postmaster where it is; nobody can connect any more.
     pub fn freeze(&self) {
         kill(Pid::from_raw(self.pid), Signal::SIGSTOP).expect("the postmaster can be signalled");
@@ -150,6 +177,37 @@ impl Postgres {
     /// Lets it go on.
     pub fn thaw(&self) {
         kill(Pid::from_raw(self.pid), Signal::SIGCONT).expect("the postmaster can be signalled");
+    }
+
+    /// The same, when it can be had.
+    ///
+    /// # Errors
+    /// The database does not let one in.
+    pub async fn try_inspect(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect(&self.admin_url()).await
+    }
+
+    /// Its processes, the one first that others come from.
+    ///
+    /// # Panics
+    /// It does not run.
+    #[must_use]
+    pub fn processes(&self) -> Vec<i32> {
+        let first = self.current_pid().expect("it runs");
+        let file = format!("/proc/{first}/task/{first}/children");
+        let children = std::fs::read_to_string(file).expect("it runs");
+        let children = children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok());
+        std::iter::once(first).chain(children).collect()
+    }
+
+    /// Sends a signal to each of its processes: with SIGSTOP, connections stay, and nobody gets an answer.
+    pub fn signal(&self, signal: Signal) {
+        for pid in self.processes() {
+            // It may have ended since.
+            let _gone = kill(Pid::from_raw(pid), signal);
+        }
     }
 
     /// A connection past all row security, to look at what is stored.

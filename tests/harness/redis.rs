@@ -59,8 +59,20 @@ impl Redis {
     /// Where it is, with its password.
     #[must_use]
     pub fn url(&self) -> String {
+        self.url_at(self.port)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The same through something that listens on another port.
+    #[must_use]
+    pub fn url_at(&self, port: u16) -> String {
         let scheme = if self.tls { "rediss" } else { "redis" };
-        format!("{scheme}://:{PASSWORD}@127.0.0.1:{}", self.port)
+        format!("{scheme}://:{PASSWORD}@127.0.0.1:{port}")
     }
 
     /// What must not be seen anywhere.
@@ -125,6 +137,14 @@ impl Redis {
     pub async fn kill(&mut self) {
         self.child.as_mut().expect("it runs").kill().await;
         self.child = None;
+    }
+
+    /// Has it do something, whatever it says to that.
+    pub async fn command(&self, words: &[&str]) {
+        let mut connection = self.inspect().await;
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        let _said: Result<(), _> = command.query_async(&mut connection).await;
     }
 
     /// Stops it where it is: connections stay open, and nobody gets an answer.

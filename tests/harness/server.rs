@@ -29,6 +29,12 @@ pub struct ServerOptions {
     pub database_connections: u32,
     /// `--database-wait`.
     pub database_wait: String,
+    /// Where the database is for this server, when it is not where it is for others.
+    pub database_url: Option<String>,
+    /// `--log-level`.
+    pub log_level: String,
+    /// For how many days the certificate of its xDS server is good.
+    pub certificate_days: i64,
     /// `--xds-address`, when it is not where the server listens.
     pub xds_address: Option<String>,
     /// `HEDDLE_REDIS_URL`.
@@ -57,6 +63,9 @@ impl Default for ServerOptions {
             ephemeral_after: text("10m"),
             database_connections: 20,
             database_wait: text("2s"),
+            database_url: None,
+            log_level: text("info,heddle_xds_server=debug"),
+            certificate_days: 1,
             xds_address: None,
             redis_url: None,
             rates: None,
@@ -84,7 +93,7 @@ impl Server {
     /// Starts it with a fresh xDS certificate authority and sealing key in `directory`.
     pub async fn start(directory: &Path, postgres: &Postgres, options: ServerOptions) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        write_tls(directory, "xds", 1);
+        write_tls(directory, "xds", options.certificate_days);
         let key: String = (0..64)
             .map(|i| char::from(b"0123456789abcdef"[(i * 7 + 3) % 16]))
             .collect();
@@ -106,7 +115,12 @@ impl Server {
 
     /// Another server beside this one: the same database, keys and settings, and ports of its own.
     pub async fn beside(&self) -> Self {
-        let directory = self.directory.join("beside");
+        self.replica("beside", self.options.clone()).await
+    }
+
+    /// Another one beside this one, with settings of its own, in a directory of this name.
+    pub async fn replica(&self, name: &str, options: ServerOptions) -> Self {
+        let directory = self.directory.join(name);
         std::fs::create_dir(&directory).expect("a directory");
         for file in ["xds.pem", "xds.key", "xds-ca.pem", "sealing.key"] {
             std::fs::copy(self.directory.join(file), directory.join(file)).expect("a copy");
@@ -114,7 +128,7 @@ impl Server {
         let [api_port, xds_port] = free_ports();
         let mut server = Self {
             directory,
-            options: self.options.clone(),
+            options,
             server_url: self.server_url.clone(),
             admin_url: self.admin_url.clone(),
             api_port,
@@ -218,9 +232,27 @@ impl Server {
 
     /// Starts it (again) and waits until it is ready.
     pub async fn start_again(&mut self) {
+        self.launch();
+        self.ready().await;
+    }
+
+    /// Waits until it is ready.
+    pub async fn ready(&mut self) {
+        let api = self.caller("-", "");
+        let child = self.child.as_mut().expect("it was launched");
+        until("the server is ready", Duration::from_secs(60), async || {
+            assert!(!child.has_ended(), "the server ended:\n{}", child.output());
+            api.try_ready().await
+        })
+        .await;
+    }
+
+    /// Starts it (again), whether it gets ready or not.
+    pub fn launch(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let file = |name: &str| self.directory.join(name);
         let mut command = self.command();
+        command.envs((self.options.database_url.iter()).map(|url| ("DATABASE_URL", url)));
         command.envs((self.options.redis_url.iter()).map(|url| ("HEDDLE_REDIS_URL", url.as_str())));
         command.envs((self.options.quotas.iter()).map(|quotas| ("HEDDLE_QUOTAS", quotas)));
         if let Some((reads, writes)) = self.options.rates {
@@ -229,7 +261,7 @@ impl Server {
         }
         command
             .arg("all")
-            .args(["--log-level", "info,heddle_xds_server=debug"])
+            .args(["--log-level", &self.options.log_level])
             .args(["--api-listen", &format!("127.0.0.1:{}", self.api_port)])
             .args(["--xds-listen", &format!("127.0.0.1:{}", self.xds_port)])
             .args(["--leaf-lifetime", &self.options.leaf_lifetime])
@@ -251,14 +283,17 @@ impl Server {
             .arg(file("xds.key"))
             .arg("--xds-ca")
             .arg(file("xds-ca.pem"));
-        let mut child = Child::start(&mut command, &file("server.log"));
-        let api = self.caller("-", "");
-        until("the server is ready", Duration::from_secs(60), async || {
-            assert!(!child.has_ended(), "the server ended:\n{}", child.output());
-            api.try_ready().await
-        })
-        .await;
-        self.child = Some(child);
+        self.child = Some(Child::start(&mut command, &file("server.log")));
+    }
+
+    /// Whether it was started and has neither ended nor been stopped.
+    pub fn runs(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| !child.has_ended())
+    }
+
+    /// Has nothing more to do with one that has ended by itself.
+    pub fn forget(&mut self) {
+        self.child = None;
     }
 
     /// Kills it with SIGKILL; it stays dead.

@@ -1,5 +1,6 @@
 //! A whole stack, and workloads in it: an application with its Envoy.
 
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -124,6 +125,17 @@ impl Workload {
         application: Application,
         token: String,
     ) -> Self {
+        Self::join_in(stack.directory.path(), api, spec, application, token).await
+    }
+
+    /// The same without a stack; files of its own go to this directory.
+    pub async fn join_in(
+        directory: &Path,
+        api: &Api,
+        spec: &WorkloadSpec<'_>,
+        application: Application,
+        token: String,
+    ) -> Self {
         let [inbound_port, outbound_port, admin_port] = free_ports();
         let as_proxy = api.with_token(&token);
         let path = format!(
@@ -141,7 +153,7 @@ impl Workload {
             .expect(200);
         let envoy = Envoy::start(
             spec.envoy,
-            stack.directory.path(),
+            directory,
             spec.proxy,
             &bootstrap.text,
             admin_port,

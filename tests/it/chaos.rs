@@ -4,8 +4,5 @@
 mod bite;
 mod cancels;
 mod hammer;
-mod invariants;
 mod kills;
-mod ledger;
 mod templates;
-mod writes;

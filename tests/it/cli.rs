@@ -3,6 +3,7 @@
 
 mod credentials;
 mod examples;
+mod export;
 mod follow;
 mod history;
 mod look;

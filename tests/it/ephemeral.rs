@@ -4,7 +4,7 @@ mod buckets;
 mod fanout;
 mod redis;
 
-use heddle_ephemeral::{Options, Redis, Servers};
+use heddle_ephemeral::{COUNT_WITHIN, Options, Redis, Servers};
 use heddle_tests::Redis as RedisServer;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -13,6 +13,7 @@ fn options(server: &RedisServer, prefix: &str) -> Options {
         url: server.url().into(),
         prefix: prefix.to_owned(),
         ca_pem: None,
+        count_within: COUNT_WITHIN,
     }
 }
 

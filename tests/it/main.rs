@@ -58,6 +58,7 @@ mod sealing;
 mod second_factors;
 mod settings;
 mod sign_in;
+mod silent;
 mod sso;
 mod tcp;
 mod tokens;

@@ -119,7 +119,8 @@ async fn a_revision_is_live_when_every_envoy_that_it_concerns_has_it() {
     let away = until_some("it is missed", Duration::from_secs(10), async || {
         let _ = api.delete(path).await;
         let seen = rollout(&api, revision(&api).await, "").await;
-        (seen["offline"] == 1).then_some(seen)
+        // The other one has had the time to acknowledge.
+        (seen["offline"] == 1 && seen["pending"] == 0).then_some(seen)
     })
     .await;
     let now = revision(&api).await;

@@ -181,6 +181,8 @@ async fn run(seconds: u32, seed_number: u64, only: &[String]) -> (BTreeMap<Strin
         .arg("--seed")
         .arg(seed_number.to_string())
         .args(only.iter().flat_map(|name| ["--include-name", name]))
+        // Links from one operation to another need both.
+        .args((!only.is_empty()).then_some("--phases=examples,coverage,fuzzing"))
         .arg(format!("{}/v1/openapi.json", stack.server.url()))
         .env(
             "SCHEMATHESIS_HOOKS",

@@ -1,7 +1,7 @@
 // An identity provider over TLS, as tests need one: whoever names an account and types anything as password is it.
 //   node provider.mjs PACKAGES PORT CERTIFICATE KEY CLIENTS
 // PACKAGES is where the package is installed; CLIENTS is JSON: a list of clients, as the package takes them.
-import { generateKeyPairSync } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { join } from "node:path";
@@ -10,13 +10,18 @@ import { pathToFileURL } from "node:url";
 const [packages, port, certificate, key, clients] = process.argv.slice(2);
 const { Provider } = await import(pathToFileURL(join(packages, "node_modules/oidc-provider/lib/index.js")));
 
-const jwk = ({ privateKey }, more) => ({ ...privateKey.export({ format: "jwk" }), use: "sig", ...more });
+// By way of PEM: Node waits for itself for ever when it cleans up what has made a key while that key is written as a JWK.
+const pem = { privateKeyEncoding: { type: "pkcs8", format: "pem" }, publicKeyEncoding: { type: "spki", format: "pem" } };
+const jwk = (type, options, kid) => {
+  const { privateKey } = generateKeyPairSync(type, { ...options, ...pem });
+  return { ...createPrivateKey(privateKey).export({ format: "jwk" }), use: "sig", kid };
+};
 const provider = new Provider(`https://127.0.0.1:${port}`, {
   clients: JSON.parse(clients),
   jwks: {
     keys: [
-      jwk(generateKeyPairSync("rsa", { modulusLength: 2048 }), { kid: "rsa" }),
-      jwk(generateKeyPairSync("ec", { namedCurve: "P-256" }), { kid: "ec" }),
+      jwk("rsa", { modulusLength: 2048 }, "rsa"),
+      jwk("ec", { namedCurve: "P-256" }, "ec"),
     ],
   },
   cookies: { keys: ["only for tests"] },

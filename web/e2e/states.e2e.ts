@@ -29,7 +29,9 @@ describe.each(all)("%s", (path, screen) => {
           : world.admin;
     const member = screen.member && !empty;
     await withPage(member ? { member } : { token }, async (page) => {
-      const calls = outside ? /\/v1\/(sessions|password-resets|invitations)(\/\w+)?$/ : "**/v1/orgs/**";
+      const calls = outside
+        ? /\/v1\/(sessions|password-resets|invitations|sso-sign-ins)(\/\w+)?$/
+        : "**/v1/orgs/**";
       const reading = (method: string) => "does" in show || method === "GET";
       const written = "does" in show && !show.reads && !outside;
       if (state === "loading") await page.route(calls, () => {});

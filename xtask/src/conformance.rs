@@ -17,7 +17,7 @@ pub(crate) const TABLE: &str = "docs/conformance.md";
 const RULES: &str = "xtask/rules.toml";
 
 /// What the name of a test of numbered rules begins with.
-const PREFIXES: [&str; 3] = ["xds", "spiffe", "sec"];
+const PREFIXES: [&str; 4] = ["xds", "spiffe", "sec", "chaos"];
 
 const PREFACE: &str = "\
 # Conformance

@@ -155,7 +155,12 @@ const LAYERS: &[Layer] = &[
             "heddle-jobs",
             "heddled",
         ],
-        because: "it sees everything and nothing depends on it",
+        because: "it sees everything, and only who harms a whole Heddle on purpose depends on its harness",
+    },
+    Layer {
+        name: "heddle-chaos",
+        may: &["heddle-bench", "heddle-tests", "heddle-evidence"],
+        because: "it puts the harness of the tests under the load of the benchmarks",
     },
 ];
 
@@ -168,8 +173,13 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "sqlx",
-        &["heddle-store", "heddle-tests", "heddle-bench"],
-        "every query of the product stands in the store; a benchmark compares with bare ones",
+        &[
+            "heddle-store",
+            "heddle-tests",
+            "heddle-bench",
+            "heddle-chaos",
+        ],
+        "every query of the product stands in the store; a benchmark compares with bare ones, and oracles look behind it",
     ),
     (
         "axum",

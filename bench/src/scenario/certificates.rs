@@ -151,7 +151,7 @@ pub(super) async fn run(size: &Size, report: &mut Report) -> anyhow::Result<()> 
     let callers = size.certificates.callers.max(1);
     let mut connections = Vec::with_capacity(callers);
     for number in 0..callers {
-        connections.push(Connection::open(&target, number).await?);
+        connections.push(Connection::open(&target, number, 0).await?);
     }
     let csr = CertificateParams::default().serialize_request(&KeyPair::generate()?)?;
     let load = Load {

@@ -12,9 +12,6 @@ use super::telemetry;
 use crate::bucket::{Ask, Level};
 use crate::local::Local;
 
-/// How long an answer may take; a request waits for it.
-const ANSWER: Duration = Duration::from_millis(50);
-
 /// By the clock of Redis, which is the one that all servers share. Answers with whether one was taken from each bucket, and the debt
 /// that each had before, in microseconds.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
@@ -50,6 +47,8 @@ pub(super) struct Shared {
     local: Local,
     /// Redis did not answer in time, and has not been heard of since: nobody else waits for it.
     silent: AtomicBool,
+    /// How long an answer may take; a request waits for it.
+    within: Duration,
 }
 
 impl Shared {
@@ -57,12 +56,14 @@ impl Shared {
         prefix: &str,
         connection: watch::Receiver<Option<MultiplexedConnection>>,
         local: Local,
+        within: Duration,
     ) -> Self {
         Self {
             prefix: format!("{prefix}:rate:"),
             connection,
             local,
             silent: AtomicBool::new(false),
+            within,
         }
     }
 
@@ -76,7 +77,7 @@ impl Shared {
         if let Some(connection) = connection
             && !self.silent.load(Ordering::Relaxed)
         {
-            match tokio::time::timeout(ANSWER, self.ask(connection, asks)).await {
+            match tokio::time::timeout(self.within, self.ask(connection, asks)).await {
                 Ok(Ok(levels)) => {
                     telemetry::counted(true);
                     return levels;

@@ -11,6 +11,7 @@ fn options(url: &str) -> Options {
         url: SecretString::from(url),
         prefix: "heddle".to_owned(),
         ca_pem: None,
+        count_within: COUNT_WITHIN,
     }
 }
 

@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::adapter::{
     Authorities, Identities, KeyCertifier, Maker, MeshSource, Replica, Rotations, authority_watch,
-    ephemeral_proxies, journal_watch, observations, usage,
+    database_watch, ephemeral_proxies, journal_watch, observations, usage,
 };
 use crate::config::{Config, ServerFiles, split_address};
 use crate::mail::{self, Links, Postman};
@@ -106,6 +106,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         Arc::clone(&source),
         shutdown.clone(),
     ));
+    let database = tokio::spawn(database_watch::watch(store.clone(), shutdown.clone()));
     let reports = tokio::spawn(observations::forget(
         store.clone(),
         Arc::clone(&source),
@@ -200,6 +201,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         ends.await
             .context("the watch of the authorities panicked")?;
         reports.await.context("forgetting reports panicked")?;
+        database
+            .await
+            .context("the watch of the database panicked")?;
         if let Some(mailing) = mailing {
             mailing.await.context("sending mail panicked")?;
         }

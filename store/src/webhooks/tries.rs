@@ -49,6 +49,8 @@ pub struct Tried {
     pub error: Option<String>,
     /// How the answer begins.
     pub response: Option<String>,
+    /// When it is to be tried again at the earliest, by the answer's own words. Nobody is listened to beyond [`LONGEST_PAUSE`].
+    pub not_before: Option<DateTime<Utc>>,
 }
 
 /// Writes down what became of a try, and when the next one comes.
@@ -122,7 +124,8 @@ async fn keep(work: &mut Work, turn: &Turn, message: MessageId, tried: &Tried) -
     let nth = usize::try_from(tries - 1).unwrap_or(usize::MAX);
     let wait = SCHEDULE.get(nth).copied().map(TimeDelta::seconds);
     let wait = wait.filter(|_| tried.outcome == Outcome::NotTaken);
-    let next = wait.map(|wait| now + wait + jitter(wait));
+    let asked = tried.not_before.map(|at| at.min(now + LONGEST_PAUSE));
+    let next = wait.map(|wait| (now + wait).max(asked.unwrap_or(now)) + jitter(wait));
     let state = match (tried.outcome, next) {
         (Outcome::Taken, _) => "delivered",
         (_, Some(_)) => "pending",

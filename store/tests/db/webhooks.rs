@@ -44,6 +44,7 @@ fn outcome(outcome: Outcome) -> Tried {
         duration_ms: 7,
         error: (outcome != Outcome::Taken).then(|| "not\u{1} a status of success".to_owned()),
         response: Some("x".repeat(5000)),
+        not_before: None,
     }
 }
 
@@ -247,6 +248,36 @@ async fn a_message_that_is_not_taken_comes_again_and_again_for_days() {
     assert_eq!((one.state, one.tries), (DeliveryState::Delivered, 1));
     assert_eq!(one.error, None);
     assert_eq!(world.row(row.id).await.failing_since, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_wants_to_be_asked_later_is_for_a_day_at_most() {
+    let world = World::new().await;
+    let (row, _) = world.webhook("one", &[Topic::Revision]).await;
+    world.ping(row.id).await;
+    for (asked, hours) in [(TimeDelta::hours(1), 1), (TimeDelta::days(30), 24)] {
+        let (store, now) = (world.store(), world.now());
+        let turn = world.take(store).await.unwrap();
+        assert!(webhooks::begin(store, &turn).await.unwrap());
+        let parcel = webhooks::next(store, &world.sealer, &turn).await.unwrap();
+        let tried = Tried {
+            not_before: Some(now + asked),
+            ..outcome(Outcome::NotTaken)
+        };
+        let message = parcel.unwrap().message;
+        webhooks::tried(store, &turn, message, &tried)
+            .await
+            .unwrap();
+        webhooks::finish(store, &turn).await.unwrap();
+        let next = world.deliveries(row.id).await.remove(0).next_at.unwrap();
+        let wait = next - now;
+        let hours = TimeDelta::hours(hours);
+        assert!(
+            wait >= hours && wait <= hours + TimeDelta::hours(5),
+            "{wait}"
+        );
+        world.db.clock.advance(wait);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

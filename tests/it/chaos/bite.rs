@@ -1,12 +1,8 @@
 //! The judges of this module are judged: each kind of damage, done by hand, is found.
 
-use heddle_tests::{Random, ServerOptions, Stack};
+use heddle_tests::{Ledger, Random, ServerOptions, Stack, Verdict, Writer, broken};
 use serde_json::json;
 use sqlx::PgConnection;
-
-use super::invariants::broken;
-use super::ledger::{Ledger, Verdict};
-use super::writes::Writer;
 
 async fn damaged(database: &mut PgConnection, sql: &str) {
     let done = sqlx::query(sql).execute(&mut *database).await.unwrap();
@@ -42,7 +38,7 @@ async fn damage_is_found() {
     let ledger = Ledger::default();
     let mut writer = Writer::new("shop", "w", Random::new(1));
     for _ in 0..30 {
-        let write = writer.next();
+        let write = writer.next_write();
         let reply = write.send(&api).await.unwrap();
         ledger.answered(&write, &reply);
     }

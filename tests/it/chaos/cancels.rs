@@ -7,15 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use heddle_tests::{Api, Random, Reply, ServerOptions, Stack, evidence};
+use heddle_tests::{
+    Api, Ledger, Random, Reply, ServerOptions, Stack, Write, Writer, at_rest, broken, evidence,
+};
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-
-use super::invariants::{at_rest, broken};
-use super::ledger::Ledger;
-use super::writes::{Write, Writer};
 
 const SEED: u64 = 0x0ca9_ce15;
 /// Fewer than clients, so that a connection that was left in a bad state is used again at once.
@@ -83,7 +81,7 @@ async fn client(shared: Arc<Shared>, number: usize, mut random: Random) {
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
         .is_ok()
     {
-        let write = impatient.next();
+        let write = impatient.next_write();
         let request = write.bytes(&shared.api);
         // An error means that the server hung up first, which is as good.
         let _ = hang_up(shared.server, &request, impatient.random()).await;
@@ -100,7 +98,7 @@ async fn client(shared: Arc<Shared>, number: usize, mut random: Random) {
             shared.ledger.abandoned(&write);
         }
         if random.percent(25) {
-            let write = patient.next();
+            let write = patient.next_write();
             let reply = answered(&shared.api, &write).await;
             shared.ledger.answered(&write, &reply);
         }

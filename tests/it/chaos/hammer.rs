@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use heddle_tests::{Api, Random, Reply, ServerOptions, Stack, evidence};
+use heddle_tests::{Api, Random, Reply, ServerOptions, Stack, at_rest, broken, evidence};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::invariants::{at_rest, broken};
 use super::templates::{self, Template};
 
 const SEED: u64 = 0x007e_4a47;

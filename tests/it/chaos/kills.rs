@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use heddle_tests::{Api, Random, Reply, Up, evidence, kill_at_once, until};
+use heddle_tests::{
+    Api, Ledger, Random, Reply, Up, Write, Writer, at_rest, broken, evidence, kill_at_once, until,
+};
 use serde_json::json;
-
-use super::invariants::{at_rest, broken};
-use super::ledger::Ledger;
-use super::writes::{Write, Writer};
 
 const SEED: u64 = 0xdead_0009;
 const WRITERS: usize = 6;
@@ -75,7 +73,7 @@ async fn writer(shared: Arc<Shared>, number: usize, random: Random) {
     let mesh = format!("m{}", number % MESHES);
     let mut writer = Writer::new(&mesh, &format!("w{number}"), random);
     while !shared.stop.load(Ordering::Relaxed) {
-        let write = writer.next();
+        let write = writer.next_write();
         let reply = shared.send(&write).await;
         shared.ledger.answered(&write, &reply);
     }
@@ -128,11 +126,11 @@ async fn killed_processes_lose_nothing(kills: usize) {
     let victims = [Victim::Server, Victim::Postmaster, Victim::Backend];
     for round in 0..kills {
         let victim = victims[if round < 3 { round } else { random.index(3) }];
-        let written = shared.ledger.len();
+        let written = shared.ledger.count();
         let progress = "writes are acknowledged again";
         until(progress, PATIENCE, async || {
             assert!(!writers.iter().any(tokio::task::JoinHandle::is_finished));
-            shared.ledger.len() > written + 20
+            shared.ledger.count() > written + 20
         })
         .await;
         // The moment is the point.
@@ -143,9 +141,9 @@ async fn killed_processes_lose_nothing(kills: usize) {
         .await;
         killed[victim as usize] += 1;
     }
-    let written = shared.ledger.len();
+    let written = shared.ledger.count();
     until("writes are acknowledged again", PATIENCE, async || {
-        shared.ledger.len() > written + 20
+        shared.ledger.count() > written + 20
     })
     .await;
     shared.stop.store(true, Ordering::Relaxed);

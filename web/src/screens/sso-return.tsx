@@ -8,7 +8,7 @@ import { session } from "../api/session";
 import { answerOf, cameBack } from "../api/sso";
 import { inText, Outside } from "../shell/outside";
 import { SecondStep, type SignedIn } from "../shell/second-step";
-import { Loading } from "../ui/states";
+import { Loading, Reference } from "../ui/states";
 import { safeNext } from "./sign-in";
 
 export function SsoReturn() {
@@ -83,6 +83,7 @@ export function SsoReturn() {
               ? "It began in another tab or browser, or was finished already. Begin again at the sign-in page."
               : inWords(problem)}
           </p>
+          {problem !== null && <Reference problem={problem} />}
         </div>
       </Outside>
     );

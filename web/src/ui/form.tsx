@@ -5,6 +5,7 @@ import { createContext, type ReactNode, type SelectHTMLAttributes, useContext, u
 import { type Problem, sentence } from "../api/problem";
 import { queryClient } from "../api/queries";
 import { Button } from "./basics";
+import { Reference } from "./states";
 
 const ProblemContext = createContext<Problem | null>(null);
 
@@ -66,16 +67,7 @@ function Refused({ problem, pointers }: { problem: Problem; pointers: string[] }
           Load the newer version
         </Button>
       )}
-      {problem.code && (
-        <p className="mt-1 text-[0.8571rem] text-muted">
-          <code>{problem.code}</code>
-          {problem.requestId && (
-            <>
-              {" · "}request <code>{problem.requestId}</code>
-            </>
-          )}
-        </p>
-      )}
+      <Reference problem={problem} />
     </div>
   );
 }

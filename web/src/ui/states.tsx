@@ -50,6 +50,21 @@ export function Empty({
   );
 }
 
+/** What somebody names who asks about a problem. */
+export function Reference({ problem }: { problem: Problem }) {
+  if (!(problem.code ?? problem.requestId)) return null;
+  return (
+    <p className="mt-2 text-[0.8571rem] text-muted">
+      {problem.code && <code>{problem.code}</code>}
+      {problem.requestId && (
+        <>
+          {problem.code && " · "}request <code>{problem.requestId}</code>
+        </>
+      )}
+    </p>
+  );
+}
+
 export function Failed({ problem, what, retry }: { problem: Problem; what: string; retry?: () => void }) {
   const title =
     problem.status === 404
@@ -78,16 +93,7 @@ export function Failed({ problem, what, retry }: { problem: Problem; what: strin
             ))}
           </ul>
         )}
-        {(problem.code ?? problem.requestId) && (
-          <p className="mt-2 text-[0.8571rem] text-muted">
-            {problem.code && <code>{problem.code}</code>}
-            {problem.requestId && (
-              <>
-                {problem.code && " · "}request <code>{problem.requestId}</code>
-              </>
-            )}
-          </p>
-        )}
+        <Reference problem={problem} />
       </div>
       {retry && (
         <Button onClick={retry}>

@@ -57,7 +57,13 @@ impl MeshSource {
     async fn look(&self, because: Because) -> heddle_store::Result<()> {
         let mut position = self.position.lock().await;
         metrics::counter!(LOOKS, "because" => because.label()).increment(1);
-        let feed = self.store.feed(position.clone()).await?;
+        let feed = tokio::select! {
+            feed = self.store.feed(position.clone()) => feed?,
+            // What was asked may never be answered, and is asked again on another connection.
+            () = self.store.silent() => {
+                return Err(heddle_store::Error::Unavailable("it is silent".into()));
+            }
+        };
         for head in feed.meshes {
             let before = self.learn(head);
             if before.is_none_or(|b| (b.revision, b.deleted) != (head.revision, head.deleted)) {

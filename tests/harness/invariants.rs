@@ -71,20 +71,20 @@ const RULES: [(&str, &str); 7] = [
 ];
 
 /// What is broken, each with the rule that it breaks.
-pub(super) async fn broken(database: &mut PgConnection) -> Vec<String> {
+pub async fn broken(database: &mut PgConnection) -> Vec<String> {
     let mut all = Vec::new();
     for (rule, sql) in RULES {
         let found: Vec<String> = sqlx::query_scalar(sql)
             .fetch_all(&mut *database)
             .await
-            .unwrap();
+            .expect("the database answers");
         all.extend(found.into_iter().map(|what| format!("{rule}: {what}")));
     }
     all
 }
 
 /// Waits until the server has no transaction open that is older than two seconds, and none at all at some moment.
-pub(super) async fn at_rest(database: &mut PgConnection) {
+pub async fn at_rest(database: &mut PgConnection) {
     let started = Instant::now();
     loop {
         let open: Vec<(String, Option<String>)> = sqlx::query_as(
@@ -93,7 +93,37 @@ pub(super) async fn at_rest(database: &mut PgConnection) {
         )
         .fetch_all(&mut *database)
         .await
-        .unwrap();
+        .expect("the database answers");
+        if open.is_empty() {
+            return;
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "transactions that nobody ends: {open:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until every transaction of the servers has ended that is under way now, whatever they begin meanwhile.
+///
+/// # Panics
+/// That is not so within half a minute.
+pub async fn earlier_ones_end(database: &mut PgConnection) {
+    let now: String = sqlx::query_scalar("select now()::text")
+        .fetch_one(&mut *database)
+        .await
+        .expect("the database answers");
+    let started = Instant::now();
+    loop {
+        let open: Vec<(String, Option<String>)> = sqlx::query_as(
+            "select state, query from pg_stat_activity \
+             where application_name = 'heddle' and xact_start <= $1::timestamptz",
+        )
+        .bind(&now)
+        .fetch_all(&mut *database)
+        .await
+        .expect("the database answers");
         if open.is_empty() {
             return;
         }

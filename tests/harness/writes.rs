@@ -2,31 +2,38 @@
 
 use std::collections::VecDeque;
 
-use heddle_tests::{Api, Random, Reply};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::api::{Api, Reply};
+use crate::random::Random;
+
 /// One request that writes.
-pub(super) struct Write {
-    pub(super) method: Method,
+pub struct Write {
+    /// How.
+    pub method: Method,
     /// Below the organisation.
-    pub(super) path: String,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: String,
-    pub(super) mesh: String,
+    pub path: String,
+    /// Beside the usual ones.
+    pub headers: Vec<(&'static str, String)>,
+    /// As it is sent.
+    pub body: String,
+    /// The mesh that it is in.
+    pub mesh: String,
     /// The label `op` of every object that it writes.
-    pub(super) marker: String,
+    pub marker: String,
     /// What it writes, or deletes, directly below the mesh.
-    pub(super) names: Vec<String>,
+    pub names: Vec<String>,
     /// How many objects carry the marker when it is done.
-    pub(super) objects: i64,
+    pub objects: i64,
     /// What a whole answer may say.
-    pub(super) expected: &'static [u16],
+    pub expected: &'static [u16],
 }
 
 impl Write {
     /// Whether it removes what it names.
-    pub(super) fn deletes(&self) -> bool {
+    #[must_use]
+    pub fn deletes(&self) -> bool {
         self.method == Method::DELETE
     }
 
@@ -34,7 +41,7 @@ impl Write {
     ///
     /// # Errors
     /// There was no whole answer: whether it was done is unknown.
-    pub(super) async fn send(&self, api: &Api) -> Result<Reply, reqwest::Error> {
+    pub async fn send(&self, api: &Api) -> Result<Reply, reqwest::Error> {
         let headers: Vec<(&str, &str)> =
             self.headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
         let path = format!("/v1/orgs/{}{}", api.org, self.path);
@@ -44,7 +51,8 @@ impl Write {
     }
 
     /// The request as it goes over the wire.
-    pub(super) fn bytes(&self, api: &Api) -> Vec<u8> {
+    #[must_use]
+    pub fn bytes(&self, api: &Api) -> Vec<u8> {
         let mut head = format!(
             "{} /v1/orgs/{}{} HTTP/1.1\r\nhost: heddle\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n",
             self.method,
@@ -61,7 +69,7 @@ impl Write {
 }
 
 /// Makes writes; what it names is its own, and nobody else writes it.
-pub(super) struct Writer {
+pub struct Writer {
     mesh: String,
     prefix: String,
     random: Random,
@@ -77,7 +85,9 @@ fn service(marker: &str) -> Value {
 }
 
 impl Writer {
-    pub(super) fn new(mesh: &str, prefix: &str, random: Random) -> Self {
+    /// For names that begin so, in a mesh.
+    #[must_use]
+    pub fn new(mesh: &str, prefix: &str, random: Random) -> Self {
         Self {
             mesh: mesh.to_owned(),
             prefix: prefix.to_owned(),
@@ -87,11 +97,13 @@ impl Writer {
         }
     }
 
-    pub(super) fn random(&mut self) -> &mut Random {
+    /// Where it takes chance from.
+    pub fn random(&mut self) -> &mut Random {
         &mut self.random
     }
 
-    pub(super) fn next(&mut self) -> Write {
+    /// The next one.
+    pub fn next_write(&mut self) -> Write {
         self.made += 1;
         let marker = self.random.marker();
         let some = format!("{}-a{}", self.prefix, self.random.below(4));

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use heddle_tests::Reply;
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::writes::Write;
+use crate::api::Reply;
+use crate::writes::Write;
 
 /// What a writer knows of one of its writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,24 +29,27 @@ struct Line {
 
 /// What became of it all.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Verdict {
-    pub(super) acknowledged: usize,
-    pub(super) unknown_done: usize,
-    pub(super) unknown_not_done: usize,
+pub struct Verdict {
+    /// Acknowledged, and there as acknowledged.
+    pub acknowledged: usize,
+    /// Nobody waited for the answer, and it was done.
+    pub unknown_done: usize,
+    /// Nobody waited for the answer, and it was not done.
+    pub unknown_not_done: usize,
     /// Acknowledged, and not there or not as acknowledged.
-    pub(super) lost: Vec<String>,
+    pub lost: Vec<String>,
     /// Written more than once.
-    pub(super) duplicated: Vec<String>,
+    pub duplicated: Vec<String>,
     /// Written in part, or as several revisions.
-    pub(super) half_written: Vec<String>,
+    pub half_written: Vec<String>,
     /// There, though it was refused or nobody asked for it.
-    pub(super) invented: Vec<String>,
+    pub invented: Vec<String>,
 }
 
 impl Verdict {
     /// Fails unless everything is as it should be.
     #[track_caller]
-    pub(super) fn assert_clean(&self) {
+    pub fn assert_clean(&self) {
         let bad = [
             &self.lost,
             &self.duplicated,
@@ -59,7 +62,7 @@ impl Verdict {
 
 /// The writes of all writers.
 #[derive(Default)]
-pub(super) struct Ledger {
+pub struct Ledger {
     lines: Mutex<Vec<Line>>,
     /// By mesh and name: the marker of what was acknowledged last, or that nothing is there.
     last: Mutex<BTreeMap<Place, Option<String>>>,
@@ -86,7 +89,7 @@ impl Ledger {
     /// # Panics
     /// With an answer that the write does not expect.
     #[track_caller]
-    pub(super) fn answered(&self, write: &Write, reply: &Reply) {
+    pub fn answered(&self, write: &Write, reply: &Reply) {
         assert!(
             write.expected.contains(&reply.status),
             "{} {}: {} {}",
@@ -110,7 +113,7 @@ impl Ledger {
     }
 
     /// Notes a write whose answer nobody waited for.
-    pub(super) fn abandoned(&self, write: &Write) {
+    pub fn abandoned(&self, write: &Write) {
         self.push(write, Known::Unknown);
         let marker = (!write.deletes()).then(|| write.marker.clone());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,7 +142,8 @@ impl Ledger {
     }
 
     /// How many writes were noted.
-    pub(super) fn len(&self) -> usize {
+    #[must_use]
+    pub fn count(&self) -> usize {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.len()
     }
@@ -165,7 +169,7 @@ impl Ledger {
     }
 
     /// Compares with what is stored. Everything must be at rest.
-    pub(super) async fn verdict(&self, database: &mut PgConnection) -> Verdict {
+    pub async fn verdict(&self, database: &mut PgConnection) -> Verdict {
         let rows: Vec<Rows> = sqlx::query_as(
             "select spec -> 'labels' ->> 'op' as op, count(*) as rows, \
                     count(distinct from_revision) as revisions, min(from_revision) as revision \
@@ -173,7 +177,7 @@ impl Ledger {
         )
         .fetch_all(&mut *database)
         .await
-        .unwrap();
+        .expect("the database answers");
         let mut rows: BTreeMap<String, Rows> =
             rows.into_iter().map(|row| (row.op.clone(), row)).collect();
         let made: BTreeMap<String, i64> = rows
@@ -192,7 +196,7 @@ impl Ledger {
         )
         .fetch_all(&mut *database)
         .await
-        .unwrap();
+        .expect("the database answers");
         let mut current: BTreeMap<_, _> = current
             .into_iter()
             .map(|(mesh, name, op)| ((mesh, name), op))
