@@ -27,7 +27,16 @@ pub(crate) struct Here {
 }
 
 impl Here {
-    pub(crate) fn find(place: Place) -> Result<Self, Failure> {
+    pub(crate) fn find(mut place: Place) -> Result<Self, Failure> {
+        // A variable that is empty says nothing, as one that is not there.
+        for said in [
+            &mut place.server,
+            &mut place.org,
+            &mut place.mesh,
+            &mut place.context,
+        ] {
+            said.take_if(|text| text.is_empty());
+        }
         let home = Home::find()?;
         let contexts = home.contexts()?;
         let (name, context) = chosen(&place, contexts)?;

@@ -45,6 +45,8 @@ func run(document, directory string) error {
 	code, err := codegen.Generate(spec, codegen.Configuration{
 		PackageName: "client",
 		Generate:    codegen.GenerateOptions{Client: true, Models: true},
+		// A value may be called as something else is in the package: `client`.
+		Compatibility: codegen.CompatibilityOptions{AlwaysPrefixEnumValues: true},
 	})
 	if err != nil {
 		return fmt.Errorf("generate the client: %w", err)

@@ -51,7 +51,9 @@ async fn what_is_exported_makes_the_same_again_in_another_organisation() {
     let url = stack.server.url();
     let folder = tempfile::tempdir().unwrap();
     let heddle = async |script: &str, token: &str| {
-        let script = format!("export HEDDLE_SERVER={url}\nset -e\n{script}");
+        // An empty variable is none.
+        let script =
+            format!("export HEDDLE_SERVER={url} HEDDLE_ORG= HEDDLE_MESH=\nset -e\n{script}");
         let output = run(&script, folder.path(), &url, token).await;
         let said = text(&output.stderr);
         (output.status.code().unwrap(), text(&output.stdout), said)
