@@ -127,6 +127,10 @@ impl<'a> Database<'a> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(
+    clippy::print_stdout,
+    reason = "shown when it fails: what to run again with"
+)]
 async fn killed_midway_ten_times_it_ends_in_the_same_schema() {
     let directory = scratch("heddle-it-");
     let log = directory.path().join("migrate.log");

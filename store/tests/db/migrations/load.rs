@@ -237,7 +237,6 @@ async fn every_migration_runs_under_load_and_nobody_notices() {
         "worst_p99_times_quiet": worst,
         "migrations": rows,
     });
-    println!("{figures:#}");
     evidence("migrations", 0, figures);
     assert!(missed.is_empty(), "{missed:#?}");
 }
