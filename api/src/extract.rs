@@ -9,9 +9,11 @@ use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, RawPathPar
 use axum::http::{HeaderMap, header, request::Parts};
 use bytes::Bytes;
 use heddle_model::code::Code;
+use heddle_model::violation::Violations;
 use heddle_model::wire;
 use heddle_store::resources::Precondition;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::note;
 use crate::parameters::{Declared, Parameters};
@@ -34,6 +36,38 @@ where
 {
     let sent = wire::parse_object(body).map_err(wire::Refused::Malformed)?;
     wire::decode_object(&sent).map_err(Problem::invalid)
+}
+
+/// What a body says, judged by its schema and by rules that no schema can say, all in one answer. A rule about what the schema refuses
+/// anyway adds nothing.
+///
+/// # Errors
+/// Every rule that it breaks, of both kinds.
+pub(crate) fn decode_with<T>(
+    sent: &Map<String, Value>,
+    judge: impl FnOnce(&Map<String, Value>, &mut Violations),
+) -> Result<T, Problem>
+where
+    T: DeserializeOwned + utoipa::ToSchema + 'static,
+{
+    let mut broken = Violations::new();
+    judge(sent, &mut broken);
+    let decoded = match wire::decode_object(sent) {
+        Ok(value) => Some(value),
+        Err(mut refused) => {
+            for rule in broken.into_sorted() {
+                if refused.iter().all(|one| one.pointer != rule.pointer) {
+                    refused.push(rule);
+                }
+            }
+            broken = refused;
+            None
+        }
+    };
+    match decoded {
+        Some(value) if broken.is_empty() => Ok(value),
+        _ => Err(Problem::invalid(broken)),
+    }
 }
 
 /// The bytes of a JSON body.

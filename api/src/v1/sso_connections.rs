@@ -12,14 +12,14 @@ use heddle_model::wire;
 use heddle_oidc::{Client, Issuer};
 use heddle_store::sso_connections::{self, ChangedConnection, ConnectionRow, NewConnection};
 use heddle_store::{Error, Grant};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::members::Empty;
 use crate::auth::Allow;
-use crate::extract::{Headers, JsonBytes, Page, PatchBytes, Query, Segments, decode};
+use crate::extract::{Headers, JsonBytes, Page, PatchBytes, Query, Segments, decode, decode_with};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -92,42 +92,26 @@ fn render(app: &App, org: &str, row: &ConnectionRow) -> Value {
     })
 }
 
-fn plain(violations: &mut Violations, field: &'static str, text: Option<&str>) {
-    if text.is_some_and(|text| text.chars().any(char::is_control)) {
-        let at = Pointer::Root;
-        violations.add(&at.field(field), Code::BadFormat, "no control characters");
+/// What is wrong with a text, or with a provider's address.
+fn judge(app: &App, sent: &Map<String, Value>, violations: &mut Violations) {
+    let (root, text) = (Pointer::Root, |field| {
+        sent.get(field).and_then(Value::as_str)
+    });
+    for field in ["display_name", "client_id", "client_secret"] {
+        if text(field).is_some_and(|text| text.chars().any(char::is_control)) {
+            let at = root.field(field);
+            violations.add(&at, Code::BadFormat, "no control characters");
+        }
     }
-}
-
-/// The provider, if nothing is wrong with what was sent.
-fn judge(app: &App, wanted: &CreateSsoConnection) -> Result<(), Problem> {
-    let mut violations = Violations::new();
-    let at = Pointer::Root;
-    plain(
-        &mut violations,
-        "display_name",
-        wanted.display_name.as_deref(),
-    );
-    plain(&mut violations, "client_id", Some(&wanted.client_id));
-    let secret = wanted.client_secret.as_ref();
-    plain(
-        &mut violations,
-        "client_secret",
-        secret.map(ExposeSecret::expose_secret),
-    );
-    let at = at.field("issuer");
-    match wanted.issuer.parse::<Issuer>() {
-        Err(error) => violations.add(&at, Code::BadFormat, error.to_string()),
-        Ok(issuer) => {
+    let at = root.field("issuer");
+    match text("issuer").map(str::parse::<Issuer>) {
+        None => {}
+        Some(Err(error)) => violations.add(&at, Code::BadFormat, error.to_string()),
+        Some(Ok(issuer)) => {
             if let Err(failed) = app.providers.check(&issuer) {
                 violations.add(&at, Code::BadFormat, failed.to_string());
             }
         }
-    }
-    if violations.is_empty() {
-        Ok(())
-    } else {
-        Err(Problem::invalid(violations))
     }
 }
 
@@ -183,8 +167,8 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
-    let wanted: CreateSsoConnection = decode(&body)?;
-    judge(&app, &wanted)?;
+    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
+    let wanted: CreateSsoConnection = decode_with(&sent, |sent, broken| judge(&app, sent, broken))?;
     let id = sso_connections::draw_id(&app.store);
     let secret = match &wanted.client_secret {
         Some(secret) => Some(sso_connections::seal(app.sealer.as_ref(), &grant, id, secret).await?),
@@ -234,24 +218,9 @@ pub(crate) async fn patch(
     let intent = Intent::take(&mut query)?;
     query.finish()?;
     let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let wanted: PatchSsoConnection = wire::decode_object(&sent).map_err(Problem::invalid)?;
-    let mut violations = Violations::new();
-    plain(
-        &mut violations,
-        "display_name",
-        wanted.display_name.as_deref(),
-    );
-    let secret = wanted.client_secret.as_ref();
-    plain(
-        &mut violations,
-        "client_secret",
-        secret.map(ExposeSecret::expose_secret),
-    );
-    if !violations.is_empty() {
-        return Err(Problem::invalid(violations));
-    }
+    let wanted: PatchSsoConnection = decode_with(&sent, |sent, broken| judge(&app, sent, broken))?;
     let row = found(&app, &grant, &name).await?;
-    let sealed = match secret {
+    let sealed = match &wanted.client_secret {
         Some(secret) => {
             Some(sso_connections::seal(app.sealer.as_ref(), &grant, row.id, secret).await?)
         }

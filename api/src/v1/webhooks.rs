@@ -21,12 +21,12 @@ use heddle_store::webhooks::{self, Disabled, Topic, Wanted, WebhookRow};
 use heddle_store::{Tx, webhooks::DrawnSecret};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::role_bindings::violation;
 use crate::auth::Allow;
-use crate::extract::{Headers, JsonBytes, Page, PatchBytes, Query, Segments, decode};
+use crate::extract::{Headers, JsonBytes, Page, PatchBytes, Query, Segments, decode, decode_with};
 use crate::intent::Intent;
 use crate::problem::Problem;
 use crate::state::App;
@@ -139,13 +139,9 @@ fn render(row: &WebhookRow) -> Value {
 }
 
 /// What is wrong with an address, and with what shall be sent there.
-fn judge(
-    app: &App,
-    url: Option<&str>,
-    topics: Option<&[WebhookTopic]>,
-) -> Result<Option<Vec<Topic>>, Problem> {
-    let (root, mut violations) = (Pointer::Root, Violations::new());
-    if let Some(url) = url {
+fn judge(app: &App, sent: &Map<String, Value>, violations: &mut Violations) {
+    let root = Pointer::Root;
+    if let Some(url) = sent.get("url").and_then(Value::as_str) {
         let at = root.field("url");
         match url.parse::<Target>() {
             Err(error) => violations.add(&at, Code::BadFormat, error.to_string()),
@@ -156,17 +152,19 @@ fn judge(
             }
         }
     }
-    let topics = topics.map(|topics| {
-        let (at, mut seen) = (root.field("topics"), BTreeSet::new());
-        for (i, topic) in topics.iter().enumerate() {
-            if !seen.insert(Topic::from(*topic)) {
-                violations.add(&at.index(i), Code::Duplicate, "named twice");
-            }
+    let topics = sent.get("topics").and_then(Value::as_array);
+    let (at, mut seen) = (root.field("topics"), BTreeSet::new());
+    for (i, topic) in topics.into_iter().flatten().enumerate() {
+        if topic.as_str().is_some_and(|topic| !seen.insert(topic)) {
+            violations.add(&at.index(i), Code::Duplicate, "named twice");
         }
-        seen.into_iter().collect()
-    });
-    violations.into_result().map_err(Problem::invalid)?;
-    Ok(topics)
+    }
+}
+
+/// In an order of their own.
+fn topics(sent: Vec<WebhookTopic>) -> Vec<Topic> {
+    let topics: BTreeSet<Topic> = sent.into_iter().map(Topic::from).collect();
+    topics.into_iter().collect()
 }
 
 /// The webhook that a path names.
@@ -218,8 +216,8 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let intent = Intent::take(&mut query)?.once(&headers, &uri, &body)?;
     query.finish()?;
-    let sent: CreateWebhook = decode(&body)?;
-    let topics = judge(&app, Some(&sent.url), Some(&sent.topics))?;
+    let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
+    let sent: CreateWebhook = decode_with(&sent, |sent, broken| judge(&app, sent, broken))?;
     let secret = webhooks::draw(&app.store, app.sealer.as_ref(), grant.org()).await?;
     let mut tx = app.store.begin(&grant).await?;
     if let Some(answer) = intent.replay(&mut tx).await? {
@@ -227,7 +225,7 @@ pub(crate) async fn create(
     }
     let wanted = Wanted {
         url: sent.url,
-        topics: topics.unwrap_or_default(),
+        topics: topics(sent.topics),
         enabled: sent.enabled.unwrap_or(true),
     };
     let row = webhooks::create(&mut tx, &sent.name, &wanted, &secret).await?;
@@ -247,13 +245,12 @@ pub(crate) async fn patch(
     let intent = Intent::take(&mut query)?;
     query.finish()?;
     let sent = wire::parse_object(&body).map_err(wire::Refused::Malformed)?;
-    let sent: PatchWebhook = wire::decode_object(&sent).map_err(Problem::invalid)?;
-    let topics = judge(&app, sent.url.as_deref(), sent.topics.as_deref())?;
+    let sent: PatchWebhook = decode_with(&sent, |sent, broken| judge(&app, sent, broken))?;
     let mut tx = app.store.begin(&grant).await?;
     let row = named(&mut tx, &name).await?;
     let wanted = Wanted {
         url: sent.url.unwrap_or(row.url),
-        topics: topics.unwrap_or(row.topics),
+        topics: sent.topics.map_or(row.topics, topics),
         enabled: sent.enabled.unwrap_or(row.disabled.is_none()),
     };
     let row = webhooks::change(&mut tx, row.id, &wanted).await?;
