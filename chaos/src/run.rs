@@ -29,18 +29,18 @@ pub(crate) async fn run(cli: &Cli) -> anyhow::Result<bool> {
     say(&format!("the world is up after {world_s:.0} s"));
     let mut cases = Vec::new();
     for fault in &faults {
-        let case = one(*fault, &mut world, deadline).await;
-        print(*fault, &case);
+        let case = one(fault, &mut world, deadline).await;
+        print(fault, &case);
         cases.push(case);
     }
     let missed = faults.iter().zip(&cases).filter(|(_, case)| !case.holds());
-    let missed: Vec<&str> = missed.map(|(fault, _)| fault.number()).collect();
+    let missed: Vec<&str> = missed.map(|(fault, _)| fault.number).collect();
     let skipped = cases.iter().filter(|case| case.skipped.is_some()).count();
     let minutes = began.elapsed().as_secs_f64() / 60.0;
     let evidence: Vec<Value> = faults
         .iter()
         .zip(&cases)
-        .map(|(fault, case)| case.evidence(fault.what()))
+        .map(|(fault, case)| case.evidence(fault.what))
         .collect();
     heddle_evidence::evidence(
         &cli.evidence,
@@ -80,8 +80,8 @@ pub(crate) async fn run(cli: &Cli) -> anyhow::Result<bool> {
     Ok(missed.is_empty() && skipped == 0)
 }
 
-async fn one(fault: &dyn Fault, world: &mut World, deadline: Instant) -> Case {
-    let mut case = Case::new(fault.number());
+async fn one(fault: &Fault, world: &mut World, deadline: Instant) -> Case {
+    let mut case = Case::new(fault.number);
     if let Some(lacking) = fault.lacks(world) {
         case.skipped = Some(lacking);
         return case;
@@ -90,7 +90,7 @@ async fn one(fault: &dyn Fault, world: &mut World, deadline: Instant) -> Case {
         case.broke = Some(String::from("there is no time left"));
         return case;
     }
-    say(&format!("{} {}", fault.number(), fault.what()));
+    say(&format!("{} {}", fault.number, fault.what));
     let struck = async {
         calm(world).await?;
         let before = Before::look(world).await;
@@ -98,7 +98,7 @@ async fn one(fault: &dyn Fault, world: &mut World, deadline: Instant) -> Case {
         fault.strike(world, &mut case, &before.crowd).await?;
         let healed = case.healed();
         case.note("fault_s", rounded((healed - case.began).as_secs_f64()));
-        oracle::judge(world, &before, fault.alert(), &mut case).await;
+        oracle::judge(world, &before, fault.alert, &mut case).await;
         anyhow::Ok(())
     };
     let caught = tokio::time::timeout(LONGEST, AssertUnwindSafe(struck).catch_unwind()).await;
@@ -131,9 +131,9 @@ fn say(text: &str) {
     println!("{text}");
 }
 
-fn print(fault: &dyn Fault, case: &Case) {
+fn print(fault: &Fault, case: &Case) {
     if let Some(lacking) = &case.skipped {
-        return say(&format!("{} not done: {lacking}", fault.number()));
+        return say(&format!("{} not done: {lacking}", fault.number));
     }
     for bar in &case.bars {
         let sign = if bar.holds() { "  " } else { "✗ " };
@@ -156,6 +156,6 @@ fn print(fault: &dyn Fault, case: &Case) {
         say(&format!("  {sign}{:18} {}", verdict.oracle, verdict.says));
     }
     for miss in case.misses() {
-        say(&format!("{} misses: {miss}", fault.number()));
+        say(&format!("{} misses: {miss}", fault.number));
     }
 }

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use async_trait::async_trait;
 use heddle_bench::target::Target;
 
-use super::Fault;
+use super::{Fault, Needs};
 use crate::case::Case;
 use crate::crowd::{Crowd, Mark};
 use crate::relay::{Mode, Relay, Upstream};
-use crate::wire::{self, Loss, Wire};
+use crate::wire::{Loss, Wire};
 use crate::world::{World, XDS};
 
 const EACH: Duration = Duration::from_secs(30);
@@ -26,61 +25,47 @@ const FAR_FROM: usize = 2_000_000;
 const LONG: Mode = Mode::Delay(Duration::from_millis(150));
 const NARROW: Mode = Mode::Throttle(125_000);
 
-pub(super) struct BadLine;
+pub(super) const FAULT: Fault = Fault {
+    number: "F-18",
+    what: "lines to proxies that lose 1, 5 and 20 % of all packets, take 300 ms, or carry 1 Mbit/s",
+    alert: None,
+    needs: Needs::Network,
+    strike: |world, case, before| Box::pin(strike(world, case, before)),
+};
 
-#[async_trait(?Send)]
-impl Fault for BadLine {
-    fn number(&self) -> &'static str {
-        "F-18"
-    }
-
-    fn what(&self) -> &'static str {
-        "lines to proxies that lose 1, 5 and 20 % of all packets, take 300 ms, or carry 1 Mbit/s"
-    }
-
-    fn lacks(&self, _world: &World) -> Option<String> {
-        wire::lacks()
-    }
-
-    async fn strike(
-        &self,
-        world: &mut World,
-        case: &mut Case,
-        _before: &Mark,
-    ) -> anyhow::Result<()> {
-        let ports = XDS.map(|which| world.replicas[which].server.xds_port());
-        for percent in [1, 5, 20] {
-            let mark = world.load.crowd.mark();
-            let wire = Wire::lose(&ports, Loss::Percent(percent))?;
-            let began = Instant::now();
-            let length = if percent == 20 { WORST } else { EACH };
-            world.hold(length / 2).await;
-            let told = world.converge(Instant::now(), PATIENCE).await;
-            let left = world.scale.lasting(length).saturating_sub(began.elapsed());
-            tokio::time::sleep(left).await;
-            drop(wire);
-            let figure = format!("loss_{percent}_converged_s");
-            match (percent, told) {
-                (20, Ok(told)) => case.note(&figure, told.all.as_secs_f64()),
-                (20, Err(error)) => case.note(&figure, error.to_string()),
-                (_, told) => case.time(&figure, told?.all, LIMIT),
-            }
-            let ended = world.load.crowd.ended(&mark);
-            case.note(&format!("loss_{percent}_streams_ended"), ended);
-            if percent == 20 {
-                let minutes = began.elapsed().as_secs_f64() / 60.0;
-                let most = world.load.crowd.most_returns(&mark) as f64;
-                case.bar("loss_20_flaps_a_minute_most", most / minutes.max(1.0), 1.0);
-            }
-            world.all_open(PATIENCE).await?;
+async fn strike(world: &mut World, case: &mut Case, _before: &Mark) -> anyhow::Result<()> {
+    let ports = XDS.map(|which| world.replicas[which].server.xds_port());
+    for percent in [1, 5, 20] {
+        let mark = world.load.crowd.mark();
+        let wire = Wire::lose(&ports, Loss::Percent(percent))?;
+        let began = Instant::now();
+        let length = if percent == 20 { WORST } else { EACH };
+        world.hold(length / 2).await;
+        let told = world.converge(Instant::now(), PATIENCE).await;
+        let left = world.scale.lasting(length).saturating_sub(began.elapsed());
+        tokio::time::sleep(left).await;
+        drop(wire);
+        let figure = format!("loss_{percent}_converged_s");
+        match (percent, told) {
+            (20, Ok(told)) => case.note(&figure, told.all.as_secs_f64()),
+            (20, Err(error)) => case.note(&figure, error.to_string()),
+            (_, told) => case.time(&figure, told?.all, LIMIT),
         }
-        for (name, mode) in [("rtt_300_ms", LONG), ("one_mbit", NARROW)] {
-            let took = far(world, mode).await?;
-            case.time(&format!("{name}_converged_s"), took, LIMIT);
+        let ended = world.load.crowd.ended(&mark);
+        case.note(&format!("loss_{percent}_streams_ended"), ended);
+        if percent == 20 {
+            let minutes = began.elapsed().as_secs_f64() / 60.0;
+            let most = world.load.crowd.most_returns(&mark) as f64;
+            case.bar("loss_20_flaps_a_minute_most", most / minutes.max(1.0), 1.0);
         }
-        case.heal();
-        Ok(())
+        world.all_open(PATIENCE).await?;
     }
+    for (name, mode) in [("rtt_300_ms", LONG), ("one_mbit", NARROW)] {
+        let took = far(world, mode).await?;
+        case.time(&format!("{name}_converged_s"), took, LIMIT);
+    }
+    case.heal();
+    Ok(())
 }
 
 /// Proxies at the end of such a line come, and hear of a change; how long that takes.

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use heddle_tests::{Random, Write, Writer};
 use tokio::task::JoinSet;
 
-use super::Fault;
+use super::{Fault, Needs};
 use crate::case::Case;
 use crate::crowd::Mark;
 use crate::relay::Mode;
@@ -23,62 +22,52 @@ const FORGOTTEN: &str = "select count(*) from pg_stat_activity where usename = '
      and state like 'idle in transaction%' and now() - state_change > interval '1 second'";
 const LOOK: Duration = Duration::from_millis(200);
 
-pub(super) struct ClientsHangUp;
+pub(super) const FAULT: Fault = Fault {
+    number: "F-07",
+    what: "clients that hang up in the middle of BEGIN and COMMIT, 40 ms from the database",
+    alert: None,
+    needs: Needs::Nothing,
+    strike: |world, case, before| Box::pin(strike(world, case, before)),
+};
 
-#[async_trait(?Send)]
-impl Fault for ClientsHangUp {
-    fn number(&self) -> &'static str {
-        "F-07"
+async fn strike(world: &mut World, case: &mut Case, _before: &Mark) -> anyhow::Result<()> {
+    let mut database = world.inspect().await?;
+    for which in API {
+        world.replicas[which].database.set(Mode::Delay(DELAY));
     }
-
-    fn what(&self) -> &'static str {
-        "clients that hang up in the middle of BEGIN and COMMIT, 40 ms from the database"
+    let mut clients = JoinSet::new();
+    let meshes = ledgers();
+    let until = Instant::now() + world.scale.lasting(STORM);
+    for number in 0..CLIENTS {
+        let random = world.random.fork();
+        // Names of nobody else, by the number of this run: it may be done twice.
+        let prefix = format!("h{number}-{}", world.load.writers.shared.ledger.count());
+        let writer = Writer::new(&meshes[number % meshes.len()], &prefix, random.clone());
+        clients.spawn(client(
+            world.load.writers.shared.clone(),
+            writer,
+            random,
+            until,
+        ));
     }
-
-    async fn strike(
-        &self,
-        world: &mut World,
-        case: &mut Case,
-        _before: &Mark,
-    ) -> anyhow::Result<()> {
-        let mut database = world.inspect().await?;
-        for which in API {
-            world.replicas[which].database.set(Mode::Delay(DELAY));
+    let (mut most, mut hung_up) = (0, 0);
+    while !clients.is_empty() {
+        let forgotten: i64 = sqlx::query_scalar(FORGOTTEN)
+            .fetch_one(&mut database)
+            .await?;
+        most = most.max(usize::try_from(forgotten)?);
+        tokio::time::sleep(LOOK).await;
+        while let Some(ended) = clients.try_join_next() {
+            hung_up += ended?;
         }
-        let mut clients = JoinSet::new();
-        let meshes = ledgers();
-        let until = Instant::now() + world.scale.lasting(STORM);
-        for number in 0..CLIENTS {
-            let random = world.random.fork();
-            // Names of nobody else, by the number of this run: it may be done twice.
-            let prefix = format!("h{number}-{}", world.load.writers.shared.ledger.count());
-            let writer = Writer::new(&meshes[number % meshes.len()], &prefix, random.clone());
-            clients.spawn(client(
-                world.load.writers.shared.clone(),
-                writer,
-                random,
-                until,
-            ));
-        }
-        let (mut most, mut hung_up) = (0, 0);
-        while !clients.is_empty() {
-            let forgotten: i64 = sqlx::query_scalar(FORGOTTEN)
-                .fetch_one(&mut database)
-                .await?;
-            most = most.max(usize::try_from(forgotten)?);
-            tokio::time::sleep(LOOK).await;
-            while let Some(ended) = clients.try_join_next() {
-                hung_up += ended?;
-            }
-        }
-        for which in API {
-            world.replicas[which].database.set(Mode::Pass);
-        }
-        case.heal();
-        case.note("hung_up", hung_up);
-        case.count("idle_in_transaction_over_1_s", most, 0);
-        Ok(())
     }
+    for which in API {
+        world.replicas[which].database.set(Mode::Pass);
+    }
+    case.heal();
+    case.note("hung_up", hung_up);
+    case.count("idle_in_transaction_over_1_s", most, 0);
+    Ok(())
 }
 
 async fn client(

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use nix::sys::signal::Signal;
 
-use super::Fault;
+use super::{Fault, Needs};
 use crate::case::Case;
 use crate::crowd::Mark;
 use crate::world::{Uses, World};
@@ -13,53 +12,39 @@ use crate::world::{Uses, World};
 const FROZEN: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(2);
 
-pub(super) struct DatabaseFrozen;
+pub(super) const FAULT: Fault = Fault {
+    number: "F-08",
+    what: "PostgreSQL stopped where it is for a minute (SIGSTOP)",
+    alert: Some("HeddleDatabaseAway"),
+    needs: Needs::Nothing,
+    strike: |world, case, before| Box::pin(strike(world, case, before)),
+};
 
-#[async_trait(?Send)]
-impl Fault for DatabaseFrozen {
-    fn number(&self) -> &'static str {
-        "F-08"
+async fn strike(world: &mut World, case: &mut Case, before: &Mark) -> anyhow::Result<()> {
+    let calm = tasks(world).await;
+    world.postgres.signal(Signal::SIGSTOP);
+    let frozen = Instant::now();
+    let mut most = Vec::new();
+    while frozen.elapsed() < world.scale.lasting(FROZEN) {
+        tokio::time::sleep(LOOK).await;
+        let now = tasks(world).await;
+        let more = now.iter().zip(&calm).map(|(now, before)| now - before);
+        most.push(more.fold(0.0, f64::max));
     }
-
-    fn what(&self) -> &'static str {
-        "PostgreSQL stopped where it is for a minute (SIGSTOP)"
-    }
-
-    fn alert(&self) -> Option<&'static str> {
-        Some("HeddleDatabaseAway")
-    }
-
-    async fn strike(
-        &self,
-        world: &mut World,
-        case: &mut Case,
-        before: &Mark,
-    ) -> anyhow::Result<()> {
-        let tasks = tasks(world).await;
-        world.postgres.signal(Signal::SIGSTOP);
-        let frozen = Instant::now();
-        let mut most = Vec::new();
-        while frozen.elapsed() < world.scale.lasting(FROZEN) {
-            tokio::time::sleep(LOOK).await;
-            let now = self::tasks(world).await;
-            let more = now.iter().zip(&tasks).map(|(now, before)| now - before);
-            most.push(more.fold(0.0, f64::max));
-        }
-        world.postgres.signal(Signal::SIGCONT);
-        case.heal();
-        case.bar("tasks_more", most.into_iter().fold(0.0, f64::max), 200.0);
-        let attempts = &world.load.writers.shared.attempts;
-        let longest = attempts.longest(frozen, 503);
-        case.time("answer_503_after_s", longest, Duration::from_secs(2));
-        let silent = attempts
-            .since(frozen)
-            .iter()
-            .filter(|call| call.status == 0)
-            .count();
-        case.count("attempts_without_an_answer", silent, 0);
-        case.count("streams_ended", world.load.crowd.ended(before), 0);
-        Ok(())
-    }
+    world.postgres.signal(Signal::SIGCONT);
+    case.heal();
+    case.bar("tasks_more", most.into_iter().fold(0.0, f64::max), 200.0);
+    let attempts = &world.load.writers.shared.attempts;
+    let longest = attempts.longest(frozen, 503);
+    case.time("answer_503_after_s", longest, Duration::from_secs(2));
+    let silent = attempts
+        .since(frozen)
+        .iter()
+        .filter(|call| call.status == 0)
+        .count();
+    case.count("attempts_without_an_answer", silent, 0);
+    case.count("streams_ended", world.load.crowd.ended(before), 0);
+    Ok(())
 }
 
 async fn tasks(world: &World) -> Vec<f64> {

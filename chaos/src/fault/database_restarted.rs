@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::Fault;
+use super::{Fault, Needs};
 use crate::case::Case;
 use crate::crowd::Mark;
 use crate::world::World;
@@ -14,41 +13,31 @@ use crate::world::World;
 const ROUNDS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) struct DatabaseRestarted;
+pub(super) const FAULT: Fault = Fault {
+    number: "F-05",
+    what: "fast restart of PostgreSQL, in the middle of transactions",
+    alert: None,
+    needs: Needs::Nothing,
+    strike: |world, case, before| Box::pin(strike(world, case, before)),
+};
 
-#[async_trait(?Send)]
-impl Fault for DatabaseRestarted {
-    fn number(&self) -> &'static str {
-        "F-05"
+async fn strike(world: &mut World, case: &mut Case, before: &Mark) -> anyhow::Result<()> {
+    let (mut longest, mut up) = (Duration::ZERO, Duration::ZERO);
+    for _ in 0..world.scale.times(ROUNDS) {
+        let moment = world.random.duration(Duration::from_secs(1));
+        tokio::time::sleep(moment).await;
+        let began = Instant::now();
+        let postmaster = world.postmaster()?;
+        kill(Pid::from_raw(postmaster), Signal::SIGINT)?;
+        world.database_is_another(postmaster, PATIENCE).await?;
+        drop(world.inspect().await?);
+        up = up.max(began.elapsed());
+        let _ = world.writes_again(PATIENCE).await?;
+        longest = longest.max(world.load.writers.shared.attempts.gap(began));
     }
-
-    fn what(&self) -> &'static str {
-        "fast restart of PostgreSQL, in the middle of transactions"
-    }
-
-    async fn strike(
-        &self,
-        world: &mut World,
-        case: &mut Case,
-        before: &Mark,
-    ) -> anyhow::Result<()> {
-        let (mut longest, mut up) = (Duration::ZERO, Duration::ZERO);
-        for _ in 0..world.scale.times(ROUNDS) {
-            let moment = world.random.duration(Duration::from_secs(1));
-            tokio::time::sleep(moment).await;
-            let began = Instant::now();
-            let postmaster = world.postmaster()?;
-            kill(Pid::from_raw(postmaster), Signal::SIGINT)?;
-            world.database_is_another(postmaster, PATIENCE).await?;
-            drop(world.inspect().await?);
-            up = up.max(began.elapsed());
-            let _ = world.writes_again(PATIENCE).await?;
-            longest = longest.max(world.load.writers.shared.attempts.gap(began));
-        }
-        case.heal();
-        case.note("database_away_s", up.as_secs_f64());
-        case.time("without_a_write_s", longest, Duration::from_secs(3));
-        case.count("streams_ended", world.load.crowd.ended(before), 0);
-        Ok(())
-    }
+    case.heal();
+    case.note("database_away_s", up.as_secs_f64());
+    case.time("without_a_write_s", longest, Duration::from_secs(3));
+    case.count("streams_ended", world.load.crowd.ended(before), 0);
+    Ok(())
 }

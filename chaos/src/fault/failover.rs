@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-
-use super::Fault;
+use super::{Fault, Needs};
 use crate::case::Case;
 use crate::crowd::Mark;
 use crate::relay::{Mode, Upstream};
@@ -13,49 +11,39 @@ use crate::world::World;
 const FOLLOWS: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub(super) struct Failover;
+pub(super) const FAULT: Fault = Fault {
+    number: "F-13",
+    what: "PostgreSQL is lost and an asynchronous replica takes its place",
+    alert: None,
+    needs: Needs::Nothing,
+    strike: |world, case, before| Box::pin(strike(world, case, before)),
+};
 
-#[async_trait(?Send)]
-impl Fault for Failover {
-    fn number(&self) -> &'static str {
-        "F-13"
+async fn strike(world: &mut World, case: &mut Case, before: &Mark) -> anyhow::Result<()> {
+    let data = world.directory.path().join("standby");
+    let mut standby = world.postgres.standby(&data).await;
+    tokio::time::sleep(FOLLOWS).await;
+    let lost = Instant::now();
+    world.postgres.kill().await;
+    // Whoever is still connected to the old one is cut off before the new one takes a word.
+    for replica in &world.replicas {
+        replica.database.set(Mode::Cut);
+        let socket = standby.socket_directory().join(".s.PGSQL.5432");
+        replica.database.lead(Upstream::Socket(socket));
     }
-
-    fn what(&self) -> &'static str {
-        "PostgreSQL is lost and an asynchronous replica takes its place"
+    standby.promote().await;
+    for replica in &mut world.replicas {
+        replica.database.set(Mode::Pass);
+        replica.server.set_database(&standby);
     }
-
-    async fn strike(
-        &self,
-        world: &mut World,
-        case: &mut Case,
-        before: &Mark,
-    ) -> anyhow::Result<()> {
-        let data = world.directory.path().join("standby");
-        let mut standby = world.postgres.standby(&data).await;
-        tokio::time::sleep(FOLLOWS).await;
-        let lost = Instant::now();
-        world.postgres.kill().await;
-        // Whoever is still connected to the old one is cut off before the new one takes a word.
-        for replica in &world.replicas {
-            replica.database.set(Mode::Cut);
-            let socket = standby.socket_directory().join(".s.PGSQL.5432");
-            replica.database.lead(Upstream::Socket(socket));
-        }
-        standby.promote().await;
-        for replica in &mut world.replicas {
-            replica.database.set(Mode::Pass);
-            replica.server.set_database(&standby);
-        }
-        std::mem::swap(&mut world.postgres, &mut standby);
-        // The old one: a disk of its own comes off with it.
-        drop(standby);
-        let _ = world.writes_again(PATIENCE).await?;
-        case.heal();
-        case.may_lose();
-        let gap = world.load.writers.shared.attempts.gap(lost);
-        case.note("without_a_write_s", gap.as_secs_f64());
-        case.count("streams_ended", world.load.crowd.ended(before), 0);
-        Ok(())
-    }
+    std::mem::swap(&mut world.postgres, &mut standby);
+    // The old one: a disk of its own comes off with it.
+    drop(standby);
+    let _ = world.writes_again(PATIENCE).await?;
+    case.heal();
+    case.may_lose();
+    let gap = world.load.writers.shared.attempts.gap(lost);
+    case.note("without_a_write_s", gap.as_secs_f64());
+    case.count("streams_ended", world.load.crowd.ended(before), 0);
+    Ok(())
 }

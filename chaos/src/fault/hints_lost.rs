@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-
-use super::Fault;
+use super::{Fault, Needs};
 use crate::case::Case;
 use crate::crowd::Mark;
 use crate::world::World;
@@ -13,46 +11,36 @@ const CUTS: usize = 20;
 const EVERY: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) struct HintsLost;
+pub(super) const FAULT: Fault = Fault {
+    number: "F-14",
+    what: "hints of changes are lost: connections cut again and again, then the channel gone",
+    alert: None,
+    needs: Needs::Nothing,
+    strike: |world, case, before| Box::pin(strike(world, case, before)),
+};
 
-#[async_trait(?Send)]
-impl Fault for HintsLost {
-    fn number(&self) -> &'static str {
-        "F-14"
-    }
-
-    fn what(&self) -> &'static str {
-        "hints of changes are lost: connections cut again and again, then the channel gone"
-    }
-
-    async fn strike(
-        &self,
-        world: &mut World,
-        case: &mut Case,
-        _before: &Mark,
-    ) -> anyhow::Result<()> {
-        let mut longest = Duration::ZERO;
-        for round in 0..world.scale.times(CUTS) {
-            world
-                .redis
-                .command(&["CLIENT", "KILL", "TYPE", "pubsub"])
-                .await;
-            world
-                .redis
-                .command(&["CLIENT", "KILL", "TYPE", "normal"])
-                .await;
-            if round % 5 == 0 {
-                let told = world.converge(Instant::now(), PATIENCE).await?;
-                longest = longest.max(told.all);
-            }
-            tokio::time::sleep(EVERY).await;
+async fn strike(world: &mut World, case: &mut Case, _before: &Mark) -> anyhow::Result<()> {
+    let mut longest = Duration::ZERO;
+    for round in 0..world.scale.times(CUTS) {
+        world
+            .redis
+            .command(&["CLIENT", "KILL", "TYPE", "pubsub"])
+            .await;
+        world
+            .redis
+            .command(&["CLIENT", "KILL", "TYPE", "normal"])
+            .await;
+        if round % 5 == 0 {
+            let told = world.converge(Instant::now(), PATIENCE).await?;
+            longest = longest.max(told.all);
         }
-        world.redis.kill().await;
-        let told = world.converge(Instant::now(), PATIENCE).await?;
-        longest = longest.max(told.all);
-        world.redis.start_again().await;
-        case.heal();
-        case.time("without_hints_all_s", longest, Duration::from_secs(10));
-        Ok(())
+        tokio::time::sleep(EVERY).await;
     }
+    world.redis.kill().await;
+    let told = world.converge(Instant::now(), PATIENCE).await?;
+    longest = longest.max(told.all);
+    world.redis.start_again().await;
+    case.heal();
+    case.time("without_hints_all_s", longest, Duration::from_secs(10));
+    Ok(())
 }

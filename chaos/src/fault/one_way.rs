@@ -2,12 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-
-use super::Fault;
+use super::{Fault, Needs};
 use crate::case::Case;
 use crate::crowd::Mark;
-use crate::wire::{self, Loss, Wire};
+use crate::wire::{Loss, Wire};
 use crate::world::World;
 
 /// In how long a proxy goes elsewhere, and a server forgets it.
@@ -16,58 +14,21 @@ const SERVER: Duration = Duration::from_secs(45);
 const LOOK: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// F-17.
-pub(super) struct AnswersLost;
-/// F-19.
-pub(super) struct AllLost;
+pub(super) const ANSWERS_LOST: Fault = Fault {
+    number: "F-17",
+    what: "what a server says to proxies is lost, what they say arrives",
+    alert: None,
+    needs: Needs::Network,
+    strike: |world, case, before| Box::pin(lose(world, case, before, Loss::Answers)),
+};
 
-#[async_trait(?Send)]
-impl Fault for AnswersLost {
-    fn number(&self) -> &'static str {
-        "F-17"
-    }
-
-    fn what(&self) -> &'static str {
-        "what a server says to proxies is lost, what they say arrives"
-    }
-
-    fn lacks(&self, _world: &World) -> Option<String> {
-        wire::lacks()
-    }
-
-    async fn strike(
-        &self,
-        world: &mut World,
-        case: &mut Case,
-        before: &Mark,
-    ) -> anyhow::Result<()> {
-        lose(world, case, before, Loss::Answers).await
-    }
-}
-
-#[async_trait(?Send)]
-impl Fault for AllLost {
-    fn number(&self) -> &'static str {
-        "F-19"
-    }
-
-    fn what(&self) -> &'static str {
-        "what a server and its proxies say to each other is lost, and neither is told"
-    }
-
-    fn lacks(&self, _world: &World) -> Option<String> {
-        wire::lacks()
-    }
-
-    async fn strike(
-        &self,
-        world: &mut World,
-        case: &mut Case,
-        before: &Mark,
-    ) -> anyhow::Result<()> {
-        lose(world, case, before, Loss::All).await
-    }
-}
+pub(super) const ALL_LOST: Fault = Fault {
+    number: "F-19",
+    what: "what a server and its proxies say to each other is lost, and neither is told",
+    alert: None,
+    needs: Needs::Network,
+    strike: |world, case, before| Box::pin(lose(world, case, before, Loss::All)),
+};
 
 async fn lose(world: &mut World, case: &mut Case, before: &Mark, loss: Loss) -> anyhow::Result<()> {
     let server = world.busiest().await;

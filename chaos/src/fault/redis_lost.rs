@@ -2,16 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-
-use super::Fault;
+use super::{Fault, Needs};
 use crate::case::Case;
 use crate::crowd::Mark;
 use crate::world::World;
 
 const EACH: Duration = Duration::from_secs(15);
-
-pub(super) struct RedisLost;
 
 /// What is done to it.
 #[derive(Debug, Clone, Copy)]
@@ -22,51 +18,39 @@ enum Harm {
     Full,
 }
 
-#[async_trait(?Send)]
-impl Fault for RedisLost {
-    fn number(&self) -> &'static str {
-        "F-15"
-    }
+pub(super) const FAULT: Fault = Fault {
+    number: "F-15",
+    what: "Redis killed, emptied (FLUSHALL), stopped where it is (SIGSTOP), out of memory",
+    alert: Some("HeddleRedisAway"),
+    needs: Needs::Nothing,
+    strike: |world, case, before| Box::pin(strike(world, case, before)),
+};
 
-    fn what(&self) -> &'static str {
-        "Redis killed, emptied (FLUSHALL), stopped where it is (SIGSTOP), out of memory"
-    }
-
-    fn alert(&self) -> Option<&'static str> {
-        Some("HeddleRedisAway")
-    }
-
-    async fn strike(
-        &self,
-        world: &mut World,
-        case: &mut Case,
-        before: &Mark,
-    ) -> anyhow::Result<()> {
-        let calm = Instant::now();
+async fn strike(world: &mut World, case: &mut Case, before: &Mark) -> anyhow::Result<()> {
+    let calm = Instant::now();
+    world.hold(EACH).await;
+    let shared = &world.load.writers.shared;
+    let usual = shared.attempts.percentile(calm, 99);
+    case.note("p99_before_ms", usual.as_secs_f64() * 1e3);
+    let (mut most_failed, mut most_slower, mut let_in) = (0.0_f64, 0.0_f64, 0);
+    for harm in [Harm::Killed, Harm::Emptied, Harm::Stopped, Harm::Full] {
+        let began = Instant::now();
+        begin(world, harm).await;
         world.hold(EACH).await;
+        let_in += usize::from(!stranger_is_refused(world).await);
         let shared = &world.load.writers.shared;
-        let usual = shared.attempts.percentile(calm, 99);
-        case.note("p99_before_ms", usual.as_secs_f64() * 1e3);
-        let (mut most_failed, mut most_slower, mut let_in) = (0.0_f64, 0.0_f64, 0);
-        for harm in [Harm::Killed, Harm::Emptied, Harm::Stopped, Harm::Full] {
-            let began = Instant::now();
-            begin(world, harm).await;
-            world.hold(EACH).await;
-            let_in += usize::from(!stranger_is_refused(world).await);
-            let shared = &world.load.writers.shared;
-            most_failed = most_failed.max(shared.attempts.failed_percent(began));
-            let slower = shared.attempts.percentile(began, 99).saturating_sub(usual);
-            case.note(&format!("{harm:?}_p99_more_ms"), slower.as_secs_f64() * 1e3);
-            most_slower = most_slower.max(slower.as_secs_f64() * 1e3);
-            end(world, harm).await;
-        }
-        case.heal();
-        case.bar("api_errors_percent", most_failed, 0.1);
-        case.bar("p99_more_ms", most_slower, 50.0);
-        case.count("strangers_let_in", let_in, 0);
-        case.count("streams_ended", world.load.crowd.ended(before), 0);
-        Ok(())
+        most_failed = most_failed.max(shared.attempts.failed_percent(began));
+        let slower = shared.attempts.percentile(began, 99).saturating_sub(usual);
+        case.note(&format!("{harm:?}_p99_more_ms"), slower.as_secs_f64() * 1e3);
+        most_slower = most_slower.max(slower.as_secs_f64() * 1e3);
+        end(world, harm).await;
     }
+    case.heal();
+    case.bar("api_errors_percent", most_failed, 0.1);
+    case.bar("p99_more_ms", most_slower, 50.0);
+    case.count("strangers_let_in", let_in, 0);
+    case.count("streams_ended", world.load.crowd.ended(before), 0);
+    Ok(())
 }
 
 async fn begin(world: &mut World, harm: Harm) {

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-
-use super::Fault;
+use super::{Fault, Needs};
 use crate::case::Case;
 use crate::crowd::Mark;
 use crate::world::World;
@@ -18,51 +16,37 @@ const AWAY: Duration = Duration::from_secs(6);
 /// How long is waited for those that were at it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) struct OneXdsKilled;
+pub(super) const FAULT: Fault = Fault {
+    number: "F-03",
+    what: "kill -9 of one server that proxies are at",
+    alert: Some("HeddleServerAway"),
+    needs: Needs::Nothing,
+    strike: |world, case, before| Box::pin(strike(world, case, before)),
+};
 
-#[async_trait(?Send)]
-impl Fault for OneXdsKilled {
-    fn number(&self) -> &'static str {
-        "F-03"
-    }
-
-    fn what(&self) -> &'static str {
-        "kill -9 of one server that proxies are at"
-    }
-
-    fn alert(&self) -> Option<&'static str> {
-        Some("HeddleServerAway")
-    }
-
-    async fn strike(
-        &self,
-        world: &mut World,
-        case: &mut Case,
-        _before: &Mark,
-    ) -> anyhow::Result<()> {
-        world.load.beat.pause(true);
-        tokio::time::sleep(ARRIVES).await;
-        let victim = world.busiest().await;
-        let mark = world.load.crowd.mark();
-        let killed = Instant::now();
-        world.replicas[victim].server.kill().await;
-        world.all_gone_and_back(&mark, PATIENCE).await?;
-        tokio::time::sleep(COUNTED).await;
-        let crowd = &world.load.crowd;
-        let returns = crowd.returns(&mark);
-        case.note("streams_moved", returns.len());
-        let p99 = heddle_bench::report::percentile(&returns, 99);
-        case.time("resume_p99_s", p99, Duration::from_secs(10));
-        case.bar(
-            "bytes_per_stream_p99",
-            crowd.bytes_of_returned(&mark) as f64,
-            1024.0,
-        );
-        case.count("taken_away", crowd.taken_away(&mark), 0);
-        world.load.beat.pause(false);
-        tokio::time::sleep(AWAY.saturating_sub(killed.elapsed())).await;
-        world.replicas[victim].server.start_again().await;
-        case.heal();
-        Ok(())
-    }
+async fn strike(world: &mut World, case: &mut Case, _before: &Mark) -> anyhow::Result<()> {
+    world.load.beat.pause(true);
+    tokio::time::sleep(ARRIVES).await;
+    let victim = world.busiest().await;
+    let mark = world.load.crowd.mark();
+    let killed = Instant::now();
+    world.replicas[victim].server.kill().await;
+    world.all_gone_and_back(&mark, PATIENCE).await?;
+    tokio::time::sleep(COUNTED).await;
+    let crowd = &world.load.crowd;
+    let returns = crowd.returns(&mark);
+    case.note("streams_moved", returns.len());
+    let p99 = heddle_bench::report::percentile(&returns, 99);
+    case.time("resume_p99_s", p99, Duration::from_secs(10));
+    case.bar(
+        "bytes_per_stream_p99",
+        crowd.bytes_of_returned(&mark) as f64,
+        1024.0,
+    );
+    case.count("taken_away", crowd.taken_away(&mark), 0);
+    world.load.beat.pause(false);
+    tokio::time::sleep(AWAY.saturating_sub(killed.elapsed())).await;
+    world.replicas[victim].server.start_again().await;
+    case.heal();
+    Ok(())
 }
